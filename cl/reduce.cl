@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sums, in an order that depends on the shapes alone, so that equal inputs give equal bits. No atomics.
+ */
+
+/* Sum over the work-group of one value each; valid in every work-item. GROUP_SCRATCH declares the local memory it
+ * needs, none where a work-group is a single work-item. */
+#if WG == 1
+#define GROUP_SCRATCH(name) __local real *name = 0
+INLINE real group_sum(real value, __local real *scratch)
+{
+    return value;
+}
+#else
+#define GROUP_SCRATCH(name) __local real name[WG]
+INLINE real group_sum(real value, __local real *scratch)
+{
+    const int id = get_local_id(0);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    scratch[id] = value;
+    for (int step = WG / 2; step > 0; step /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (id < step)
+            scratch[id] += scratch[id + step];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return scratch[0];
+}
+#endif
+
+INLINE real block_sum(realb v)
+{
+    real sum = 0;
+    for (int i = 0; i < B; i++)
+        sum += ((real *)&v)[i];
+    return sum;
+}
+
+#define SUMS_CENTRE_P 1 /* p is taken less its channel's centre */
+#define SUMS_CENTRE_Q 2 /* q likewise */
+#define SUMS_PRODUCT 4  /* also sum p q */
+
+/* Partial sums over images and pixels: partial[split][0][C] = sum p and, with SUMS_PRODUCT, partial[split][1][C] =
+ * sum p q. Short runs are summed first, which keeps rounding small. Global size: splits, Cb. */
+__kernel void channel_sums(__global const real *p, ulong p0, __global const real *q, ulong q0,
+                           __global const real *centre, ulong centre0, __global real *partial,
+                           ulong partial0, int images, int blocks, int pixels, int flags)
+{
+    const int split = get_global_id(0), splits = get_global_size(0), cb = get_global_id(1);
+    const long total = (long)images * pixels;
+    const long end = total * (split + 1) / splits;
+    const realb c = flags & (SUMS_CENTRE_P | SUMS_CENTRE_Q) ? load_block(centre + centre0 + cb * B)
+                                                            : (realb)(0);
+    const realb cp = flags & SUMS_CENTRE_P ? c : (realb)(0);
+    const realb cq = flags & SUMS_CENTRE_Q ? c : (realb)(0);
+    realb sum = 0, product = 0;
+    for (long m = total * split / splits; m < end;) {
+        const long image = m / pixels, pixel = m % pixels;
+        const int run = (int)min(min((long)pixels - pixel, end - m), 64L);
+        const size_t at = ((image * blocks + cb) * pixels + pixel) * B;
+        realb run_sum = 0, run_product = 0;
+        for (int i = 0; i < run; i++) {
+            const realb v = load_block(p + p0 + at + (size_t)i * B) - cp;
+            run_sum += v;
+            if (flags & SUMS_PRODUCT)
+                run_product = fma(v, load_block(q + q0 + at + (size_t)i * B) - cq, run_product);
+        }
+        sum += run_sum;
+        product += run_product;
+        m += run;
+    }
+    __global real *out = partial + partial0 + (size_t)split * 2 * blocks * B + cb * B;
+    store_block(sum, out);
+    store_block(product, out + (size_t)blocks * B);
+}
+
+/* Adds the splits' sums: sums[C] = factor sum p, products[C] = factor sum p q. Global size: Cb. */
+__kernel void channel_finish(__global const real *partial, ulong partial0, __global real *sums,
+                             ulong sums0, __global real *products, ulong products0, int splits,
+                             int flags, real factor)
+{
+    const int cb = get_global_id(0), blocks = get_global_size(0);
+    realb sum = 0, product = 0;
+    for (int s = 0; s < splits; s++) {
+        __global const real *in = partial + partial0 + (size_t)s * 2 * blocks * B + cb * B;
+        sum += load_block(in);
+        product += load_block(in + (size_t)blocks * B);
+    }
+    store_block(sum * (realb)(factor), sums + sums0 + cb * B);
+    if (flags & SUMS_PRODUCT)
+        store_block(product * (realb)(factor), products + products0 + cb * B);
+}
+
+/* Sum of a[i] b[i] over n blocks, by one work-group. */
+INLINE real group_dot(__global const real *a, __global const real *b, size_t n, __local real *scratch)
+{
+    realb sum = 0;
+    for (size_t i = get_local_id(0); i < n; i += 8 * WG) {
+        realb run = 0;
+        for (size_t j = i; j < i + 8 * WG && j < n; j += WG)
+            run = fma(load_block(a + j * B), load_block(b + j * B), run);
+        sum += run;
+    }
+    return group_sum(block_sum(sum), scratch);
+}
+
+/* Sum of squares of every sample's blocks. Global size: WG times samples. */
+KERNEL void sample_squares(__global const real *x, ulong x0, __global real *out, ulong out0, ulong count)
+{
+    GROUP_SCRATCH(scratch);
+    const size_t n = get_group_id(0);
+    __global const real *sample = x + x0 + n * count * B;
+    const real sum = group_dot(sample, sample, count, scratch);
+    if (get_local_id(0) == 0)
+        out[out0 + n] = sum;
+}

@@ -1,0 +1,29 @@
+/* Measurements of the device at hand: what it can do at most, and what the kernels reach. Timings
+ * are the best of several runs. */
+#ifndef IRESNET_BENCH_H
+#define IRESNET_BENCH_H
+
+#include <iresnet/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Multiply-adds the device can do at most, in GFLOP/s (two a multiply-add), by a kernel of nothing
+ * else. */
+IRN_API irn_status irn_bench_peak(irn_context *context, double *gflops);
+
+typedef struct irn_conv_rates {
+    double forward, data_gradient, weight_gradient; /* GFLOP/s */
+} irn_conv_rates;
+
+/* A k x k convolution, zero padding, of a random batch. */
+IRN_API irn_status irn_bench_conv(irn_context *context, size_t batch, size_t inputs, size_t outputs,
+                                  size_t height, size_t width, size_t kernel, size_t repeats,
+                                  irn_conv_rates *rates);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

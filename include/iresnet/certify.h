@@ -1,0 +1,111 @@
+/* Bounds on the Lipschitz constants of layers, blocks and whole networks (math: Sedghi, Gupta, Long
+ * 2019 for circular padding; for zero padding the layer is a restriction of the circular layer on a
+ * larger torus, whose norm is therefore an upper bound).
+ *
+ * This first form takes singular values in float64 with a stated allowance for rounding; it does
+ * not yet verify them. */
+#ifndef IRESNET_CERTIFY_H
+#define IRESNET_CERTIFY_H
+
+#include <iresnet/array.h>
+#include <iresnet/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct irn_certify_options {
+    uint32_t version;      /* IRN_CERTIFY_OPTIONS_VERSION */
+    irn_progress progress; /* may be NULL; counts layers */
+    void *progress_payload;
+} irn_certify_options;
+
+#define IRN_CERTIFY_OPTIONS_VERSION 1
+#define IRN_CERTIFY_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        IRN_CERTIFY_OPTIONS_VERSION, NULL, NULL                                                    \
+    }
+
+/* A convolution kernel [outputs, inputs, kernel_height, kernel_width] at stride 1, same size, on a
+ * height x width map. Dense layers: all sizes but the first two 1. */
+typedef struct irn_kernel_shape {
+    size_t outputs, inputs, kernel_height, kernel_width;
+    size_t height, width;
+    irn_padding padding;
+} irn_kernel_shape;
+
+/* lower <= norm <= upper, of the layer's real-arithmetic operator. */
+typedef struct irn_bound {
+    double lower, upper;
+} irn_bound;
+
+/* Bounds one kernel (float, row-major) held in memory. Errors: IRN_ERROR_NUMERIC (NaN or Inf),
+ * IRN_ERROR_ARGUMENT (an empty shape, one that overflows), IRN_ERROR_MEMORY. */
+IRN_API irn_status irn_certify_kernel(irn_bound *out, irn_context *context, const float *kernel,
+                                      const irn_kernel_shape *shape,
+                                      const irn_certify_options *options);
+
+/* All singular values of the circular layer on the shape's map: float64 [height, width,
+ * min(outputs, inputs)], descending within a frequency, relative to the largest correct to 1e-10.
+ * The caller frees the array. */
+IRN_API irn_status irn_singular_values(irn_array *out, irn_context *context, const float *kernel,
+                                       const irn_kernel_shape *shape);
+
+/* The same of a model's layer by its name ("blocks.3.conv0"), its scale included, or of a 2-D or 4-D tensor
+ * of a safetensors file on a height x width map. Errors: IRN_ERROR_ARGUMENT (no such layer). */
+IRN_API irn_status irn_model_singular_values(irn_array *out, irn_model *model, const char *layer);
+IRN_API irn_status irn_weights_singular_values(irn_array *out, irn_context *context,
+                                               const char *path, const char *tensor, size_t height,
+                                               size_t width);
+
+typedef struct irn_certificate irn_certificate;
+
+typedef struct irn_layer_bound {
+    const char *name;
+    irn_kernel_shape shape;
+    double scale; /* the layer is scale x kernel; bounds include it */
+    irn_bound bound;
+} irn_layer_bound;
+
+typedef struct irn_block_bound {
+    const char *name;
+    double lipschitz_upper; /* of g: product over its layers and activations */
+} irn_block_bound;
+
+/* Bounds every layer and block of a model, and remembers the blocks' L in the model, where
+ * irn_model_decode() and irn_model_save() find them; any change of weights forgets them. A model
+ * with bounds >= 1 gives IRN_OK and a certificate whose verdict is false. */
+IRN_API irn_status irn_certify_model(irn_certificate **out, irn_model *model,
+                                     const irn_certify_options *options);
+
+/* Every 2-D and 4-D tensor of a safetensors file as a layer (float32 or float64) on a height x
+ * width map; the verdict is whether every upper bound is < below. */
+IRN_API irn_status irn_certify_weights(irn_certificate **out, irn_context *context,
+                                       const char *path, irn_padding padding, size_t height,
+                                       size_t width, double below,
+                                       const irn_certify_options *options);
+
+IRN_API void irn_certificate_free(irn_certificate *certificate);
+IRN_API bool irn_certificate_verdict(const irn_certificate *certificate);
+IRN_API size_t irn_certificate_layer_count(const irn_certificate *certificate);
+IRN_API irn_layer_bound irn_certificate_layer(const irn_certificate *certificate, size_t index);
+IRN_API size_t irn_certificate_block_count(const irn_certificate *certificate);
+IRN_API irn_block_bound irn_certificate_block(const irn_certificate *certificate, size_t index);
+
+/* Bounds on the whole network by the blocks' (iR lemma 2), actnorm included: Lip(F) and Lip(F^-1);
+ * infinite if a block is not certified. 0 for weights files. */
+IRN_API double irn_certificate_lipschitz_upper(const irn_certificate *certificate);
+IRN_API double irn_certificate_inverse_lipschitz_upper(const irn_certificate *certificate);
+
+/* Writes JSON: verdict ("certified" | "not certified"), padding, precision, device, model_sha256,
+ * blocks
+ * [{name, lipschitz_upper}], layers [{name, kernel, height, width, lower, upper}], .... model_path
+ * is the file whose SHA-256 is recorded. "-" is standard output. */
+IRN_API irn_status irn_certificate_write(const irn_certificate *certificate, const char *model_path,
+                                         const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,15 @@
+/* All of libiresnet. */
+#ifndef IRESNET_H
+#define IRESNET_H
+
+#include <iresnet/array.h>
+#include <iresnet/bench.h>
+#include <iresnet/certify.h>
+#include <iresnet/context.h>
+#include <iresnet/data.h>
+#include <iresnet/image.h>
+#include <iresnet/model.h>
+#include <iresnet/status.h>
+#include <iresnet/train.h>
+
+#endif

@@ -1,0 +1,143 @@
+/* Invertible residual networks (Behrmann et al. 2019, "iR"): a chain of residual blocks
+ * F(x) = x + g(x) whose linear layers are divided by max(1, sigma/c), so that Lip(g) < 1 and every
+ * block, hence the network, can be inverted.
+ *
+ * A block: [squeeze 2x2 if its stride is 2], actnorm, then x + g(x) with g = convolutions with an
+ * activation before each (none before the first of the network).
+ * Arrays on the host are float, row-major [batch, channels, height, width]; the latent z is
+ * [batch, D], D = padded channels x height x width of the input. */
+#ifndef IRESNET_MODEL_H
+#define IRESNET_MODEL_H
+
+#include <iresnet/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct irn_model irn_model;
+
+typedef enum irn_activation {
+    IRN_IDENTITY,
+    IRN_ELU,
+    IRN_RELU,
+    IRN_TANH,
+    IRN_SOFTPLUS
+} irn_activation;
+
+typedef enum irn_padding { IRN_PAD_ZEROS, IRN_PAD_CIRCULAR } irn_padding;
+
+#define IRN_MAX_STAGES 8
+#define IRN_MAX_LAYERS 8
+
+/* The architecture. Limits are checked by irn_model_create(), which names the field and the limit.
+ */
+typedef struct irn_model_config {
+    uint32_t version;               /* IRN_MODEL_CONFIG_VERSION */
+    size_t channels, height, width; /* of the input; points of dimension D: D x 1 x 1 */
+    bool init_squeeze;              /* squeeze the input once, before anything else */
+    size_t pad_channels;            /* zero channels appended then (injective padding) */
+    size_t stages;                  /* 1..IRN_MAX_STAGES */
+    size_t blocks[IRN_MAX_STAGES];  /* blocks in a stage, at least 1 */
+    size_t widths[IRN_MAX_STAGES];  /* channels inside the blocks of a stage */
+    size_t strides[IRN_MAX_STAGES]; /* 1, or 2: the stage's first block squeezes */
+    size_t layers;                  /* linear layers of a block, 1..IRN_MAX_LAYERS */
+    size_t
+        kernels[IRN_MAX_LAYERS]; /* their kernel sizes k (k x k, same-size); 1 on 1x1 maps: dense */
+    irn_padding padding;
+    irn_activation activation;
+    bool actnorm;
+    double coefficient;   /* c of iR eq. 2; 0: off, an ordinary residual network */
+    size_t classes;       /* outputs of the classifier head; 0: no head */
+    double norm_momentum; /* of the head's batch norm: running = (1-m) running + m batch */
+    double sigma_epsilon; /* added to the divisor of k > 1 layers; 0 follows the paper, 1e-5
+                             the official code */
+    bool sigma_map_before_squeeze; /* power iteration of squeezing blocks on the map before the
+                                      squeeze, as the official code does; false: on the real map */
+} irn_model_config;
+
+#define IRN_MODEL_CONFIG_VERSION 1
+
+/* Fills in a preset: "digits", "mnist" or "cifar10" (the official classifier: blocks 7,7,7,
+ * channels 32,64,128, strides 1,2,2, 13 padded channels, c 0.9). NULL: one stage of one 3,1,3 block
+ * of ELU at c = 0.9 for the given input, to be changed field by field. Errors: IRN_ERROR_ARGUMENT
+ * (no such preset; the sentence lists them). */
+IRN_API irn_status irn_model_config_init(irn_model_config *config, const char *preset);
+
+/* Builds a network with random weights from the context's seed. Errors: IRN_ERROR_ARGUMENT,
+ * IRN_ERROR_MEMORY, IRN_ERROR_DEVICE. The model uses the context until irn_model_free(). */
+IRN_API irn_status irn_model_create(irn_model **out, irn_context *context,
+                                    const irn_model_config *config);
+
+/* Reads a model file (safetensors with a JSON configuration under the metadata key `iresnet`), or
+ * writes one, whole or not at all. Errors: IRN_ERROR_FILE, IRN_ERROR_FORMAT, IRN_ERROR_NUMERIC (NaN
+ * or Inf among the weights), and those of irn_model_create(). */
+IRN_API irn_status irn_model_load(irn_model **out, irn_context *context, const char *path);
+IRN_API irn_status irn_model_save(irn_model *model, const char *path);
+
+/* Whether a safetensors file is a model of this library. Errors: IRN_ERROR_FILE, IRN_ERROR_FORMAT.
+ */
+IRN_API irn_status irn_file_is_model(const char *path, bool *is_model);
+
+/* Reads weights with the official PyTorch code's parameter names (stack.0.bottleneck_block.1.
+ * weight_orig, ..., float32 or float64) and its options as JSON text: in_shape, nBlocks, nStrides,
+ * nChannels, init_ds, inj_pad, coeff, nonlin, actnorm, nClasses, eps. config_path NULL: the options
+ * are the file's metadata key `config`. */
+IRN_API irn_status irn_model_import(irn_model **out, irn_context *context, const char *weights_path,
+                                    const char *config_path);
+
+/* NULL is allowed. */
+IRN_API void irn_model_free(irn_model *model);
+
+IRN_API const irn_model_config *irn_model_get_config(const irn_model *model);
+IRN_API size_t irn_model_latent_size(const irn_model *model); /* D */
+IRN_API size_t irn_model_block_count(const irn_model *model);
+IRN_API size_t irn_model_parameter_count(const irn_model *model);
+
+/* z = F(x). x: [batch, channels, height, width], z: [batch, D]. Batches are split to fit. A network
+ * whose actnorm layers are not initialised yet takes their values from the first batch. Errors:
+ * IRN_ERROR_MEMORY, IRN_ERROR_DEVICE. The _cl twin takes device buffers with offsets in floats, and
+ * leaves its commands in the queue. */
+IRN_API irn_status irn_model_encode(irn_model *model, const float *x, size_t batch, float *z);
+IRN_API irn_status irn_model_encode_cl(irn_model *model, cl_mem x, size_t x_offset, size_t batch,
+                                       cl_mem z, size_t z_offset);
+
+/* Class scores [batch, classes] with the running statistics. Errors: IRN_ERROR_UNSUPPORTED (a
+ * network without head), and as above. */
+IRN_API irn_status irn_model_predict(irn_model *model, const float *x, size_t batch, float *logits);
+IRN_API irn_status irn_model_predict_cl(irn_model *model, cl_mem x, size_t x_offset, size_t batch,
+                                        cl_mem logits, size_t logits_offset);
+
+typedef struct irn_decode_options {
+    uint32_t version;      /* IRN_DECODE_OPTIONS_VERSION */
+    double tolerance;      /* stop a sample's iteration in a block once |r|/(1-L) is at most this */
+    size_t max_iterations; /* per block */
+    bool fixed_iterations; /* run exactly max_iterations, for comparison with the official code */
+    irn_progress progress; /* may be NULL; counts blocks */
+    void *progress_payload;
+} irn_decode_options;
+
+#define IRN_DECODE_OPTIONS_VERSION 1
+#define IRN_DECODE_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        IRN_DECODE_OPTIONS_VERSION, 1e-5, 1000, false, NULL, NULL                                  \
+    }
+
+/* x = F^-1(z) by the fixed point x <- y - g(x) in each block (iR algorithm 1), each sample until
+ * its own proven error meets the tolerance or float32 can do no better. error_upper [batch], if not
+ * NULL, receives for every sample a proven bound on the Euclidean distance of x (padded channels
+ * included) from the exact inverse of z, with L from the model's certified bounds:
+ * irn_certify_model() must have been called on this model object or its bounds loaded; else
+ * IRN_ERROR_NOT_CERTIFIED names the block, and nothing is claimed. Without error_upper an
+ * uncertified model is inverted all the same, stopping when the residual itself meets the
+ * tolerance; a diverging iteration is IRN_ERROR_NUMERIC. iterations, if not NULL, receives the
+ * largest number of steps that any block took. options NULL: defaults. */
+IRN_API irn_status irn_model_decode(irn_model *model, const float *z, size_t batch,
+                                    const irn_decode_options *options, float *x,
+                                    double *error_upper, size_t *iterations);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,107 @@
+/* Training: optimisers, single steps for a caller's own loop, and a complete fit on a data set with
+ * checkpoints. */
+#ifndef IRESNET_TRAIN_H
+#define IRESNET_TRAIN_H
+
+#include <iresnet/data.h>
+#include <iresnet/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct irn_trainer irn_trainer;
+
+typedef enum irn_optimizer { IRN_SGD, IRN_ADAM, IRN_ADAMAX } irn_optimizer;
+
+#define IRN_MAX_MILESTONES 8
+
+typedef struct irn_train_options {
+    uint32_t version; /* IRN_TRAIN_OPTIONS_VERSION */
+    irn_optimizer optimizer;
+    double learning_rate;
+    double momentum;              /* SGD */
+    double beta1, beta2, epsilon; /* Adam, Adamax (Kingma and Ba 2015) */
+    double weight_decay;          /* added to the gradient of every parameter */
+    size_t power_iterations;      /* per step and layer */
+    size_t warmup_steps;          /* the rate rises linearly over this many steps */
+    size_t
+        milestone_count; /* at each milestone (a fraction of the epochs) the rate is multiplied */
+    double milestones[IRN_MAX_MILESTONES];
+    double milestone_factor;
+    size_t epochs, batch; /* of irn_trainer_fit() */
+    irn_augmentation augmentation;
+    uint64_t seed; /* of order and augmentation */
+} irn_train_options;
+
+#define IRN_TRAIN_OPTIONS_VERSION 1
+
+/* Defaults, or those of a preset ("digits", "mnist", "cifar10"; NULL: general). */
+IRN_API irn_status irn_train_options_init(irn_train_options *options, const char *preset);
+
+/* Means over the steps since the last report. */
+typedef struct irn_step_report {
+    uint64_t step;   /* steps done since the beginning of training */
+    double loss;     /* cross-entropy in nats */
+    double accuracy; /* 0..1, on the training batches as they were */
+} irn_step_report;
+
+/* The trainer changes the model's parameters in place and uses it until irn_trainer_free(). Errors:
+ * IRN_ERROR_ARGUMENT, IRN_ERROR_UNSUPPORTED (no head), IRN_ERROR_MEMORY. */
+IRN_API irn_status irn_trainer_create(irn_trainer **out, irn_model *model,
+                                      const irn_train_options *options);
+IRN_API void irn_trainer_free(irn_trainer *trainer);
+
+/* One step on x [batch, channels, height, width] and labels [batch]: power iteration, forward with
+ * batch statistics, backward through sigma (math: iR eq. 2), update. report NULL: the step is
+ * queued and the call does not wait for the device; else the report is read, which waits. Labels
+ * out of range are IRN_ERROR_ARGUMENT, a loss that is NaN or infinite is IRN_ERROR_NUMERIC when it
+ * is read. */
+IRN_API irn_status irn_trainer_step(irn_trainer *trainer, const float *x, const int *labels,
+                                    size_t batch, irn_step_report *report);
+IRN_API irn_status irn_trainer_report(irn_trainer *trainer, irn_step_report *report);
+IRN_API void irn_trainer_set_learning_rate(irn_trainer *trainer, double rate);
+/* Another number of epochs for irn_trainer_fit(), after a resume say. */
+IRN_API void irn_trainer_set_epochs(irn_trainer *trainer, size_t epochs);
+
+/* Everything that training goes on from: parameters, optimiser, counters, options; whole or not at
+ * all. Resuming continues bit for bit on the same device. */
+IRN_API irn_status irn_trainer_save(irn_trainer *trainer, const char *path);
+/* Opens a checkpoint: makes the model, which the caller frees after the trainer, and the trainer.
+ */
+IRN_API irn_status irn_trainer_load(irn_trainer **out, irn_model **model, irn_context *context,
+                                    const char *path);
+IRN_API const irn_train_options *irn_trainer_get_options(const irn_trainer *trainer);
+
+/* What irn_trainer_fit() tells while it works. */
+typedef struct irn_fit_event {
+    bool epoch_done;       /* false: some steps done; true: an epoch is complete and saved */
+    size_t epoch, epochs;  /* 1-based */
+    size_t step, steps;    /* within the epoch */
+    double loss, accuracy; /* means over the epoch so far */
+    double test_accuracy;  /* if epoch_done and a test set was given; else NaN */
+    double learning_rate;
+    double seconds; /* since fit began */
+    double images_per_second;
+} irn_fit_event;
+
+/* Return false to stop: a checkpoint is kept and irn_trainer_fit() returns IRN_ERROR_CANCELLED. */
+typedef bool (*irn_fit_callback)(const irn_fit_event *event, void *payload);
+
+/* Trains for the options' epochs, from where the trainer stands (also in the middle of an epoch
+ * after a resume), and saves checkpoint_path after each epoch and when stopped (NULL: never). test
+ * may be NULL. A NaN loss stops with the last good checkpoint kept. After the last step the power
+ * iteration is run to convergence once. */
+IRN_API irn_status irn_trainer_fit(irn_trainer *trainer, const irn_dataset *train,
+                                   const irn_dataset *test, const char *checkpoint_path,
+                                   irn_fit_callback callback, void *payload);
+
+/* Share of correct predictions on a data set, 0..1. */
+IRN_API irn_status irn_model_accuracy(irn_model *model, const irn_dataset *dataset,
+                                      irn_progress progress, void *payload, double *accuracy);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

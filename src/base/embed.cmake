@@ -1,0 +1,15 @@
+# Writes FILES as one C source: an array of bytes a file and a table that ends with a NULL name.
+# See embedded.h for the reader's side.
+set(bodies "")
+set(table "")
+set(index 0)
+foreach(path IN LISTS FILES)
+  get_filename_component(name "${path}" NAME)
+  file(READ "${path}" hex HEX)
+  file(SIZE "${path}" size)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND bodies "static const unsigned char file_${index}[] = {${bytes}0};\n")
+  string(APPEND table "    {\"${name}\", file_${index}, ${size}},\n")
+  math(EXPR index "${index} + 1")
+endforeach()
+file(WRITE "${OUT}" "#include \"base/embedded.h\"\n\n${bodies}\nconst irn_embedded irn_embedded_files[] = {\n${table}    {0, 0, 0}};\n")

@@ -1,0 +1,140 @@
+/* Certificates of models: layers, blocks and the whole network. */
+#include "certify/bound.h"
+#include "certify/certificate.h"
+#include "flow/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The raw kernel in float64; the caller frees. */
+static irn_status layer_kernel(double **out, const irn_model *model, size_t index, size_t count)
+{
+    float *narrow;
+    *out = NULL;
+    IRN_TRY(irn_alloc(&narrow, count, sizeof *narrow));
+    irn_status status = irn_alloc(out, count, sizeof **out);
+    if (status == IRN_OK)
+        status = irn_model_layer_weights(model, index, narrow);
+    for (size_t i = 0; status == IRN_OK && i < count; i++)
+        (*out)[i] = narrow[i];
+    free(narrow);
+    return status;
+}
+
+/* Adds a layer to the certificate, and its bound to its block's product. */
+static irn_status certify_layer(irn_certificate *certificate, irn_spectrum *spectrum,
+                                const irn_model *model, size_t index, double *block_uppers)
+{
+    irn_layer_view view;
+    size_t count;
+    double *kernel;
+    irn_bound bound;
+    IRN_TRY(irn_model_layer(model, index, &view));
+    irn_kernel_shape shape = {view.outputs, view.inputs, view.kernel,         view.kernel,
+                              view.height,  view.width,  certificate->padding};
+    if (!isfinite(view.scale))
+        return irn_fail(IRN_ERROR_NUMERIC, "%s: its normalisation is %f, not a finite number",
+                        view.name, view.scale);
+    IRN_TRY(irn_shape_check(&shape, view.name, &count));
+    irn_status status = layer_kernel(&kernel, model, index, count);
+    if (status == IRN_OK)
+        status = irn_bound_kernel(&bound, spectrum, kernel, &shape, view.name);
+    free(kernel);
+    IRN_TRY(status);
+    bound = irn_bound_scaled(bound, view.scale);
+    /* Activations have Lipschitz constant 1. */
+    block_uppers[view.block] = irn_round_up(block_uppers[view.block] * bound.upper);
+    return irn_certificate_add_layer(certificate, view.name, &shape, view.scale, bound);
+}
+
+static irn_status certify_layers(irn_certificate *certificate, const irn_model *model,
+                                 const irn_certify_options *options, double *block_uppers)
+{
+    size_t layers = irn_model_layer_count(model);
+    irn_spectrum *spectrum;
+    IRN_TRY(irn_spectrum_create(&spectrum, irn_model_context(model)));
+    irn_status status = irn_certify_progress(options, 0, layers, "layers");
+    for (size_t i = 0; status == IRN_OK && i < layers; i++) {
+        status = certify_layer(certificate, spectrum, model, i, block_uppers);
+        if (status == IRN_OK)
+            status = irn_certify_progress(options, i + 1, layers, "layers");
+    }
+    irn_spectrum_free(spectrum);
+    return status;
+}
+
+/* Behrmann et al. 2019, lemma 2, with x -> scale x + shift before each block:
+ * Lip(F) <= prod (1 + L) scale_max, Lip(F^-1) <= prod 1 / ((1 - L) scale_min). */
+static irn_status certify_network(irn_certificate *certificate, const irn_model *model)
+{
+    double forward = 1, inverse = 1;
+    for (size_t block = 0; block < certificate->block_count; block++) {
+        double upper = certificate->blocks[block].lipschitz_upper, smallest, largest;
+        IRN_TRY(irn_model_block_affine(model, block, &smallest, &largest));
+        double step = irn_round_up(irn_round_up(1 + upper) * largest);
+        double back = irn_round_down(irn_round_down(1 - upper) * smallest);
+        forward = irn_round_up(forward * step);
+        inverse = back > 0 ? irn_round_up(inverse * irn_round_up(1 / back)) : INFINITY;
+        if (!(upper < certificate->below) || isnan(forward) || isnan(inverse))
+            forward = inverse = INFINITY;
+        if (isinf(inverse))
+            break;
+    }
+    /* A later factor below 1 must not hide that a block is not certified. */
+    bool proven = certificate->verdict && isfinite(inverse);
+    certificate->lipschitz_upper = proven ? forward : INFINITY;
+    certificate->inverse_lipschitz_upper = proven ? inverse : INFINITY;
+    return IRN_OK;
+}
+
+static irn_status certify_blocks(irn_certificate *certificate, const irn_model *model,
+                                 const double *block_uppers, size_t blocks)
+{
+    for (size_t block = 0; block < blocks; block++) {
+        char name[48];
+        snprintf(name, sizeof name, "blocks.%zu", block);
+        IRN_TRY(irn_certificate_add_block(certificate, name, block_uppers[block]));
+    }
+    irn_certificate_judge(certificate);
+    return certify_network(certificate, model);
+}
+
+static irn_status certify(irn_certificate *certificate, irn_model *model,
+                          const irn_certify_options *options)
+{
+    size_t blocks = irn_model_block_count(model);
+    double *uppers;
+    certificate->of_model = true;
+    certificate->padding = irn_model_get_config(model)->padding;
+    IRN_TRY(irn_alloc(&uppers, blocks, sizeof *uppers));
+    for (size_t block = 0; block < blocks; block++)
+        uppers[block] = 1;
+    irn_status status = certify_layers(certificate, model, options, uppers);
+    if (status == IRN_OK)
+        status = certify_blocks(certificate, model, uppers, blocks);
+    for (size_t block = 0; status == IRN_OK && block < blocks; block++)
+        irn_model_set_lipschitz(model, block, uppers[block]);
+    free(uppers);
+    return status;
+}
+
+irn_status irn_certify_model(irn_certificate **out, irn_model *model,
+                             const irn_certify_options *options)
+{
+    if (!out || !model)
+        return irn_fail(IRN_ERROR_ARGUMENT, "a certificate's result or model is NULL");
+    *out = NULL;
+    if (options)
+        IRN_TRY(irn_check_version("irn_certify_options", options->version,
+                                  IRN_CERTIFY_OPTIONS_VERSION));
+    irn_certificate *certificate;
+    IRN_TRY(irn_certificate_create(&certificate, irn_model_context(model),
+                                   irn_model_layer_count(model), irn_model_block_count(model)));
+    irn_status status = certify(certificate, model, options);
+    if (status == IRN_OK)
+        *out = certificate;
+    else
+        irn_certificate_free(certificate);
+    return status;
+}

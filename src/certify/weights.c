@@ -1,0 +1,116 @@
+/* Certificates of bare weights files. */
+#include "certify/bound.h"
+#include "certify/certificate.h"
+#include "io/safetensors.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* What all layers of a file have in common. */
+typedef struct setting {
+    const irn_safetensors *file;
+    irn_spectrum *spectrum;
+    size_t height, width;
+} setting;
+
+/* Whether the tensor is a layer, and its shape. */
+static irn_status layer_shape(const setting *s, size_t index, irn_padding padding, bool *is_layer,
+                              irn_kernel_shape *shape)
+{
+    irn_array view;
+    IRN_TRY(irn_safetensors_view(s->file, index, &view));
+    *is_layer = (view.rank == 2 || view.rank == 4) &&
+                (view.type == IRN_FLOAT32 || view.type == IRN_FLOAT64);
+    if (!*is_layer)
+        return IRN_OK;
+    bool map = view.rank == 4;
+    *shape = (irn_kernel_shape){view.shape[0],
+                                view.shape[1],
+                                map ? view.shape[2] : 1,
+                                map ? view.shape[3] : 1,
+                                map ? s->height : 1,
+                                map ? s->width : 1,
+                                padding};
+    return IRN_OK;
+}
+
+static irn_status certify_tensor(irn_certificate *certificate, const setting *s, size_t index)
+{
+    const char *name = irn_safetensors_tensor_name(s->file, index);
+    irn_kernel_shape shape;
+    bool is_layer;
+    size_t count;
+    double *kernel;
+    irn_bound bound;
+    IRN_TRY(layer_shape(s, index, certificate->padding, &is_layer, &shape));
+    if (!is_layer)
+        return IRN_OK;
+    IRN_TRY(irn_shape_check(&shape, name, &count));
+    IRN_TRY(irn_alloc(&kernel, count, sizeof *kernel));
+    irn_status status = irn_safetensors_read_double(s->file, name, count, kernel);
+    if (status == IRN_OK)
+        status = irn_bound_kernel(&bound, s->spectrum, kernel, &shape, name);
+    free(kernel);
+    IRN_TRY(status);
+    return irn_certificate_add_layer(certificate, name, &shape, 1, bound);
+}
+
+static irn_status certify(irn_certificate *certificate, const setting *s,
+                          const irn_certify_options *options)
+{
+    size_t tensors = irn_safetensors_count(s->file);
+    IRN_TRY(irn_certify_progress(options, 0, tensors, "tensors"));
+    for (size_t i = 0; i < tensors; i++) {
+        IRN_TRY(certify_tensor(certificate, s, i));
+        IRN_TRY(irn_certify_progress(options, i + 1, tensors, "tensors"));
+    }
+    if (certificate->layer_count == 0)
+        return irn_fail(IRN_ERROR_FORMAT,
+                        "%s: holds no layer, that is no float32 or float64 tensor with 2 or 4 "
+                        "dimensions, among its %zu tensors",
+                        irn_safetensors_name(s->file), tensors);
+    irn_certificate_judge(certificate);
+    return IRN_OK;
+}
+
+static irn_status check_arguments(const void *out, const irn_context *context, const char *path,
+                                  double below, const irn_certify_options *options)
+{
+    if (!out || !context || !path)
+        return irn_fail(IRN_ERROR_ARGUMENT, "a certificate's result, context or path is NULL");
+    if (!(below > 0))
+        return irn_fail(IRN_ERROR_ARGUMENT, "bounds are to be below %g: must be above 0", below);
+    if (options)
+        IRN_TRY(irn_check_version("irn_certify_options", options->version,
+                                  IRN_CERTIFY_OPTIONS_VERSION));
+    return IRN_OK;
+}
+
+irn_status irn_certify_weights(irn_certificate **out, irn_context *context, const char *path,
+                               irn_padding padding, size_t height, size_t width, double below,
+                               const irn_certify_options *options)
+{
+    IRN_TRY(check_arguments(out, context, path, below, options));
+    *out = NULL;
+    irn_certificate *certificate = NULL;
+    irn_safetensors *file;
+    setting s = {.height = height, .width = width};
+    IRN_TRY(irn_safetensors_open(&file, path));
+    s.file = file;
+    irn_status status =
+        irn_certificate_create(&certificate, context, irn_safetensors_count(file), 0);
+    if (status == IRN_OK)
+        status = irn_spectrum_create(&s.spectrum, context);
+    if (status == IRN_OK) {
+        certificate->padding = padding;
+        certificate->below = below;
+        status = certify(certificate, &s, options);
+    }
+    irn_spectrum_free(s.spectrum);
+    irn_safetensors_free(file);
+    if (status == IRN_OK)
+        *out = certificate;
+    else
+        irn_certificate_free(certificate);
+    return status;
+}

@@ -1,0 +1,169 @@
+/* iresnet bench: options, and convolutions against the device's peak. */
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const bench_words[] = {"conv", "step", "inverse", "certify", NULL};
+
+static const cli_option bench_table[] = {
+    {.name = "preset",
+     .kind = CLI_TEXT,
+     .offset = offsetof(bench_options, preset),
+     .argument = "NAME",
+     .help = "network: digits, mnist or cifar10 (default cifar10);\n"
+             "not for conv"},
+    {.name = "batch",
+     .kind = CLI_COUNT,
+     .offset = offsetof(bench_options, batch),
+     .argument = "N",
+     .help = "images (default 128); for step and inverse",
+     .low = 1,
+     .high = 1e6},
+    {.name = "repeats",
+     .kind = CLI_COUNT,
+     .offset = offsetof(bench_options, repeats),
+     .argument = "N",
+     .help = "timed runs after a warm-up (default 5)",
+     .low = 1,
+     .high = 1e5},
+};
+
+typedef struct conv_shape {
+    size_t batch, side, inputs, outputs;
+} conv_shape;
+
+static const conv_shape conv_shapes[] = {
+    {128, 32, 32, 32}, {128, 16, 64, 64}, {128, 8, 128, 128}, {32, 16, 512, 512}};
+enum { CONV_SHAPES = 4, CONV_KERNEL = 3 };
+
+static int measure_conv(cli_session *session, size_t repeats, double *peak,
+                        irn_conv_rates rates[CONV_SHAPES])
+{
+    cli_progress_begin(&session->progress, "convolutions");
+    irn_status status = irn_bench_peak(session->context, peak);
+    for (size_t i = 0; i < CONV_SHAPES && status == IRN_OK; i++) {
+        const conv_shape *shape = &conv_shapes[i];
+        if (!cli_progress_step(i, CONV_SHAPES, NULL, &session->progress))
+            status = IRN_ERROR_CANCELLED;
+        else
+            status = irn_bench_conv(session->context, shape->batch, shape->inputs, shape->outputs,
+                                    shape->side, shape->side, CONV_KERNEL, repeats, &rates[i]);
+    }
+    cli_progress_clear(&session->progress);
+    return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
+}
+
+static int print_conv_json(cli_session *session, double peak, const irn_conv_rates *rates)
+{
+    cli_json json;
+    cli_json_begin(&json, false);
+    cli_json_text(&json, json.root, "device", irn_context_device(session->context)->name);
+    cli_json_number(&json, json.root, "peak_gflops", peak);
+    cJSON *list = cJSON_AddArrayToObject(json.root, "shapes");
+    for (size_t i = 0; list && i < CONV_SHAPES; i++) {
+        cJSON *entry = cli_json_object(&json, list, NULL);
+        cli_json_number(&json, entry, "batch", (double)conv_shapes[i].batch);
+        cli_json_number(&json, entry, "height", (double)conv_shapes[i].side);
+        cli_json_number(&json, entry, "width", (double)conv_shapes[i].side);
+        cli_json_number(&json, entry, "inputs", (double)conv_shapes[i].inputs);
+        cli_json_number(&json, entry, "outputs", (double)conv_shapes[i].outputs);
+        cli_json_number(&json, entry, "kernel", CONV_KERNEL);
+        cli_json_number(&json, entry, "forward_gflops", rates[i].forward);
+        cli_json_number(&json, entry, "data_gradient_gflops", rates[i].data_gradient);
+        cli_json_number(&json, entry, "weight_gradient_gflops", rates[i].weight_gradient);
+    }
+    json.failed = json.failed || !list;
+    return cli_json_print(session, &json);
+}
+
+static void print_conv(double peak, const irn_conv_rates *rates)
+{
+    printf("measured FMA peak: %.1f GFLOP/s\n\n", peak);
+    printf("%-26s  %18s  %18s  %18s\n", "3x3 convolution", "forward", "data gradient",
+           "weight gradient");
+    for (size_t i = 0; i < CONV_SHAPES; i++) {
+        const conv_shape *shape = &conv_shapes[i];
+        const double values[] = {rates[i].forward, rates[i].data_gradient,
+                                 rates[i].weight_gradient};
+        char name[96];
+        snprintf(name, sizeof name, "%zu x %zux%zu, %zu -> %zu", shape->batch, shape->side,
+                 shape->side, shape->inputs, shape->outputs);
+        printf("%-26s", name);
+        for (size_t j = 0; j < 3; j++)
+            printf("  %9.1f (%4.1f %%)", values[j], 100 * values[j] / peak);
+        putchar('\n');
+    }
+    puts("GFLOP/s (share of the peak)");
+}
+
+static int bench_conv(cli_session *session, const bench_options *options)
+{
+    double peak = 0;
+    irn_conv_rates rates[CONV_SHAPES];
+    memset(rates, 0, sizeof rates);
+    int result = cli_session_context(session);
+    if (result == CLI_DONE)
+        result = measure_conv(session, options->repeats, &peak, rates);
+    if (result != CLI_DONE)
+        return result;
+    if (session->common.json)
+        return print_conv_json(session, peak, rates);
+    print_conv(peak, rates);
+    return CLI_DONE;
+}
+
+/* Options that the chosen measurement would not look at are errors. */
+static const char *useless_option(int what, const cli_group groups[2])
+{
+    if (what == BENCH_CONV && cli_given(&groups[0], "preset"))
+        return "preset";
+    if ((what == BENCH_CONV || what == BENCH_CERTIFY) && cli_given(&groups[0], "batch"))
+        return "batch";
+    if (what == BENCH_CONV && cli_given(&groups[1], "seed"))
+        return "seed";
+    return NULL;
+}
+
+static int run(const cli_command *self, int argc, char **argv)
+{
+    cli_session session = {.command = self};
+    bench_options options = {.preset = "cifar10", .batch = 128, .repeats = 5};
+    cli_group groups[] = {
+        {.title = "Options", .options = bench_table, .count = 3, .values = &options},
+        cli_common_group(&session.common,
+                         CLI_WITH_DEVICE | CLI_WITH_SEED | CLI_WITH_JSON | CLI_WITH_QUIET)};
+    cli_operands operands = {.names = "conv, step, inverse or certify", .least = 1, .most = 1};
+    int result = CLI_DONE, what = 0;
+    if (!cli_parse(self, groups, 2, argc, argv, &operands, &result))
+        return result;
+    while (bench_words[what] && strcmp(bench_words[what], operands.values[0]) != 0)
+        what++;
+    if (!bench_words[what])
+        return cli_usage(self, "'%s' is none of conv, step, inverse, certify", operands.values[0]);
+    const char *useless = useless_option(what, groups);
+    if (useless)
+        return cli_usage(self, "--%s is not for %s", useless, bench_words[what]);
+    cli_progress_init(&session.progress, session.common.quiet);
+    result = what == BENCH_CONV ? bench_conv(&session, &options)
+                                : bench_network(&session, &options, what, bench_words[what]);
+    cli_session_close(&session);
+    return result;
+}
+
+const cli_command cli_command_bench = {
+    .name = "bench",
+    .summary = "measure speed: conv, step, inverse or certify",
+    .synopsis = "conv|step|inverse|certify [options]",
+    .about = "conv      GFLOP/s of 3x3 convolutions and their gradients, and the share of what\n"
+             "          the device can do at most (measured)\n"
+             "step      seconds of a training step, and the device memory it takes at most\n"
+             "inverse   seconds of inverting a batch with 20 steps in each block\n"
+             "certify   seconds of bounding all layers of a network\n"
+             "Networks have random weights and see random images.\n",
+    .examples = "  iresnet bench conv\n"
+                "  iresnet bench step --preset cifar10 --batch 128\n"
+                "  iresnet bench inverse --preset mnist --json\n",
+    .run = run,
+};

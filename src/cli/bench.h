@@ -1,0 +1,18 @@
+/* iresnet bench in parts. */
+#ifndef IRN_CLI_BENCH_H
+#define IRN_CLI_BENCH_H
+
+#include "output.h"
+
+typedef struct bench_options {
+    const char *preset;
+    size_t batch, repeats;
+} bench_options;
+
+/* In the order of the words on the command line. */
+enum { BENCH_CONV, BENCH_STEP, BENCH_INVERSE, BENCH_CERTIFY };
+
+/* Times a whole network: step, inverse or certify. Returns an exit status. */
+int bench_network(cli_session *session, const bench_options *options, int what, const char *name);
+
+#endif

@@ -1,0 +1,228 @@
+/* iresnet eval */
+#include "output.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct eval_options {
+    const char *data;
+    int split;
+    size_t count;
+    bool reconstruct;
+} eval_options;
+
+static const cli_option eval_table[] = {
+    {.name = "data",
+     .kind = CLI_TEXT,
+     .offset = offsetof(eval_options, data),
+     .argument = "SPEC",
+     .help = "data set (needed; see `iresnet train --help`)"},
+    {.name = "split",
+     .kind = CLI_WORD,
+     .offset = offsetof(eval_options, split),
+     .argument = "NAME",
+     .help = "its part: train or test (default test)",
+     .words = cli_split_words},
+    {.name = "count",
+     .kind = CLI_COUNT,
+     .offset = offsetof(eval_options, count),
+     .argument = "N",
+     .help = "reconstruct the first N examples (default 1000)",
+     .low = 1,
+     .high = 1e9},
+    {.name = "reconstruct",
+     .kind = CLI_TOGGLE,
+     .offset = offsetof(eval_options, reconstruct),
+     .help = "encode and decode examples (default yes)"},
+};
+
+/* What encoding and decoding does to the examples. */
+typedef struct reconstruction {
+    size_t count, iterations;
+    double max_abs_error, mean_abs_error;
+    double max_error; /* Euclidean */
+    bool certified;   /* the rest counts */
+    double max_bound;
+    bool bound_holds; /* for every example */
+} reconstruction;
+
+typedef struct evaluation {
+    size_t count;
+    double accuracy; /* NaN: no labels or no head */
+    reconstruction inverse;
+} evaluation;
+
+static void compare(const cli_samples *x, const float *decoded, const double *bounds,
+                    reconstruction *out)
+{
+    out->count = x->count;
+    out->bound_holds = true;
+    double sum = 0;
+    for (size_t i = 0; i < x->count; i++) {
+        double squares = 0;
+        for (size_t j = i * x->size; j < (i + 1) * x->size; j++) {
+            double error = fabs((double)x->values[j] - (double)decoded[j]);
+            out->max_abs_error = cli_larger(out->max_abs_error, error);
+            squares += error * error;
+            sum += error;
+        }
+        double error = sqrt(squares);
+        out->max_error = cli_larger(out->max_error, error);
+        if (!out->certified)
+            continue;
+        out->max_bound = cli_larger(out->max_bound, bounds[i]);
+        out->bound_holds = out->bound_holds && error <= bounds[i];
+    }
+    out->mean_abs_error = sum / ((double)x->count * (double)x->size);
+}
+
+/* Decodes z with proven bounds, or without if the model has none. */
+static int decode(cli_session *session, const float *z, size_t count, float *x, double *bounds,
+                  reconstruction *out)
+{
+    irn_decode_options how = IRN_DECODE_OPTIONS_INIT;
+    how.progress = cli_progress_step;
+    how.progress_payload = &session->progress;
+    cli_progress_begin(&session->progress, "decoding");
+    irn_status status =
+        irn_model_decode(session->model, z, count, &how, x, bounds, &out->iterations);
+    out->certified = status == IRN_OK;
+    if (status == IRN_ERROR_NOT_CERTIFIED)
+        status = irn_model_decode(session->model, z, count, &how, x, NULL, &out->iterations);
+    cli_progress_clear(&session->progress);
+    return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
+}
+
+static int reconstruct(cli_session *session, const eval_options *options, reconstruction *out)
+{
+    cli_samples x = {.count = 0};
+    int result =
+        cli_read_dataset(session, options->data, (irn_split)options->split, options->count, &x);
+    if (result != CLI_DONE) {
+        cli_samples_free(&x);
+        return result;
+    }
+    float *z = calloc(x.count, irn_model_latent_size(session->model) * sizeof *z);
+    float *decoded = calloc(x.count, x.size * sizeof *decoded);
+    double *bounds = calloc(x.count, sizeof *bounds);
+    if (z && decoded && bounds)
+        result = cli_encode(session, &x, z);
+    else
+        result = cli_error(session, CLI_FAILED, "no memory for %zu samples", x.count);
+    if (result == CLI_DONE)
+        result = decode(session, z, x.count, decoded, bounds, out);
+    if (result == CLI_DONE)
+        compare(&x, decoded, bounds, out);
+    free(z);
+    free(decoded);
+    free(bounds);
+    cli_samples_free(&x);
+    return result;
+}
+
+static int measure_accuracy(cli_session *session, const eval_options *options, evaluation *out)
+{
+    irn_dataset *dataset = NULL;
+    int result = cli_open_dataset(session, options->data, (irn_split)options->split, &dataset);
+    if (result == CLI_DONE) {
+        irn_dataset_info info = irn_dataset_get_info(dataset);
+        out->count = info.count;
+        cli_progress_begin(&session->progress, "predicting");
+        irn_status status = IRN_OK;
+        if (info.classes > 0 && irn_model_get_config(session->model)->classes > 0)
+            status = irn_model_accuracy(session->model, dataset, cli_progress_step,
+                                        &session->progress, &out->accuracy);
+        cli_progress_clear(&session->progress);
+        if (status != IRN_OK)
+            result = cli_fail(session, status);
+    }
+    irn_dataset_free(dataset);
+    return result;
+}
+
+static int print_json(cli_session *session, const evaluation *values)
+{
+    const reconstruction *inverse = &values->inverse;
+    cli_json json;
+    cli_json_begin(&json, false);
+    cli_json_number(&json, json.root, "count", (double)values->count);
+    cli_json_number(&json, json.root, "accuracy", values->accuracy);
+    if (inverse->count > 0) {
+        cJSON *part = cli_json_object(&json, json.root, "reconstruction");
+        cli_json_number(&json, part, "count", (double)inverse->count);
+        cli_json_number(&json, part, "max_abs_error", inverse->max_abs_error);
+        cli_json_number(&json, part, "mean_abs_error", inverse->mean_abs_error);
+        cli_json_number(&json, part, "max_error", inverse->max_error);
+        cli_json_number(&json, part, "max_bound", inverse->certified ? inverse->max_bound : NAN);
+        if (inverse->certified)
+            cli_json_bool(&json, part, "bound_holds", inverse->bound_holds);
+        else
+            cli_json_null(&json, part, "bound_holds");
+        cli_json_number(&json, part, "iterations", (double)inverse->iterations);
+    }
+    return cli_json_print(session, &json);
+}
+
+static void print_text(const evaluation *values)
+{
+    const reconstruction *inverse = &values->inverse;
+    if (values->accuracy >= 0)
+        printf("accuracy          %.2f %% of %zu\n", 100 * values->accuracy, values->count);
+    else
+        printf("accuracy          none: no labels or no classifier head\n");
+    if (inverse->count == 0)
+        return;
+    printf("reconstructed     %zu, at most %zu steps a block\n", inverse->count,
+           inverse->iterations);
+    printf("absolute error    %.3g at most, %.3g on average\n", inverse->max_abs_error,
+           inverse->mean_abs_error);
+    printf("Euclidean error   %.3g at most\n", inverse->max_error);
+    if (inverse->certified)
+        printf("proven bound      %.3g at most; every true error is%s below its own\n",
+               inverse->max_bound, inverse->bound_holds ? "" : " NOT");
+    else
+        printf("proven bound      none: the model is not certified\n");
+}
+
+static int run(const cli_command *self, int argc, char **argv)
+{
+    cli_session session = {.command = self};
+    eval_options options = {.split = IRN_TEST, .count = 1000, .reconstruct = true};
+    cli_group groups[] = {
+        {.title = "Options", .options = eval_table, .count = 4, .values = &options},
+        cli_common_group(&session.common, CLI_WITH_DEVICE | CLI_WITH_JSON | CLI_WITH_QUIET)};
+    cli_operands operands = {.names = "MODEL", .least = 1, .most = 1};
+    int result = CLI_DONE;
+    if (!cli_parse(self, groups, 2, argc, argv, &operands, &result))
+        return result;
+    if (!options.data)
+        return cli_usage(self, "--data is needed");
+    if (!options.reconstruct && cli_given(&groups[0], "count"))
+        return cli_usage(self, "--count is of no use with --no-reconstruct");
+    cli_progress_init(&session.progress, session.common.quiet);
+    evaluation values = {.accuracy = NAN};
+    result = cli_session_model(&session, operands.values[0]);
+    if (result == CLI_DONE)
+        result = measure_accuracy(&session, &options, &values);
+    if (result == CLI_DONE && options.reconstruct)
+        result = reconstruct(&session, &options, &values.inverse);
+    if (result == CLI_DONE && session.common.json)
+        result = print_json(&session, &values);
+    else if (result == CLI_DONE)
+        print_text(&values);
+    cli_session_close(&session);
+    return result;
+}
+
+const cli_command cli_command_eval = {
+    .name = "eval",
+    .summary = "accuracy and reconstruction error on a data set",
+    .synopsis = "MODEL --data SPEC [options]",
+    .about = "Measures the share of right predictions on all examples, and how exactly examples\n"
+             "come back from encoding and decoding: the true errors, and the bounds proven for\n"
+             "them if the model is certified.\n",
+    .examples = "  iresnet eval run/model.safetensors --data digits\n"
+                "  iresnet eval run/model.safetensors --data mnist:data/mnist --json\n",
+    .run = run,
+};

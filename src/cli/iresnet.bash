@@ -1,0 +1,45 @@
+# Completion of iresnet for bash. Options come from the program's own help, so that they are never
+# out of date.
+
+_iresnet_options() {
+    "$1" "$2" --help 2>/dev/null | sed -n '
+        s/^  \(-[a-zA-Z], \)\{0,1\}--\[no-\]\([a-z-]*\).*/--\2\n--no-\2/p
+        s/^  \(-[a-zA-Z], \)\{0,1\}\(--[a-z-]*\).*/\2/p'
+}
+
+_iresnet_words() {
+    case $1 in
+    --preset) echo digits mnist cifar10 ;;
+    --task) echo classify ;;
+    --activation) echo elu relu tanh softplus identity ;;
+    --padding) echo zeros circular ;;
+    --optimizer) echo sgd adam adamax ;;
+    --split) echo train test ;;
+    --data | --test-data) echo digits mnist: cifar10: cifar100: idx: npy: ;;
+    esac
+}
+
+_iresnet() {
+    local program=$1 word=$2 before=$3 words
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ] || { [ "$COMP_CWORD" -eq 2 ] && [ "${COMP_WORDS[1]}" = help ]; }; then
+        words="devices train eval predict encode decode certify import bench"
+        [ "$COMP_CWORD" -eq 1 ] && words="$words help --help --version"
+    else
+        words=$(_iresnet_words "$before")
+        if [ -z "$words" ]; then
+            case $word in
+            -*) words=$(_iresnet_options "$program" "${COMP_WORDS[1]}") ;;
+            *) [ "${COMP_WORDS[1]} $COMP_CWORD" = "bench 2" ] && words="conv step inverse certify" ;;
+            esac
+        fi
+    fi
+    # Without any word readline completes file names.
+    local IFS=$' \n'
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+    case ${COMPREPLY[0]-} in
+    *:) compopt -o nospace 2>/dev/null ;;
+    esac
+}
+
+complete -o default -F _iresnet iresnet

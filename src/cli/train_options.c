@@ -1,0 +1,236 @@
+/* What `iresnet train` can be told. */
+#include "train.h"
+
+#include <string.h>
+
+#define COUNT_OF(table) (sizeof(table) / sizeof *(table))
+
+/* In the order of irn_activation and irn_optimizer. */
+static const char *const activation_words[] = {"identity", "elu", "relu", "tanh", "softplus", NULL};
+static const char *const optimizer_words[] = {"sgd", "adam", "adamax", NULL};
+
+#define FILE_TEXT(option, field, word, text)                                                       \
+    {                                                                                              \
+        .name = option, .kind = CLI_TEXT, .offset = offsetof(train_files, field),                  \
+        .argument = word, .help = text                                                             \
+    }
+
+static const cli_option file_options[] = {
+    FILE_TEXT("task", task, "NAME", "what to learn: classify (the default, and so far all)"),
+    FILE_TEXT("data", data, "SPEC",
+              "training data (needed): digits (bundled), mnist:DIR,\n"
+              "cifar10:DIR, cifar100:DIR, idx:IMAGES,LABELS or\n"
+              "npy:IMAGES,LABELS"),
+    FILE_TEXT("test-data", test_data, "SPEC",
+              "test data (default: the test part of digits, mnist,\n"
+              "cifar10 and cifar100; none for idx and npy)"),
+    FILE_TEXT("out", out, "DIR", "where model, checkpoint and log go (needed)"),
+    FILE_TEXT("preset", preset, "NAME",
+              "defaults of model and training: digits, mnist, cifar10\n"
+              "(default: by the data set; else one stage of one block)"),
+    FILE_TEXT("resume", resume, "FILE",
+              "go on from a checkpoint: its model and training options\n"
+              "rule, only --epochs can be changed"),
+    FILE_TEXT("log", log, "FILE", "a line an epoch, .csv or .jsonl (default DIR/log.jsonl)"),
+    {.name = "force",
+     .kind = CLI_FLAG,
+     .offset = offsetof(train_files, force),
+     .help = "replace the model, checkpoint and log of an earlier run"},
+    {.name = "certify",
+     .kind = CLI_TOGGLE,
+     .offset = offsetof(train_files, certify),
+     .help = "prove bounds at the end and store them in the model\n"
+             "(default yes)"},
+};
+
+#define MODEL_LIST(option, field, lengths, limit, word, text)                                      \
+    {                                                                                              \
+        .name = option, .kind = CLI_COUNTS, .offset = offsetof(train_model, field),                \
+        .argument = word, .help = text, .low = 1, .high = 1e6, .length = limit,                    \
+        .count_offset = offsetof(train_model, lengths)                                             \
+    }
+
+static const cli_option model_options[] = {
+    MODEL_LIST("blocks", config.blocks, blocks, IRN_MAX_STAGES, "N,N,...",
+               "residual blocks in each stage"),
+    MODEL_LIST("channels", config.widths, widths, IRN_MAX_STAGES, "N,N,...",
+               "channels inside the blocks of each stage"),
+    MODEL_LIST("strides", config.strides, strides, IRN_MAX_STAGES, "N,N,...",
+               "1, or 2: the stage begins with a squeeze"),
+    MODEL_LIST("kernels", config.kernels, config.layers, IRN_MAX_LAYERS, "N,N,...",
+               "kernel sizes of a block's layers"),
+    {.name = "coeff",
+     .kind = CLI_REAL,
+     .offset = offsetof(train_model, config.coefficient),
+     .argument = "X",
+     .help = "bound on each layer's norm; below 1 for invertibility;\n"
+             "0: none, an ordinary residual network",
+     .high = 1e6},
+    {.name = "activation",
+     .kind = CLI_WORD,
+     .offset = offsetof(train_model, activation),
+     .argument = "NAME",
+     .help = "elu, relu, tanh, softplus or identity",
+     .words = activation_words},
+    {.name = "padding",
+     .kind = CLI_WORD,
+     .offset = offsetof(train_model, padding),
+     .argument = "NAME",
+     .help = "of the convolutions: zeros or circular",
+     .words = cli_padding_words},
+    {.name = "init-squeeze",
+     .kind = CLI_TOGGLE,
+     .offset = offsetof(train_model, config.init_squeeze),
+     .help = "squeeze 2x2 pixels to channels before the first block"},
+    {.name = "pad-channels",
+     .kind = CLI_COUNT,
+     .offset = offsetof(train_model, config.pad_channels),
+     .argument = "N",
+     .help = "zero channels appended to the input",
+     .high = 1e6},
+    {.name = "actnorm",
+     .kind = CLI_TOGGLE,
+     .offset = offsetof(train_model, config.actnorm),
+     .help = "scale and shift of each channel before each block"},
+    {.name = "norm-momentum",
+     .kind = CLI_REAL,
+     .offset = offsetof(train_model, config.norm_momentum),
+     .argument = "X",
+     .help = "weight of the newest batch in the head's statistics",
+     .high = 1},
+};
+
+#define SCHEDULE_COUNT(option, field, least, most, text)                                           \
+    {                                                                                              \
+        .name = option, .kind = CLI_COUNT, .offset = offsetof(train_schedule, field),              \
+        .argument = "N", .help = text, .low = least, .high = most                                  \
+    }
+#define SCHEDULE_REAL(option, field, most, exclusive, text)                                        \
+    {                                                                                              \
+        .name = option, .kind = CLI_REAL, .offset = offsetof(train_schedule, field),               \
+        .argument = "X", .help = text, .high = most, .above = exclusive                            \
+    }
+
+static const cli_option schedule_options[] = {
+    SCHEDULE_COUNT("epochs", options.epochs, 1, 1e6, "passes over the training data"),
+    SCHEDULE_COUNT("batch", options.batch, 1, 1e6, "examples in a step"),
+    {.name = "optimizer",
+     .kind = CLI_WORD,
+     .offset = offsetof(train_schedule, optimizer),
+     .argument = "NAME",
+     .help = "sgd, adam or adamax",
+     .words = optimizer_words},
+    SCHEDULE_REAL("lr", options.learning_rate, 1e3, true, "learning rate"),
+    SCHEDULE_REAL("momentum", options.momentum, 1, false, "of SGD"),
+    SCHEDULE_REAL("weight-decay", options.weight_decay, 1e3, false,
+                  "times the parameters, added to their gradients"),
+    SCHEDULE_COUNT("power-iterations", options.power_iterations, 1, 1e4,
+                   "for each layer's norm in each step"),
+    SCHEDULE_COUNT("warmup", options.warmup_steps, 0, 1e9,
+                   "steps over which the learning rate rises"),
+    {.name = "milestones",
+     .kind = CLI_REALS,
+     .offset = offsetof(train_schedule, options.milestones),
+     .argument = "X,X,...",
+     .help = "shares of the epochs after which the rate drops",
+     .high = 1,
+     .length = IRN_MAX_MILESTONES,
+     .count_offset = offsetof(train_schedule, options.milestone_count)},
+    SCHEDULE_REAL("milestone-factor", options.milestone_factor, 1e3, true,
+                  "what the rate is multiplied with there"),
+    SCHEDULE_COUNT("shift", shift, 0, 1e4, "move images by up to N pixels at random"),
+    {.name = "flip",
+     .kind = CLI_TOGGLE,
+     .offset = offsetof(train_schedule, options.augmentation.flip),
+     .help = "mirror images at random"},
+};
+
+void train_groups(cli_group groups[TRAIN_GROUPS], train_files *files, train_model *model,
+                  train_schedule *schedule)
+{
+    groups[TRAIN_FILES] = (cli_group){
+        .title = "Run", .options = file_options, .count = COUNT_OF(file_options), .values = files};
+    groups[TRAIN_MODEL] = (cli_group){.title = "Model (defaults: the preset's)",
+                                      .options = model_options,
+                                      .count = COUNT_OF(model_options),
+                                      .values = model};
+    groups[TRAIN_SCHEDULE] = (cli_group){.title = "Training (defaults: the preset's)",
+                                         .options = schedule_options,
+                                         .count = COUNT_OF(schedule_options),
+                                         .values = schedule};
+}
+
+const char *train_preset(const train_files *files)
+{
+    if (files->preset)
+        return files->preset;
+    if (strcmp(files->data, "digits") == 0)
+        return "digits";
+    if (strncmp(files->data, "mnist:", 6) == 0)
+        return "mnist";
+    bool cifar =
+        strncmp(files->data, "cifar10:", 8) == 0 || strncmp(files->data, "cifar100:", 9) == 0;
+    return cifar ? "cifar10" : NULL;
+}
+
+/* All lists must describe the same number of stages. */
+static int check_stages(cli_session *session, const cli_group *group, const train_model *values)
+{
+    const char *const names[] = {"blocks", "channels", "strides"};
+    const size_t lengths[] = {values->blocks, values->widths, values->strides};
+    for (size_t i = 1; i < 3; i++)
+        if (lengths[i] != lengths[0])
+            return cli_error(session, CLI_USAGE,
+                             "--blocks has %zu stages%s, but --%s has %zu%s; give as many to each",
+                             lengths[0], cli_given(group, names[0]) ? "" : " (the default)",
+                             names[i], lengths[i],
+                             cli_given(group, names[i]) ? "" : " (the default)");
+    return CLI_DONE;
+}
+
+int train_model_config(cli_session *session, const cli_group *group, const char *preset,
+                       irn_dataset_info info, irn_model_config *out)
+{
+    train_model values;
+    memset(&values, 0, sizeof values);
+    irn_status status = irn_model_config_init(&values.config, preset);
+    if (status != IRN_OK)
+        return cli_fail_option(session, status);
+    irn_model_config *config = &values.config;
+    values.blocks = values.widths = values.strides = config->stages;
+    values.activation = (int)config->activation;
+    values.padding = (int)config->padding;
+    config->channels = info.channels;
+    config->height = info.height;
+    config->width = info.width;
+    config->classes = info.classes;
+    cli_copy_given(group, &values);
+    config->activation = (irn_activation)values.activation;
+    config->padding = (irn_padding)values.padding;
+    config->stages = values.blocks;
+    if (info.height == 1 && info.width == 1 && !cli_given(group, "kernels"))
+        for (size_t i = 0; i < config->layers; i++)
+            config->kernels[i] = 1; /* points: dense layers */
+    *out = *config;
+    return check_stages(session, group, &values);
+}
+
+int train_schedule_options(cli_session *session, const cli_group *group, const char *preset,
+                           irn_train_options *out)
+{
+    train_schedule values;
+    memset(&values, 0, sizeof values);
+    irn_status status = irn_train_options_init(&values.options, preset);
+    if (status != IRN_OK)
+        return cli_fail_option(session, status);
+    values.optimizer = (int)values.options.optimizer;
+    values.shift = values.options.augmentation.shift;
+    cli_copy_given(group, &values);
+    values.options.optimizer = (irn_optimizer)values.optimizer;
+    values.options.augmentation.shift = (unsigned)values.shift;
+    *out = values.options;
+    if (out->optimizer != IRN_SGD && cli_given(group, "momentum"))
+        return cli_error(session, CLI_USAGE, "--momentum is of sgd, and the optimizer is %s",
+                         optimizer_words[out->optimizer]);
+    return CLI_DONE;
+}

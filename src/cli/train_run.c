@@ -1,0 +1,183 @@
+/* The run itself: fitting with its events, certifying, saving, and the result. */
+#include "output.h"
+#include "train.h"
+
+#include <math.h>
+
+/* What is known of the model at the end. */
+typedef struct outcome {
+    double test_accuracy; /* NaN: no test data */
+    bool tried, certified;
+    double block_upper, lipschitz_upper, inverse_upper;
+} outcome;
+
+static double share_done(const irn_fit_event *event)
+{
+    double epoch = event->steps > 0 ? (double)event->step / (double)event->steps : 0;
+    return ((double)event->epoch - 1 + epoch) / (double)event->epochs;
+}
+
+static void draw_event(training *self, const irn_fit_event *event)
+{
+    char label[64], left[CLI_DURATION], text[128];
+    double share = share_done(event), gained = share - self->first_share;
+    double spent = event->seconds - self->first_seconds;
+    cli_duration(left, gained > 0 ? spent * (1 - share) / gained : NAN);
+    snprintf(label, sizeof label, "epoch %zu/%zu", event->epoch, event->epochs);
+    snprintf(text, sizeof text, "loss %.4f  acc %.2f %%  %.0f img/s  ETA %s", event->loss,
+             100 * event->accuracy, event->images_per_second, left);
+    cli_progress_draw(&self->session.progress, label,
+                      event->steps > 0 ? (double)event->step / (double)event->steps : 0, text);
+}
+
+static void print_epoch(training *self, const irn_fit_event *event)
+{
+    char test[48] = "", spent[CLI_DURATION];
+    if (event->test_accuracy >= 0)
+        snprintf(test, sizeof test, "  test %.2f %%", 100 * event->test_accuracy);
+    cli_progress_clear(&self->session.progress);
+    if (!self->session.common.quiet)
+        fprintf(stderr, "epoch %zu/%zu  loss %.4f  acc %.2f %%%s  %.0f img/s  %s\n", event->epoch,
+                event->epochs, event->loss, 100 * event->accuracy, test, event->images_per_second,
+                cli_duration(spent, event->seconds));
+}
+
+static bool on_event(const irn_fit_event *event, void *payload)
+{
+    training *self = payload;
+    if (self->last.epochs == 0) {
+        self->first_share = share_done(event);
+        self->first_seconds = event->seconds;
+    }
+    self->last = *event;
+    if (!event->epoch_done) {
+        draw_event(self, event);
+        return !cli_interrupted();
+    }
+    print_epoch(self, event);
+    return train_log_write(&self->session, &self->log, event) && !cli_interrupted();
+}
+
+static int stopped(training *self)
+{
+    cli_session *session = &self->session;
+    if (self->log.failed)
+        return CLI_FAILED;
+    cli_progress_clear(&session->progress);
+    fprintf(stderr,
+            "iresnet train: interrupted; the checkpoint is kept, go on with\n"
+            "  iresnet train --data %s --out %s --resume %s\n",
+            self->files.data, self->files.out, self->checkpoint_path);
+    return CLI_STOPPED;
+}
+
+static void announce(training *self)
+{
+    irn_model *model = self->session.model;
+    const irn_train_options *options = irn_trainer_get_options(self->trainer);
+    cli_note(&self->session, "%s: blocks %zu, parameters %zu, examples %zu, epochs %zu",
+             irn_context_device(self->session.context)->name, irn_model_block_count(model),
+             irn_model_parameter_count(model), irn_dataset_get_info(self->train).count,
+             options->epochs);
+}
+
+static int fit(training *self)
+{
+    announce(self);
+    irn_status status = irn_trainer_fit(self->trainer, self->train, self->test,
+                                        self->checkpoint_path, on_event, self);
+    cli_progress_clear(&self->session.progress);
+    if (status == IRN_ERROR_CANCELLED)
+        return stopped(self);
+    return status == IRN_OK ? CLI_DONE : cli_fail(&self->session, status);
+}
+
+static int certify(training *self, outcome *out)
+{
+    cli_session *session = &self->session;
+    irn_certify_options options = IRN_CERTIFY_OPTIONS_INIT;
+    options.progress = cli_progress_step;
+    options.progress_payload = &session->progress;
+    irn_certificate *certificate = NULL;
+    cli_progress_begin(&session->progress, "certifying");
+    irn_status status = irn_certify_model(&certificate, session->model, &options);
+    cli_progress_clear(&session->progress);
+    if (status == IRN_ERROR_CANCELLED)
+        return stopped(self);
+    if (status != IRN_OK)
+        return cli_fail(session, status);
+    out->tried = true;
+    out->certified = irn_certificate_verdict(certificate);
+    out->lipschitz_upper = irn_certificate_lipschitz_upper(certificate);
+    out->inverse_upper = irn_certificate_inverse_lipschitz_upper(certificate);
+    for (size_t i = 0; i < irn_certificate_block_count(certificate); i++)
+        out->block_upper =
+            cli_larger(out->block_upper, irn_certificate_block(certificate, i).lipschitz_upper);
+    irn_certificate_free(certificate);
+    return CLI_DONE;
+}
+
+/* Bounds, the model's file, and its accuracy. */
+static int finish(training *self, outcome *out)
+{
+    cli_session *session = &self->session;
+    int result = self->files.certify ? certify(self, out) : CLI_DONE;
+    if (result != CLI_DONE)
+        return result;
+    irn_status status = irn_model_save(session->model, self->model_path);
+    if (status == IRN_OK && self->test) {
+        cli_progress_begin(&session->progress, "testing");
+        status = irn_model_accuracy(session->model, self->test, cli_progress_step,
+                                    &session->progress, &out->test_accuracy);
+        cli_progress_clear(&session->progress);
+    }
+    return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
+}
+
+static int print_json(training *self, const outcome *values)
+{
+    cli_json json;
+    cli_json_begin(&json, false);
+    cli_json_text(&json, json.root, "model", self->model_path);
+    cli_json_number(&json, json.root, "epochs",
+                    (double)irn_trainer_get_options(self->trainer)->epochs);
+    cli_json_number(&json, json.root, "test_accuracy", values->test_accuracy);
+    if (values->tried)
+        cli_json_bool(&json, json.root, "certified", values->certified);
+    else
+        cli_json_null(&json, json.root, "certified");
+    cli_json_number(&json, json.root, "block_lipschitz_upper",
+                    values->tried ? values->block_upper : NAN);
+    cli_json_number(&json, json.root, "lipschitz_upper",
+                    values->tried ? values->lipschitz_upper : NAN);
+    cli_json_number(&json, json.root, "inverse_lipschitz_upper",
+                    values->tried ? values->inverse_upper : NAN);
+    return cli_json_print(&self->session, &json);
+}
+
+static void print_text(training *self, const outcome *values)
+{
+    char block[CLI_BOUND_TEXT];
+    cli_bound_upper(block, values->block_upper);
+    if (values->test_accuracy >= 0)
+        printf("test accuracy  %.2f %% of %zu\n", 100 * values->test_accuracy,
+               irn_dataset_get_info(self->test).count);
+    if (values->certified)
+        printf("certified      Lip(g) <= %s in every block\n", block);
+    else if (values->tried)
+        printf("not certified  Lip(g) <= %s is all that is proven of the worst block\n", block);
+    printf("model          %s\n", self->model_path);
+}
+
+int train_run(training *self)
+{
+    outcome values = {.test_accuracy = NAN};
+    int result = fit(self);
+    if (result == CLI_DONE)
+        result = finish(self, &values);
+    if (result == CLI_DONE && self->session.common.json)
+        result = print_json(self, &values);
+    else if (result == CLI_DONE)
+        print_text(self, &values);
+    return result;
+}

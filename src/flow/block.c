@@ -1,0 +1,125 @@
+/* A residual block: x + g(x), its derivatives along and against the flow, and its gradients. The
+ * factor 1 / max(1, sigma/c) of each layer multiplies the convolution's result (see power.cl). */
+#include "flow/model.h"
+#include "ops/elementwise.h"
+
+static irn_place in_buffer(cl_mem buffer, const irn_arena *arena, size_t entry)
+{
+    return (irn_place){buffer, arena->entries[entry].offset};
+}
+
+irn_status irn_block_normalise(const irn_model *model, const irn_operands *operands,
+                               const irn_block *block, const irn_tensor *x)
+{
+    if (!model->config.actnorm)
+        return IRN_OK;
+    return irn_actnorm_forward(
+        x, in_buffer(operands->parameters, &model->parameters, block->log_scale),
+        in_buffer(operands->parameters, &model->parameters, block->shift), x);
+}
+
+irn_status irn_block_denormalise(const irn_model *model, const irn_block *block,
+                                 const irn_tensor *z)
+{
+    if (!model->config.actnorm)
+        return IRN_OK;
+    return irn_actnorm_inverse(z, irn_parameter(model, block->log_scale),
+                               irn_parameter(model, block->shift), z);
+}
+
+irn_tensor irn_layer_input(const irn_block *block, size_t layer, const irn_tensor *memory,
+                           size_t images)
+{
+    return irn_tensor_view(memory, images, block->layers[layer].conv.inputs, block->height,
+                           block->width);
+}
+
+static const irn_tensor *first_input(const irn_block *block, const irn_tensor *z,
+                                     const irn_tensor *inputs)
+{
+    return block->first_activation ? &inputs[0] : z;
+}
+
+irn_status irn_block_residual(const irn_model *model, const irn_operands *operands,
+                              const irn_block *block, const irn_tensor *z, const irn_tensor *inputs,
+                              const irn_tensor *residual, const irn_tensor *out)
+{
+    size_t layers = model->config.layers;
+    if (block->first_activation)
+        IRN_TRY(irn_activation_forward(model->config.activation, z, &inputs[0]));
+    for (size_t i = 0; i < layers; i++) {
+        const irn_layer *layer = &block->layers[i];
+        bool last = i + 1 == layers;
+        irn_epilogue epilogue = {
+            .scale = in_buffer(operands->state, &model->state, layer->scale),
+            .bias = in_buffer(operands->parameters, &model->parameters, layer->bias),
+            .activate = !last,
+            .residual = last ? residual : NULL};
+        irn_place weights = in_buffer(operands->parameters, &model->parameters, layer->weight);
+        IRN_TRY(irn_conv_forward(&layer->conv, weights,
+                                 i == 0 ? first_input(block, z, inputs) : &inputs[i], &epilogue,
+                                 last ? out : &inputs[i + 1]));
+    }
+    return IRN_OK;
+}
+
+irn_status irn_block_jvp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,
+                         const irn_tensor *t, const irn_tensor *tangents, const irn_tensor *out)
+{
+    size_t layers = model->config.layers;
+    if (block->first_activation)
+        IRN_TRY(irn_activation_derivative(model->config.activation, &inputs[0], t, &tangents[0]));
+    for (size_t i = 0; i < layers; i++) {
+        const irn_layer *layer = &block->layers[i];
+        bool last = i + 1 == layers;
+        irn_epilogue epilogue = {.scale = irn_state(model, layer->scale),
+                                 .derivative = last ? NULL : &inputs[i + 1]};
+        IRN_TRY(irn_conv_forward(&layer->conv, irn_parameter(model, layer->weight),
+                                 i == 0 ? first_input(block, t, tangents) : &tangents[i], &epilogue,
+                                 last ? out : &tangents[i + 1]));
+    }
+    return IRN_OK;
+}
+
+/* The cotangent of layer i's input before its activation, from that of its output. */
+static irn_status layer_vjp(const irn_model *model, const irn_block *block, size_t i,
+                            const irn_tensor *inputs, const irn_tensor *from,
+                            const irn_tensor *residual, const irn_tensor *to)
+{
+    const irn_layer *layer = &block->layers[i];
+    bool activated = i > 0 || block->first_activation;
+    irn_epilogue epilogue = {.scale = irn_state(model, layer->scale),
+                             .derivative = activated ? &inputs[i] : NULL,
+                             .residual = residual};
+    irn_place transposed = {model->transposed, irn_parameter(model, layer->weight).offset};
+    return irn_conv_backward(&layer->conv, transposed, from, &epilogue, to);
+}
+
+irn_status irn_block_vjp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,
+                         const irn_tensor *t, const irn_tensor *cotangents,
+                         const irn_tensor *residual, const irn_tensor *out)
+{
+    for (size_t i = model->config.layers; i-- > 0;) {
+        bool last = i + 1 == model->config.layers;
+        IRN_TRY(layer_vjp(model, block, i, inputs, last ? t : &cotangents[i + 1],
+                          i == 0 ? residual : NULL, i == 0 ? out : &cotangents[i]));
+    }
+    return IRN_OK;
+}
+
+irn_status irn_block_weight_gradients(const irn_model *model, const irn_block *block,
+                                      const irn_tensor *z, const irn_tensor *inputs,
+                                      const irn_tensor *cotangents, const irn_tensor *t,
+                                      cl_mem gradient, cl_mem partials)
+{
+    size_t layers = model->config.layers;
+    for (size_t i = 0; i < layers; i++) {
+        const irn_layer *layer = &block->layers[i];
+        irn_place weights = in_buffer(gradient, &model->parameters, layer->weight);
+        irn_place bias = in_buffer(gradient, &model->parameters, layer->bias);
+        IRN_TRY(irn_conv_weight_gradient(
+            &layer->conv, i == 0 ? first_input(block, z, inputs) : &inputs[i],
+            i + 1 == layers ? t : &cotangents[i + 1], weights, bias, partials));
+    }
+    return IRN_OK;
+}

@@ -1,0 +1,130 @@
+/* Presets and limits of architectures. */
+#include "flow/model.h"
+
+#include <math.h>
+#include <string.h>
+
+static const irn_model_config general = {.version = IRN_MODEL_CONFIG_VERSION,
+                                         .channels = 1,
+                                         .height = 1,
+                                         .width = 1,
+                                         .stages = 1,
+                                         .blocks = {1},
+                                         .widths = {32},
+                                         .strides = {1},
+                                         .layers = 3,
+                                         .kernels = {3, 1, 3},
+                                         .padding = IRN_PAD_ZEROS,
+                                         .activation = IRN_ELU,
+                                         .actnorm = true,
+                                         .coefficient = 0.9,
+                                         .norm_momentum = 0.1};
+
+irn_status irn_model_config_init(irn_model_config *config, const char *preset)
+{
+    *config = general;
+    if (!preset)
+        return IRN_OK;
+    config->classes = 10;
+    if (strcmp(preset, "digits") == 0) {
+        config->height = config->width = 8;
+        config->pad_channels = 15;
+        config->stages = 2;
+        memcpy(config->blocks, (size_t[]){2, 2}, 2 * sizeof(size_t));
+        memcpy(config->widths, (size_t[]){32, 64}, 2 * sizeof(size_t));
+        memcpy(config->strides, (size_t[]){1, 2}, 2 * sizeof(size_t));
+        return IRN_OK;
+    }
+    if (strcmp(preset, "mnist") == 0) {
+        config->height = config->width = 28;
+        config->init_squeeze = true;
+        config->pad_channels = 12;
+        config->stages = 2;
+        memcpy(config->blocks, (size_t[]){3, 3}, 2 * sizeof(size_t));
+        memcpy(config->widths, (size_t[]){32, 64}, 2 * sizeof(size_t));
+        memcpy(config->strides, (size_t[]){1, 2}, 2 * sizeof(size_t));
+        return IRN_OK;
+    }
+    if (strcmp(preset, "cifar10") == 0) {
+        config->channels = 3;
+        config->height = config->width = 32;
+        config->pad_channels = 13;
+        config->stages = 3;
+        memcpy(config->blocks, (size_t[]){7, 7, 7}, 3 * sizeof(size_t));
+        memcpy(config->widths, (size_t[]){32, 64, 128}, 3 * sizeof(size_t));
+        memcpy(config->strides, (size_t[]){1, 2, 2}, 3 * sizeof(size_t));
+        return IRN_OK;
+    }
+    return irn_fail(IRN_ERROR_ARGUMENT, "there is no preset '%s'; choose digits, mnist or cifar10",
+                    preset);
+}
+
+static irn_status check_range(const char *field, size_t value, size_t low, size_t high)
+{
+    if (value < low || value > high)
+        return irn_fail(IRN_ERROR_ARGUMENT, "%s is %zu; it must be %zu to %zu", field, value, low,
+                        high);
+    return IRN_OK;
+}
+
+static irn_status check_numbers(const irn_model_config *c)
+{
+    if (!(c->coefficient >= 0 && c->coefficient <= 1e6))
+        return irn_fail(IRN_ERROR_ARGUMENT, "coefficient is %g; it must be 0 (off) to 1e6",
+                        c->coefficient);
+    if (!(c->norm_momentum > 0 && c->norm_momentum <= 1))
+        return irn_fail(IRN_ERROR_ARGUMENT, "norm_momentum is %g; it must be in (0, 1]",
+                        c->norm_momentum);
+    if (!(c->sigma_epsilon >= 0 && c->sigma_epsilon <= 1))
+        return irn_fail(IRN_ERROR_ARGUMENT, "sigma_epsilon is %g; it must be 0 to 1",
+                        c->sigma_epsilon);
+    if (c->padding != IRN_PAD_ZEROS && c->padding != IRN_PAD_CIRCULAR)
+        return irn_fail(IRN_ERROR_ARGUMENT, "padding is %d; it must be %d (zeros) or %d (circular)",
+                        (int)c->padding, IRN_PAD_ZEROS, IRN_PAD_CIRCULAR);
+    return check_range("activation", (size_t)c->activation, IRN_IDENTITY, IRN_SOFTPLUS);
+}
+
+/* Every squeeze halves the map, which must be even, and quadruples the channels. */
+static irn_status check_squeeze(size_t *channels, size_t *height, size_t *width, const char *where)
+{
+    if (*height % 2 || *width % 2)
+        return irn_fail(IRN_ERROR_ARGUMENT,
+                        "%s squeezes a %zu x %zu map; height and width must be even there", where,
+                        *height, *width);
+    *height /= 2;
+    *width /= 2;
+    *channels *= 4;
+    return check_range("the number of channels after squeezing", *channels, 1, 65536);
+}
+
+static irn_status check_stages(const irn_model_config *c)
+{
+    size_t channels = c->channels, height = c->height, width = c->width;
+    if (c->init_squeeze)
+        IRN_TRY(check_squeeze(&channels, &height, &width, "init_squeeze"));
+    channels += c->pad_channels;
+    for (size_t s = 0; s < c->stages; s++) {
+        IRN_TRY(check_range("blocks in a stage", c->blocks[s], 1, 1024));
+        IRN_TRY(check_range("width of a stage", c->widths[s], 1, 16384));
+        IRN_TRY(check_range("stride of a stage", c->strides[s], 1, 2));
+        if (c->strides[s] == 2)
+            IRN_TRY(check_squeeze(&channels, &height, &width, "a stage of stride 2"));
+    }
+    return IRN_OK;
+}
+
+irn_status irn_config_check(const irn_model_config *config)
+{
+    IRN_TRY(irn_check_version("irn_model_config", config->version, IRN_MODEL_CONFIG_VERSION));
+    IRN_TRY(check_range("channels", config->channels, 1, 65536));
+    IRN_TRY(check_range("height", config->height, 1, 4096));
+    IRN_TRY(check_range("width", config->width, 1, 4096));
+    IRN_TRY(check_range("pad_channels", config->pad_channels, 0, 65536));
+    IRN_TRY(check_range("stages", config->stages, 1, IRN_MAX_STAGES));
+    IRN_TRY(check_range("layers", config->layers, 1, IRN_MAX_LAYERS));
+    IRN_TRY(check_range("classes", config->classes, 0, 65536));
+    for (size_t i = 0; i < config->layers; i++)
+        IRN_TRY(check_range("kernel size", config->kernels[i], 1, 31));
+    IRN_TRY(check_numbers(config));
+    return check_stages(config);
+}

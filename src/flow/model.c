@@ -1,0 +1,248 @@
+/* Making a model: the chain of blocks for a configuration, and random weights. */
+#include "flow/model.h"
+#include "base/philox.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static irn_status add_kernel(irn_model *model, const irn_conv *conv, size_t *entry,
+                             const char *prefix, const char *name)
+{
+    size_t shape[4] = {conv->outputs, conv->inputs, conv->kernel_height, conv->kernel_width};
+    return irn_arena_add(&model->parameters, IRN_ENTRY_KERNEL, shape, 4, entry, "%s.%s", prefix,
+                         name);
+}
+
+static irn_status add_vector(irn_arena *arena, size_t count, size_t *entry, const char *prefix,
+                             const char *name)
+{
+    size_t shape[4] = {count, 1, 1, 1};
+    return irn_arena_add(arena, IRN_ENTRY_TENSOR, shape, 1, entry, "%s.%s", prefix, name);
+}
+
+static irn_status add_layer(irn_model *model, irn_layer *layer, const char *prefix)
+{
+    size_t u[4] = {layer->conv.outputs, layer->sigma_height, layer->sigma_width, 1};
+    size_t v[4] = {layer->conv.inputs, layer->sigma_height, layer->sigma_width, 1};
+    IRN_TRY(add_kernel(model, &layer->conv, &layer->weight, prefix, "weight"));
+    IRN_TRY(add_vector(&model->parameters, layer->conv.outputs, &layer->bias, prefix, "bias"));
+    IRN_TRY(irn_arena_add(&model->state, IRN_ENTRY_TENSOR, u, 3, &layer->u, "%s.u", prefix));
+    IRN_TRY(irn_arena_add(&model->state, IRN_ENTRY_TENSOR, v, 3, &layer->v, "%s.v", prefix));
+    IRN_TRY(add_vector(&model->state, 1, &layer->sigma, prefix, "sigma"));
+    return add_vector(&model->state, 1, &layer->scale, prefix, "scale");
+}
+
+/* A 1x1 kernel is the same matrix at every pixel, so its operator is taken on one. */
+static void set_sigma_map(irn_layer *layer, const irn_block *block, bool before_squeeze)
+{
+    size_t factor = before_squeeze && block->squeeze ? 2 : 1;
+    bool matrix = layer->conv.kernel_height == 1 && layer->conv.kernel_width == 1;
+    layer->sigma_height = matrix ? 1 : block->height * factor;
+    layer->sigma_width = matrix ? 1 : block->width * factor;
+}
+
+static irn_status add_block(irn_model *model, irn_block *block, size_t index, size_t width)
+{
+    const irn_model_config *c = &model->config;
+    char prefix[48];
+    for (size_t i = 0; i < c->layers; i++) {
+        irn_layer *layer = &block->layers[i];
+        layer->conv = (irn_conv){.inputs = i == 0 ? block->channels : width,
+                                 .outputs = i + 1 == c->layers ? block->channels : width,
+                                 .kernel_height = c->kernels[i],
+                                 .kernel_width = c->kernels[i],
+                                 .padding = c->padding,
+                                 .activation = c->activation};
+        layer->height = block->height;
+        layer->width = block->width;
+        set_sigma_map(layer, block, c->sigma_map_before_squeeze);
+        snprintf(prefix, sizeof prefix, "blocks.%zu.conv%zu", index, i);
+        IRN_TRY(add_layer(model, layer, prefix));
+    }
+    snprintf(prefix, sizeof prefix, "blocks.%zu.actnorm", index);
+    if (!c->actnorm)
+        return IRN_OK;
+    IRN_TRY(
+        add_vector(&model->parameters, block->channels, &block->log_scale, prefix, "log_scale"));
+    return add_vector(&model->parameters, block->channels, &block->shift, prefix, "shift");
+}
+
+static irn_status add_blocks(irn_model *model)
+{
+    const irn_model_config *c = &model->config;
+    size_t squeezed = c->init_squeeze ? 2 : 1;
+    model->channels = c->channels * squeezed * squeezed + c->pad_channels;
+    model->height = c->height / squeezed;
+    model->width = c->width / squeezed;
+    for (size_t s = 0; s < c->stages; s++)
+        model->block_count += c->blocks[s];
+    IRN_TRY(irn_alloc(&model->blocks, model->block_count, sizeof *model->blocks));
+    size_t channels = model->channels, height = model->height, width = model->width, index = 0;
+    for (size_t s = 0; s < c->stages; s++)
+        for (size_t b = 0; b < c->blocks[s]; b++, index++) {
+            bool squeeze = b == 0 && c->strides[s] == 2;
+            channels *= squeeze ? 4 : 1;
+            height /= squeeze ? 2 : 1;
+            width /= squeeze ? 2 : 1;
+            model->blocks[index] = (irn_block){.channels = channels,
+                                               .height = height,
+                                               .width = width,
+                                               .squeeze = squeeze,
+                                               .first_activation = index > 0,
+                                               .lipschitz_upper = NAN};
+            IRN_TRY(add_block(model, &model->blocks[index], index, c->widths[s]));
+        }
+    return add_vector(&model->state, 1, &model->initialised, "actnorm", "initialised");
+}
+
+static irn_status add_head(irn_model *model)
+{
+    irn_head *head = &model->head;
+    size_t channels = model->blocks[model->block_count - 1].channels;
+    if (!model->config.classes)
+        return IRN_OK;
+    head->dense = (irn_conv){.inputs = channels,
+                             .outputs = model->config.classes,
+                             .kernel_height = 1,
+                             .kernel_width = 1,
+                             .activation = model->config.activation};
+    IRN_TRY(add_vector(&model->parameters, channels, &head->gamma, "head.norm", "weight"));
+    IRN_TRY(add_vector(&model->parameters, channels, &head->beta, "head.norm", "bias"));
+    IRN_TRY(add_kernel(model, &head->dense, &head->weight, "head.dense", "weight"));
+    model->parameters.entries[head->weight].rank = 2;
+    IRN_TRY(
+        add_vector(&model->parameters, model->config.classes, &head->bias, "head.dense", "bias"));
+    IRN_TRY(add_vector(&model->state, channels, &head->running_mean, "head.norm", "running_mean"));
+    return add_vector(&model->state, channels, &head->running_variance, "head.norm", "running_var");
+}
+
+/* Values for one entry: uniform in (-bound, bound), constant, or a random unit vector. */
+static irn_status fill_uniform(irn_model *model, size_t entry, double bound)
+{
+    const irn_entry *e = &model->parameters.entries[entry];
+    float *values;
+    IRN_TRY(irn_alloc(&values, irn_entry_count(e), sizeof *values));
+    for (size_t i = 0; i < irn_entry_count(e); i++) {
+        uint32_t bits[4];
+        irn_philox(bits, model->context->seed, IRN_STREAM_WEIGHTS, entry, i);
+        values[i] = (float)(bound * (2.0 * (double)irn_uniform_from_bits(bits[0]) - 1.0));
+    }
+    irn_status status = irn_arena_write(&model->parameters, model->single.parameters, e, values);
+    free(values);
+    return status;
+}
+
+static irn_status fill_constant(irn_arena *arena, cl_mem buffer, size_t entry, float value)
+{
+    const irn_entry *e = &arena->entries[entry];
+    float *values;
+    IRN_TRY(irn_alloc(&values, irn_entry_count(e), sizeof *values));
+    for (size_t i = 0; i < irn_entry_count(e); i++)
+        values[i] = value;
+    irn_status status = irn_arena_write(arena, buffer, e, values);
+    free(values);
+    return status;
+}
+
+static irn_status fill_unit(irn_model *model, size_t entry)
+{
+    const irn_entry *e = &model->state.entries[entry];
+    size_t count = irn_entry_count(e);
+    float *values;
+    IRN_TRY(irn_alloc(&values, count, sizeof *values));
+    irn_normal_fill(values, count, model->context->seed, IRN_STREAM_POWER, entry);
+    double square = 0;
+    for (size_t i = 0; i < count; i++)
+        square += (double)values[i] * (double)values[i];
+    for (size_t i = 0; i < count; i++)
+        values[i] = (float)((double)values[i] / sqrt(square));
+    irn_status status = irn_arena_write(&model->state, model->single.state, e, values);
+    free(values);
+    return status;
+}
+
+/* Kernels and biases uniform within 1/sqrt(inputs x taps), the usual choice of PyTorch. */
+static irn_status fill_layer(irn_model *model, const irn_layer *layer)
+{
+    double fan_in =
+        (double)(layer->conv.inputs * layer->conv.kernel_height * layer->conv.kernel_width);
+    IRN_TRY(fill_uniform(model, layer->weight, 1 / sqrt(fan_in)));
+    IRN_TRY(fill_uniform(model, layer->bias, 1 / sqrt(fan_in)));
+    IRN_TRY(fill_unit(model, layer->u));
+    IRN_TRY(fill_unit(model, layer->v));
+    return fill_constant(&model->state, model->single.state, layer->scale, 1);
+}
+
+static irn_status fill(irn_model *model)
+{
+    const irn_head *head = &model->head;
+    for (size_t b = 0; b < model->block_count; b++)
+        for (size_t i = 0; i < model->config.layers; i++)
+            IRN_TRY(fill_layer(model, &model->blocks[b].layers[i]));
+    if (model->config.classes) {
+        double bound = 1 / sqrt((double)head->dense.inputs);
+        IRN_TRY(fill_constant(&model->parameters, model->single.parameters, head->gamma, 1));
+        IRN_TRY(fill_uniform(model, head->weight, bound));
+        IRN_TRY(fill_uniform(model, head->bias, bound));
+        IRN_TRY(fill_constant(&model->state, model->single.state, head->running_variance, 1));
+    }
+    /* A few iterations, so that a new network is near its constraint from the first step on. */
+    return irn_model_power_iterate(model, 10);
+}
+
+static irn_status build(irn_model *model)
+{
+    irn_arena_init(&model->parameters, model->context);
+    irn_arena_init(&model->state, model->context);
+    IRN_TRY(add_blocks(model));
+    IRN_TRY(add_head(model));
+    IRN_TRY(irn_arena_create_buffer(&model->parameters, &model->single.parameters));
+    IRN_TRY(irn_arena_create_buffer(&model->parameters, &model->transposed));
+    IRN_TRY(irn_arena_create_buffer(&model->state, &model->single.state));
+    model->actnorm_ready = !model->config.actnorm;
+    return IRN_OK;
+}
+
+irn_status irn_model_create_empty(irn_model **out, irn_context *context,
+                                  const irn_model_config *config)
+{
+    irn_model *model;
+    *out = NULL;
+    IRN_TRY(irn_config_check(config));
+    IRN_TRY(irn_alloc(&model, 1, sizeof *model));
+    model->context = context;
+    model->config = *config;
+    irn_status status = build(model);
+    if (status != IRN_OK) {
+        irn_model_free(model);
+        return status;
+    }
+    *out = model;
+    return IRN_OK;
+}
+
+irn_status irn_model_create(irn_model **out, irn_context *context, const irn_model_config *config)
+{
+    IRN_TRY(irn_model_create_empty(out, context, config));
+    irn_status status = fill(*out);
+    if (status != IRN_OK) {
+        irn_model_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+void irn_model_free(irn_model *model)
+{
+    if (!model)
+        return;
+    irn_memory_release(model->context, model->single.parameters);
+    irn_memory_release(model->context, model->single.state);
+    irn_memory_release(model->context, model->transposed);
+    irn_arena_free(&model->parameters);
+    irn_arena_free(&model->state);
+    free(model->blocks);
+    free(model);
+}

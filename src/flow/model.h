@@ -1,0 +1,143 @@
+/* The inside of a model: blocks, their parameters and state on the device, and the operations that
+ * the flow, training and certification are made of. */
+#ifndef IRN_FLOW_MODEL_H
+#define IRN_FLOW_MODEL_H
+
+#include "ops/conv.h"
+#include "spectral/power.h"
+#include "tensor/arena.h"
+
+#include <iresnet/model.h>
+
+typedef struct irn_layer {
+    irn_conv conv;
+    size_t height, width;             /* the map it acts on */
+    size_t sigma_height, sigma_width; /* the map power iteration acts on */
+    size_t weight, bias;              /* entries of parameters */
+    size_t u, v, sigma, scale;        /* entries of state */
+} irn_layer;
+
+typedef struct irn_block {
+    size_t channels, height, width; /* after its squeeze */
+    bool squeeze, first_activation;
+    size_t log_scale, shift;          /* entries of parameters, if there is actnorm */
+    irn_layer layers[IRN_MAX_LAYERS]; /* config.layers of them */
+    double lipschitz_upper;           /* of g, certified; NaN: not known */
+} irn_block;
+
+typedef struct irn_head {
+    size_t gamma, beta, weight, bias;      /* entries of parameters */
+    size_t running_mean, running_variance; /* entries of state */
+    irn_conv dense;
+} irn_head;
+
+/* Parameters and state in one precision; double copies serve the verification of inverses. */
+typedef struct irn_operands {
+    cl_mem parameters, state;
+} irn_operands;
+
+struct irn_model {
+    irn_context *context;
+    irn_model_config config;
+    irn_block *blocks;
+    size_t block_count;
+    size_t height, width, channels; /* after padding and the initial squeeze */
+    irn_head head;
+    irn_arena parameters, state;
+    irn_operands single;
+    cl_mem transposed;     /* transposed kernels, at the offsets of the kernels */
+    bool transposed_valid; /* false once the weights change */
+    size_t initialised;    /* state entry: 1 once actnorm has its data-dependent values */
+    bool actnorm_ready;    /* the same on the host */
+};
+
+static inline irn_place irn_parameter(const irn_model *model, size_t entry)
+{
+    return (irn_place){model->single.parameters, model->parameters.entries[entry].offset};
+}
+
+static inline irn_place irn_state(const irn_model *model, size_t entry)
+{
+    return (irn_place){model->single.state, model->state.entries[entry].offset};
+}
+
+/* ---- model.c ---- */
+
+/* A model with zeroed parameters and state, to be filled by a reader of files. */
+irn_status irn_model_create_empty(irn_model **out, irn_context *context,
+                                  const irn_model_config *config);
+/* Parameters changed: certified bounds and what was derived from the weights are forgotten. */
+void irn_model_changed(irn_model *model);
+/* Makes model->transposed fit the weights. */
+irn_status irn_model_transpose(irn_model *model);
+irn_power irn_layer_power(const irn_model *model, const irn_layer *layer);
+/* Power iteration of every layer. */
+irn_status irn_model_power_iterate(irn_model *model, size_t iterations);
+
+/* Remembers that the actnorm layers have their data-dependent values (workspace.c). */
+irn_status irn_model_initialised(irn_model *model);
+
+/* ---- config.c ---- */
+
+irn_status irn_config_check(const irn_model_config *config);
+
+/* ---- block.c ---- */
+
+/* x after the squeeze, in place: x becomes z = actnorm(x). */
+irn_status irn_block_normalise(const irn_model *model, const irn_operands *operands,
+                               const irn_block *block, const irn_tensor *x);
+irn_status irn_block_denormalise(const irn_model *model, const irn_block *block,
+                                 const irn_tensor *z);
+
+/* Memory for the inputs of a block's layers, or for tangents or cotangents of them, comes as an
+ * array of tensors: [i] has the shape of layer i's input. [0] is not used where no activation
+ * stands first. Tensors that are not next to each other may share memory if the array is not needed
+ * afterwards. */
+irn_tensor irn_layer_input(const irn_block *block, size_t layer, const irn_tensor *memory,
+                           size_t images);
+
+/* out = g(z) + residual (NULL: none); inputs[i] receives the input of layer i. out may be the
+ * residual. */
+irn_status irn_block_residual(const irn_model *model, const irn_operands *operands,
+                              const irn_block *block, const irn_tensor *z, const irn_tensor *inputs,
+                              const irn_tensor *residual, const irn_tensor *out);
+
+/* out = J t, J the Jacobian of g where `inputs` were made. tangents[i] receives that of layer i's
+ * input. */
+irn_status irn_block_jvp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,
+                         const irn_tensor *t, const irn_tensor *tangents, const irn_tensor *out);
+
+/* out = J^T t + residual (NULL: none). cotangents[i] receives that of layer i's input before its
+ * activation, for i > 0. out may be t or the residual if the block has more than one layer. Needs
+ * irn_model_transpose(). */
+irn_status irn_block_vjp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,
+                         const irn_tensor *t, const irn_tensor *cotangents,
+                         const irn_tensor *residual, const irn_tensor *out);
+
+/* Gradients with respect to normalised kernels (see irn_layer_gradients) and biases, overwritten in
+ * a buffer like the parameters', from what irn_block_vjp() kept. z is the block's input after
+ * actnorm. */
+irn_status irn_block_weight_gradients(const irn_model *model, const irn_block *block,
+                                      const irn_tensor *z, const irn_tensor *inputs,
+                                      const irn_tensor *cotangents, const irn_tensor *t,
+                                      cl_mem gradient, cl_mem partials);
+
+/* ---- for certify ---- */
+
+typedef struct irn_layer_view {
+    char name[48]; /* "blocks.3.conv0" */
+    size_t block, outputs, inputs, kernel, height, width;
+    double scale; /* the layer is scale x kernel; a float32 value */
+} irn_layer_view;
+
+irn_context *irn_model_context(const irn_model *model);
+size_t irn_model_layer_count(const irn_model *model);
+irn_status irn_model_layer(const irn_model *model, size_t index, irn_layer_view *out);
+/* The raw kernel [O,I,k,k]. */
+irn_status irn_model_layer_weights(const irn_model *model, size_t index, float *out);
+/* Smallest and largest factor exp(log_scale) of the block's actnorm; 1, 1 without. */
+irn_status irn_model_block_affine(const irn_model *model, size_t block, double *scale_min,
+                                  double *scale_max);
+void irn_model_set_lipschitz(irn_model *model, size_t block, double upper);
+
+#endif

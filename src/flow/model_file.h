@@ -1,0 +1,20 @@
+/* Models in safetensors files; checkpoints add to them. */
+#ifndef IRN_MODEL_FILE_H
+#define IRN_MODEL_FILE_H
+
+#include "flow/model.h"
+#include "io/safetensors.h"
+
+/* Adds an arena's buffer, entry by entry, under "<prefix><entry name>". */
+irn_status irn_arena_add_to_file(const irn_arena *arena, cl_mem buffer, const char *prefix,
+                                 irn_safetensors_writer *writer);
+/* Reads it back; every value must be there and finite. */
+irn_status irn_arena_read_from_file(const irn_arena *arena, cl_mem buffer, const char *prefix,
+                                    const irn_safetensors *file);
+
+/* Parameters, state and configuration. */
+irn_status irn_model_add_to_file(irn_model *model, irn_safetensors_writer *writer);
+irn_status irn_model_read_from_file(irn_model **out, irn_context *context,
+                                    const irn_safetensors *file);
+
+#endif

@@ -1,0 +1,213 @@
+#include "flow/workspace.h"
+#include "ops/elementwise.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Elements an image needs at most: as a block's input, and as the input of a layer. */
+static void largest_sizes(const irn_model *model, size_t *flow, size_t *hidden)
+{
+    irn_context *context = model->context;
+    size_t block_size = context->tuning.channel_block;
+    const irn_model_config *c = &model->config;
+    *flow = irn_channel_blocks(context, c->channels) * c->height * c->width * block_size;
+    *hidden = *flow;
+    for (size_t b = 0; b < model->block_count; b++) {
+        const irn_block *block = &model->blocks[b];
+        size_t pixels = block->height * block->width * block_size;
+        size_t size = irn_channel_blocks(context, block->channels) * pixels;
+        *flow = size > *flow ? size : *flow;
+        for (size_t i = 0; i < c->layers; i++) {
+            size = irn_channel_blocks(context, block->layers[i].conv.inputs) * pixels;
+            *hidden = size > *hidden ? size : *hidden;
+        }
+    }
+}
+
+size_t irn_model_chunk(const irn_model *model, size_t images)
+{
+    const size_t limit = (size_t)64 << 20; /* elements a tensor: 256 MiB of floats */
+    size_t flow, hidden;
+    largest_sizes(model, &flow, &hidden);
+    size_t most = limit / (flow > hidden ? flow : hidden);
+    most = most > 256 ? 256 : most;
+    most = most < 1 ? 1 : most;
+    return images < most ? images : most;
+}
+
+static irn_status create_flat(irn_tensor *out, irn_context *context, irn_precision precision,
+                              size_t images, size_t size)
+{
+    return irn_tensor_create(out, context, precision, images, context->tuning.channel_block, 1,
+                             size / context->tuning.channel_block);
+}
+
+irn_status irn_workspace_create(irn_workspace *out, const irn_model *model, irn_precision precision,
+                                size_t images)
+{
+    size_t flow, hidden;
+    irn_status status = IRN_OK;
+    memset(out, 0, sizeof *out);
+    out->model = model;
+    out->precision = precision;
+    out->images = images;
+    largest_sizes(model, &flow, &hidden);
+    for (size_t i = 0; i < 2 && status == IRN_OK; i++) {
+        status = create_flat(&out->flow[i], model->context, precision, images, flow);
+        if (status == IRN_OK)
+            status = create_flat(&out->hidden[i], model->context, precision, images, hidden);
+    }
+    if (status == IRN_OK && precision == IRN_SINGLE)
+        status = irn_head_memory_create(&out->head, model, images);
+    if (status != IRN_OK)
+        irn_workspace_free(out);
+    return status;
+}
+
+void irn_workspace_free(irn_workspace *workspace)
+{
+    for (size_t i = 0; i < 2; i++) {
+        irn_tensor_free(&workspace->flow[i]);
+        irn_tensor_free(&workspace->hidden[i]);
+    }
+    irn_head_memory_free(&workspace->head);
+    memset(workspace, 0, sizeof *workspace);
+}
+
+void irn_workspace_inputs(const irn_workspace *workspace, const irn_block *block, size_t images,
+                          irn_tensor inputs[IRN_MAX_LAYERS])
+{
+    for (size_t i = 0; i < workspace->model->config.layers; i++)
+        inputs[i] = irn_layer_input(block, i, &workspace->hidden[i % 2], images);
+}
+
+irn_status irn_flow_input(const irn_model *model, cl_mem x, size_t offset,
+                          const irn_tensor *scratch, const irn_tensor *out)
+{
+    const irn_model_config *c = &model->config;
+    if (!c->init_squeeze)
+        return irn_tensor_pack(out, x, offset, c->channels);
+    irn_tensor plain = irn_tensor_view(scratch, out->images, c->channels, c->height, c->width);
+    IRN_TRY(irn_tensor_pack(&plain, x, offset, c->channels));
+    return irn_squeeze(&plain, out);
+}
+
+irn_status irn_flow_output(const irn_model *model, const irn_tensor *first,
+                           const irn_tensor *scratch, cl_mem x, size_t offset)
+{
+    const irn_model_config *c = &model->config;
+    if (!c->init_squeeze)
+        return irn_tensor_unpack(first, x, offset, c->channels);
+    irn_tensor plain = irn_tensor_view(scratch, first->images, c->channels, c->height, c->width);
+    IRN_TRY(irn_unsqueeze(first, &plain));
+    return irn_tensor_unpack(&plain, x, offset, c->channels);
+}
+
+irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x, size_t offset,
+                            size_t images, irn_tensor *z)
+{
+    irn_tensor inputs[IRN_MAX_LAYERS];
+    irn_tensor now =
+        irn_tensor_view(&workspace->flow[0], images, model->channels, model->height, model->width);
+    IRN_TRY(irn_flow_input(model, x, offset, &workspace->flow[1], &now));
+    for (size_t b = 0; b < model->block_count; b++) {
+        const irn_block *block = &model->blocks[b];
+        if (block->squeeze) {
+            const irn_tensor *other = &workspace->flow[now.memory == workspace->flow[0].memory];
+            irn_tensor next =
+                irn_tensor_view(other, images, block->channels, block->height, block->width);
+            IRN_TRY(irn_squeeze(&now, &next));
+            now = next;
+        }
+        if (!model->actnorm_ready)
+            IRN_TRY(irn_block_initialise(model, block, &now));
+        IRN_TRY(irn_block_normalise(model, &model->single, block, &now));
+        irn_workspace_inputs(workspace, block, images, inputs);
+        /* A single layer would read what it overwrites. */
+        const irn_tensor *other = &workspace->flow[now.memory == workspace->flow[0].memory];
+        irn_tensor out =
+            irn_tensor_view(other, images, block->channels, block->height, block->width);
+        if (model->config.layers > 1)
+            out = now;
+        IRN_TRY(irn_block_residual(model, &model->single, block, &now, inputs, &now, &out));
+        now = out;
+    }
+    *z = now;
+    return model->actnorm_ready ? IRN_OK : irn_model_initialised(model);
+}
+
+static irn_status moments(const irn_tensor *x, float *mean, float *variance)
+{
+    irn_context *context = x->context;
+    double total = (double)(x->images * x->height * x->width);
+    irn_tensor vectors;
+    cl_mem scratch = NULL;
+    IRN_TRY(irn_tensor_create(&vectors, context, IRN_SINGLE, 3, x->channels, 1, 1));
+    size_t size = irn_tensor_image_size(&vectors);
+    irn_place places[3] = {{vectors.memory, 0}, {vectors.memory, size}, {vectors.memory, 2 * size}};
+    irn_channel_sums first = {.p = x, .sums = places[0], .factor = 1 / total};
+    irn_channel_sums second = {.p = x,
+                               .q = x,
+                               .centre = places[0],
+                               .centre_p = true,
+                               .centre_q = true,
+                               .sums = places[1],
+                               .products = places[2],
+                               .factor = 1 / total};
+    irn_status status = irn_memory_create(
+        context, &scratch, irn_channel_scratch(context, x->channels), sizeof(float), true);
+    if (status == IRN_OK)
+        status = irn_channel_sums_run(&first, scratch);
+    if (status == IRN_OK)
+        status = irn_channel_sums_run(&second, scratch);
+    irn_tensor row = irn_tensor_view(&vectors, 1, x->channels, 1, 1);
+    if (status == IRN_OK)
+        status = irn_tensor_read(&row, mean, x->channels);
+    row.offset = 2 * size;
+    if (status == IRN_OK)
+        status = irn_tensor_read(&row, variance, x->channels);
+    irn_memory_release(context, scratch);
+    irn_tensor_free(&vectors);
+    return status;
+}
+
+irn_status irn_block_initialise(irn_model *model, const irn_block *block, const irn_tensor *x)
+{
+    float *values;
+    size_t channels = block->channels;
+    if (!model->config.actnorm)
+        return IRN_OK;
+    IRN_TRY(irn_alloc(&values, 2 * channels, sizeof *values));
+    float *shift = values, *log_scale = values + channels;
+    irn_status status = moments(x, shift, log_scale);
+    for (size_t c = 0; status == IRN_OK && c < channels; c++) {
+        double variance = (double)log_scale[c];
+        double scale = variance > 1e-10 ? 1 / sqrt(variance + 1e-6) : 1;
+        if (!isfinite(scale) || !isfinite(shift[c]))
+            status = irn_fail(IRN_ERROR_NUMERIC,
+                              "actnorm cannot be initialised: channel %zu has mean %g and variance "
+                              "%g",
+                              c, (double)shift[c], variance);
+        log_scale[c] = (float)log(scale);
+        shift[c] = (float)(-(double)shift[c] * scale);
+    }
+    const irn_entry *entries = model->parameters.entries;
+    if (status == IRN_OK)
+        status = irn_arena_write(&model->parameters, model->single.parameters,
+                                 &entries[block->log_scale], log_scale);
+    if (status == IRN_OK)
+        status = irn_arena_write(&model->parameters, model->single.parameters,
+                                 &entries[block->shift], shift);
+    free(values);
+    return status;
+}
+
+irn_status irn_model_initialised(irn_model *model)
+{
+    const float yes = 1;
+    model->actnorm_ready = true;
+    return irn_arena_write(&model->state, model->single.state,
+                           &model->state.entries[model->initialised], &yes);
+}

@@ -1,0 +1,45 @@
+/* Device memory for passing batches through a model, and the pass itself. */
+#ifndef IRN_WORKSPACE_H
+#define IRN_WORKSPACE_H
+
+#include "flow/head.h"
+#include "flow/model.h"
+
+/* Room for `images` images at every point of the network. Tensors have the largest shape's memory;
+ * what is in them at a point is a view. */
+typedef struct irn_workspace {
+    const irn_model *model;
+    irn_precision precision;
+    size_t images;
+    irn_tensor flow[2];   /* a block's input and, across a squeeze, output */
+    irn_tensor hidden[2]; /* inputs of a block's layers, in turn */
+    irn_head_memory head; /* single precision only */
+} irn_workspace;
+
+irn_status irn_workspace_create(irn_workspace *out, const irn_model *model, irn_precision precision,
+                                size_t images);
+void irn_workspace_free(irn_workspace *workspace);
+
+/* How many images go through at a time: as many as asked, as long as memory stays moderate. */
+size_t irn_model_chunk(const irn_model *model, size_t images);
+
+/* inputs[i] for irn_block_residual(), alternating between the workspace's hidden tensors. */
+void irn_workspace_inputs(const irn_workspace *workspace, const irn_block *block, size_t images,
+                          irn_tensor inputs[IRN_MAX_LAYERS]);
+
+/* [images, channels, height, width] floats become the first block's input (squeezed and padded as
+ * configured), and back without the padding. scratch has room for the unsqueezed images. */
+irn_status irn_flow_input(const irn_model *model, cl_mem x, size_t offset,
+                          const irn_tensor *scratch, const irn_tensor *out);
+irn_status irn_flow_output(const irn_model *model, const irn_tensor *first,
+                           const irn_tensor *scratch, cl_mem x, size_t offset);
+
+/* x through all blocks; *z is a view into the workspace. Initialises actnorm if that is still to be
+ * done. */
+irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x, size_t offset,
+                            size_t images, irn_tensor *z);
+
+/* Data-dependent values of a block's actnorm from its input x: zero mean and unit variance per
+ * channel afterwards; channels without variance keep their scale. Waits for the device. */
+irn_status irn_block_initialise(irn_model *model, const irn_block *block, const irn_tensor *x);
+#endif

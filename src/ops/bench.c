@@ -1,0 +1,148 @@
+/* Rates of the device and of the convolutions: see bench.h. */
+#include "base/philox.h"
+#include "ops/conv.h"
+
+#include <iresnet/bench.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static irn_status run_peak(irn_context *context, cl_mem out, size_t items, size_t rounds)
+{
+    irn_call call =
+        irn_call_begin(context, "common.clh peak.cl", irn_precision_options(IRN_SINGLE), "peak");
+    irn_call_memory(&call, out, 0);
+    irn_call_int(&call, rounds);
+    irn_call_float(&call, 0.999f);
+    irn_call_float(&call, 0.001f);
+    IRN_TRY(irn_call_run(&call, items, 1, 1, context->tuning.work_group));
+    return irn_finish(context);
+}
+
+irn_status irn_bench_peak(irn_context *context, double *gflops)
+{
+    enum { CHAINS = 12, REPEATS = 10 }; /* peak.cl */
+    size_t block = context->tuning.channel_block, group = context->tuning.work_group;
+    size_t items = (size_t)context->info.compute_units * (context->info.is_gpu ? 2048 : 8);
+    size_t rounds = context->info.is_gpu ? 4096 : 200000;
+    cl_mem out;
+    items = (items + group - 1) / group * group;
+    IRN_TRY(irn_memory_create(context, &out, items * block, sizeof(float), true));
+    irn_status status = run_peak(context, out, items, 16);
+    double best = INFINITY;
+    for (int i = 0; i < REPEATS && status == IRN_OK; i++) {
+        double start = seconds_now();
+        status = run_peak(context, out, items, rounds);
+        best = fmin(best, seconds_now() - start);
+    }
+    irn_memory_release(context, out);
+    *gflops = 2.0 * CHAINS * (double)(items * block) * (double)rounds / best * 1e-9;
+    return status;
+}
+
+/* ---- convolutions ---- */
+
+typedef struct conv_bench {
+    irn_conv conv;
+    irn_tensor x, y;
+    irn_place weights, transposed, gradient;
+    cl_mem memory[4]; /* three kernels and scratch */
+} conv_bench;
+
+typedef irn_status (*conv_work)(const conv_bench *);
+
+static irn_status forward(const conv_bench *b)
+{
+    const irn_epilogue plain = {.activate = false};
+    return irn_conv_forward(&b->conv, b->weights, &b->x, &plain, &b->y);
+}
+
+static irn_status data_gradient(const conv_bench *b)
+{
+    const irn_epilogue plain = {.activate = false};
+    return irn_conv_backward(&b->conv, b->transposed, &b->y, &plain, &b->x);
+}
+
+static irn_status weight_gradient(const conv_bench *b)
+{
+    const irn_place none = {NULL, 0};
+    return irn_conv_weight_gradient(&b->conv, &b->x, &b->y, b->gradient, none, b->memory[3]);
+}
+
+static irn_status rate_of(const conv_bench *b, conv_work work, size_t repeats, double *gflops)
+{
+    irn_context *context = b->x.context;
+    double best = INFINITY;
+    IRN_TRY(work(b));
+    IRN_TRY(irn_finish(context));
+    for (size_t i = 0; i < repeats; i++) {
+        double start = seconds_now();
+        IRN_TRY(work(b));
+        IRN_TRY(irn_finish(context));
+        best = fmin(best, seconds_now() - start);
+    }
+    double operations = 2.0 * (double)(b->x.images * b->x.height * b->x.width) *
+                        (double)(b->conv.inputs * b->conv.outputs) *
+                        (double)(b->conv.kernel_height * b->conv.kernel_width);
+    *gflops = operations / best * 1e-9;
+    return IRN_OK;
+}
+
+static irn_status fill_normal(irn_context *context, cl_mem memory, size_t count, float factor)
+{
+    float *values;
+    IRN_TRY(irn_alloc(&values, count, sizeof *values));
+    irn_normal_fill(values, count, 1, IRN_STREAM_WEIGHTS, 0);
+    for (size_t i = 0; i < count; i++)
+        values[i] *= factor;
+    irn_status status = irn_memory_write(context, memory, 0, values, count * sizeof *values);
+    free(values);
+    return status;
+}
+
+static irn_status prepare(conv_bench *b, irn_context *context, size_t batch, size_t height,
+                          size_t width)
+{
+    size_t weights = irn_conv_weights(context, &b->conv);
+    size_t scratch = irn_conv_gradient_scratch(context, &b->conv, batch, height, width);
+    IRN_TRY(irn_tensor_create(&b->x, context, IRN_SINGLE, batch, b->conv.inputs, height, width));
+    IRN_TRY(irn_tensor_create(&b->y, context, IRN_SINGLE, batch, b->conv.outputs, height, width));
+    for (size_t i = 0; i < 4; i++)
+        IRN_TRY(irn_memory_create(context, &b->memory[i], i < 3 ? weights : scratch, sizeof(float),
+                                  true));
+    b->weights.memory = b->memory[0];
+    b->transposed.memory = b->memory[1];
+    b->gradient.memory = b->memory[2];
+    IRN_TRY(fill_normal(context, b->x.memory, irn_tensor_size(&b->x), 1));
+    IRN_TRY(fill_normal(context, b->memory[0], weights, 0.01f));
+    return irn_conv_transpose(context, &b->conv, b->weights, b->transposed);
+}
+
+irn_status irn_bench_conv(irn_context *context, size_t batch, size_t inputs, size_t outputs,
+                          size_t height, size_t width, size_t kernel, size_t repeats,
+                          irn_conv_rates *rates)
+{
+    conv_bench b = {
+        .conv = {
+            .inputs = inputs, .outputs = outputs, .kernel_height = kernel, .kernel_width = kernel}};
+    irn_status status = prepare(&b, context, batch, height, width);
+    if (status == IRN_OK)
+        status = rate_of(&b, forward, repeats, &rates->forward);
+    if (status == IRN_OK)
+        status = rate_of(&b, data_gradient, repeats, &rates->data_gradient);
+    if (status == IRN_OK)
+        status = rate_of(&b, weight_gradient, repeats, &rates->weight_gradient);
+    irn_tensor_free(&b.x);
+    irn_tensor_free(&b.y);
+    for (size_t i = 0; i < 4; i++)
+        irn_memory_release(context, b.memory[i]);
+    return status;
+}

@@ -1,0 +1,225 @@
+#include "ops/conv.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+/* conv.cl */
+enum { SCALE = 1, BIAS = 2, ACTIVATE = 4, DERIVATIVE = 8, RESIDUAL = 16, WRAP = 32 };
+enum { PADDED_SHIFT = 8 };
+
+static const char sources[] = "common.clh activation.clh conv.cl";
+
+static size_t tile(const irn_context *context, irn_precision precision)
+{
+    return precision == IRN_DOUBLE ? context->tuning.tile_double : context->tuning.tile_float;
+}
+
+static void write_options(char *options, size_t size, const irn_context *context,
+                          irn_precision precision, irn_activation activation)
+{
+    snprintf(options, size, "%s -DACT=%d -DT=%zu -DOCB=%u -DGIC=%u -DGOB=%u",
+             irn_precision_options(precision), (int)activation, tile(context, precision),
+             context->tuning.output_blocks, context->tuning.gradient_inputs,
+             context->tuning.gradient_blocks);
+}
+
+size_t irn_conv_weights(const irn_context *context, const irn_conv *conv)
+{
+    size_t block = context->tuning.channel_block;
+    return irn_channel_blocks(context, conv->outputs) * irn_channel_blocks(context, conv->inputs) *
+           conv->kernel_height * conv->kernel_width * block * block;
+}
+
+/* Kernels count pixels and elements of a tensor in ints. */
+static irn_status check_size(const irn_tensor *tensor)
+{
+    if (irn_tensor_size(tensor) > INT_MAX)
+        return irn_fail(IRN_ERROR_UNSUPPORTED,
+                        "a tensor of %zu images with %zu channels of %zu x %zu is beyond the "
+                        "limit of %d elements: use smaller batches",
+                        tensor->images, tensor->channels, tensor->height, tensor->width, INT_MAX);
+    return IRN_OK;
+}
+
+typedef struct application {
+    const irn_conv *conv;
+    irn_place weights;
+    const irn_tensor *x, *y;
+    const irn_epilogue *epilogue;
+    size_t pad_y, pad_x;
+} application;
+
+static size_t flags_of(const application *a)
+{
+    const irn_epilogue *e = a->epilogue;
+    size_t block = a->y->context->tuning.channel_block;
+    size_t padded = (block - a->y->channels % block) % block;
+    return padded << PADDED_SHIFT | (e->scale.memory ? SCALE : 0u) | (e->bias.memory ? BIAS : 0u) |
+           (e->activate ? ACTIVATE : 0u) | (e->derivative ? DERIVATIVE : 0u) |
+           (e->residual ? RESIDUAL : 0u) | (a->conv->padding == IRN_PAD_CIRCULAR ? WRAP : 0u);
+}
+
+/* Blocks [first_block, first_block + groups * blocks of the kernel) of output channels. */
+static irn_status launch(const application *a, const char *kernel, size_t pixels,
+                         size_t first_group, size_t groups)
+{
+    irn_context *context = a->x->context;
+    const irn_epilogue *e = a->epilogue;
+    char options[128];
+    write_options(options, sizeof options, context, a->x->precision, a->conv->activation);
+    irn_call call = irn_call_begin(context, sources, options, kernel);
+    irn_call_memory(&call, a->x->memory, a->x->offset);
+    irn_call_memory(&call, a->weights.memory, a->weights.offset);
+    irn_call_memory(&call, e->scale.memory, e->scale.offset);
+    irn_call_memory(&call, e->bias.memory, e->bias.offset);
+    irn_call_memory(&call, e->derivative ? e->derivative->memory : NULL,
+                    e->derivative ? e->derivative->offset : 0);
+    irn_call_memory(&call, e->residual ? e->residual->memory : NULL,
+                    e->residual ? e->residual->offset : 0);
+    irn_call_memory(&call, a->y->memory, a->y->offset);
+    irn_call_int(&call, a->x->images);
+    irn_call_int(&call, irn_channel_blocks(context, a->x->channels));
+    irn_call_int(&call, irn_channel_blocks(context, a->y->channels));
+    irn_call_int(&call, a->x->height);
+    irn_call_int(&call, a->x->width);
+    irn_call_int(&call, a->conv->kernel_height);
+    irn_call_int(&call, a->conv->kernel_width);
+    irn_call_int(&call, a->pad_y);
+    irn_call_int(&call, a->pad_x);
+    irn_call_int(&call, flags_of(a));
+    call.first1 = first_group;
+    size_t all = a->x->images * a->x->height * a->x->width;
+    return irn_call_run(&call, (all + pixels - 1) / pixels, groups, 1, context->tuning.work_group);
+}
+
+/* Output blocks go in groups of tuning.output_blocks; what is left over one by one. */
+static irn_status apply(const application *a)
+{
+    irn_context *context = a->x->context;
+    IRN_TRY(check_size(a->x));
+    IRN_TRY(check_size(a->y));
+    size_t blocks = irn_channel_blocks(context, a->y->channels);
+    size_t group = context->tuning.output_blocks, pixels = tile(context, a->x->precision);
+    if (blocks >= group)
+        IRN_TRY(launch(a, "conv_apply", pixels, 0, blocks / group));
+    if (blocks % group)
+        IRN_TRY(launch(a, "conv_apply_1", pixels, blocks - blocks % group, blocks % group));
+    return IRN_OK;
+}
+
+irn_status irn_conv_forward(const irn_conv *conv, irn_place weights, const irn_tensor *x,
+                            const irn_epilogue *epilogue, const irn_tensor *y)
+{
+    application a = {
+        conv, weights, x, y, epilogue, (conv->kernel_height - 1) / 2, (conv->kernel_width - 1) / 2};
+    return apply(&a);
+}
+
+irn_status irn_conv_backward(const irn_conv *conv, irn_place transposed, const irn_tensor *y,
+                             const irn_epilogue *epilogue, const irn_tensor *x)
+{
+    /* Taps are reversed, so what was behind the pixel is in front of it: k-1 - (k-1)/2 = k/2. */
+    application a = {
+        conv, transposed, y, x, epilogue, conv->kernel_height / 2, conv->kernel_width / 2};
+    return apply(&a);
+}
+
+irn_status irn_conv_transpose(irn_context *context, const irn_conv *conv, irn_place weights,
+                              irn_place transposed)
+{
+    char options[128];
+    write_options(options, sizeof options, context, IRN_SINGLE, conv->activation);
+    irn_call call = irn_call_begin(context, sources, options, "conv_transpose_weights");
+    irn_call_memory(&call, weights.memory, weights.offset);
+    irn_call_memory(&call, transposed.memory, transposed.offset);
+    irn_call_int(&call, irn_channel_blocks(context, conv->outputs));
+    irn_call_int(&call, irn_channel_blocks(context, conv->inputs));
+    irn_call_int(&call, conv->kernel_height * conv->kernel_width);
+    size_t items = irn_conv_weights(context, conv) / context->tuning.channel_block;
+    return irn_call_run(&call, context->info.is_gpu ? items : 64, 1, 1, context->tuning.work_group);
+}
+
+/* Work-items of the weight gradient beside its splits. */
+static size_t gradient_items(const irn_context *context, const irn_conv *conv)
+{
+    const irn_tuning *t = &context->tuning;
+    size_t out = irn_channel_blocks(context, conv->outputs);
+    return conv->kernel_height * conv->kernel_width * (t->channel_block / t->gradient_inputs) *
+           irn_channel_blocks(context, conv->inputs) *
+           ((out + t->gradient_blocks - 1) / t->gradient_blocks);
+}
+
+/* Into how many parts the pixels are divided: enough to keep every compute unit busy and each
+ * part's images in its cache, but no more than pays for adding the parts up. Measured on PoCL; the
+ * GPU's number is sized for occupancy. */
+static size_t gradient_splits(const irn_context *context, const irn_conv *conv, size_t images,
+                              size_t height, size_t width)
+{
+    size_t pixels = images * height * width, items = gradient_items(context, conv);
+    size_t channels =
+        (irn_channel_blocks(context, conv->inputs) + irn_channel_blocks(context, conv->outputs)) *
+        context->tuning.channel_block;
+    size_t wanted = (size_t)context->info.compute_units * (context->info.is_gpu ? 2048 : 16);
+    size_t busy = (wanted + items - 1) / items;
+    size_t cached = pixels * context->tuning.channel_block * sizeof(float) / (256 << 10) + 1;
+    size_t most = pixels * channels / irn_conv_weights(context, conv);
+    size_t splits = cached > busy ? cached : busy;
+    most = most > busy ? most : busy;
+    splits = splits < most ? splits : most;
+    return splits < pixels ? splits : pixels;
+}
+
+size_t irn_conv_gradient_scratch(irn_context *context, const irn_conv *conv, size_t images,
+                                 size_t height, size_t width)
+{
+    size_t biases = irn_channel_blocks(context, conv->outputs) * context->tuning.channel_block;
+    return gradient_splits(context, conv, images, height, width) *
+           (irn_conv_weights(context, conv) + biases);
+}
+
+static irn_status reduce_partials(const irn_conv *conv, irn_context *context, cl_mem scratch,
+                                  irn_place weights, irn_place bias, size_t splits)
+{
+    char options[128];
+    size_t count = irn_conv_weights(context, conv);
+    size_t biases = irn_channel_blocks(context, conv->outputs) * context->tuning.channel_block;
+    write_options(options, sizeof options, context, IRN_SINGLE, conv->activation);
+    irn_call call = irn_call_begin(context, sources, options, "conv_reduce_partials");
+    irn_call_memory(&call, scratch, 0);
+    irn_call_memory(&call, weights.memory, weights.offset);
+    irn_call_memory(&call, bias.memory, bias.offset);
+    irn_call_int(&call, count);
+    irn_call_int(&call, bias.memory ? biases : 0);
+    irn_call_int(&call, splits);
+    return irn_call_run(&call, context->info.is_gpu ? count / context->tuning.channel_block : 64, 1,
+                        1, context->tuning.work_group);
+}
+
+irn_status irn_conv_weight_gradient(const irn_conv *conv, const irn_tensor *x, const irn_tensor *y,
+                                    irn_place weights, irn_place bias, cl_mem scratch)
+{
+    irn_context *context = x->context;
+    size_t splits = gradient_splits(context, conv, x->images, x->height, x->width);
+    char options[128];
+    IRN_TRY(check_size(x));
+    IRN_TRY(check_size(y));
+    write_options(options, sizeof options, context, IRN_SINGLE, conv->activation);
+    irn_call call = irn_call_begin(context, sources, options, "conv_weight_gradient");
+    irn_call_memory(&call, x->memory, x->offset);
+    irn_call_memory(&call, y->memory, y->offset);
+    irn_call_memory(&call, scratch, 0);
+    irn_call_int(&call, x->images);
+    irn_call_int(&call, irn_channel_blocks(context, x->channels));
+    irn_call_int(&call, irn_channel_blocks(context, y->channels));
+    irn_call_int(&call, x->height);
+    irn_call_int(&call, x->width);
+    irn_call_int(&call, conv->kernel_height);
+    irn_call_int(&call, conv->kernel_width);
+    irn_call_int(&call, (conv->kernel_height - 1) / 2);
+    irn_call_int(&call, (conv->kernel_width - 1) / 2);
+    irn_call_int(&call, splits);
+    irn_call_int(&call, conv->padding == IRN_PAD_CIRCULAR ? WRAP : 0);
+    IRN_TRY(
+        irn_call_run(&call, gradient_items(context, conv), splits, 1, context->tuning.work_group));
+    return reduce_partials(conv, context, scratch, weights, bias, splits);
+}

@@ -1,0 +1,55 @@
+/* Convolutions of stride 1 that keep the map's size, and with 1x1 kernels on 1x1 maps dense layers.
+ */
+#ifndef IRN_CONV_H
+#define IRN_CONV_H
+
+#include "tensor/tensor.h"
+
+#include <iresnet/model.h>
+
+typedef struct irn_conv {
+    size_t inputs, outputs, kernel_height, kernel_width;
+    irn_padding padding;
+    irn_activation activation; /* what the epilogue's activate and derivative mean */
+} irn_conv;
+
+/* A place in device memory; memory NULL: absent. */
+typedef struct irn_place {
+    cl_mem memory;
+    size_t offset; /* in elements */
+} irn_place;
+
+/* What happens to W x before it is stored, in this order; absent parts are left out:
+ * y = scale W x + bias; y = phi(y); y = y phi'(.) with phi' from the activation outputs
+ * `derivative`; y += residual. derivative and residual have y's shape and may be y itself. */
+typedef struct irn_epilogue {
+    irn_place scale, bias;
+    bool activate;
+    const irn_tensor *derivative, *residual;
+} irn_epilogue;
+
+/* Elements of the kernel on the device. */
+size_t irn_conv_weights(const irn_context *context, const irn_conv *conv);
+
+/* y = epilogue(W x). Forward, and the Jacobian-vector product with the epilogue's derivative. */
+irn_status irn_conv_forward(const irn_conv *conv, irn_place weights, const irn_tensor *x,
+                            const irn_epilogue *epilogue, const irn_tensor *y);
+
+/* x = epilogue(W^T y), the vector-Jacobian product, with weights from irn_conv_transpose(). */
+irn_status irn_conv_backward(const irn_conv *conv, irn_place transposed, const irn_tensor *y,
+                             const irn_epilogue *epilogue, const irn_tensor *x);
+
+/* The kernel of W^T: channels exchanged, taps reversed. */
+irn_status irn_conv_transpose(irn_context *context, const irn_conv *conv, irn_place weights,
+                              irn_place transposed);
+
+/* Floats of scratch that irn_conv_weight_gradient() needs for these shapes. */
+size_t irn_conv_gradient_scratch(irn_context *context, const irn_conv *conv, size_t images,
+                                 size_t height, size_t width);
+
+/* weights = sum over images and pixels of y outer x; bias (may be absent) = sum of y. They are
+ * overwritten. */
+irn_status irn_conv_weight_gradient(const irn_conv *conv, const irn_tensor *x, const irn_tensor *y,
+                                    irn_place weights, irn_place bias, cl_mem scratch);
+
+#endif

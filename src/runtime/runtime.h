@@ -1,0 +1,105 @@
+/* The device side of a context: memory with accounting, kernels by name, launches. */
+#ifndef IRN_RUNTIME_H
+#define IRN_RUNTIME_H
+
+#include "base/base.h"
+
+#include <iresnet/context.h>
+
+/* How kernels are specialised for a kind of device; one row a class in tuning.c. */
+typedef struct irn_tuning {
+    unsigned channel_block; /* B of the layout [N][C/B][H][W][B] */
+    unsigned work_group;    /* WG: work-items a group; 1 on CPUs, whose kernels use no barrier */
+    unsigned tile_float;    /* pixels a work-item of the convolution, by precision */
+    unsigned tile_double;
+    unsigned output_blocks; /* output channel blocks a work-item of the convolution */
+    unsigned
+        gradient_inputs; /* input channels, and output blocks, a work-item of the weight gradient */
+    unsigned gradient_blocks;
+} irn_tuning;
+
+typedef struct irn_program irn_program;
+
+struct irn_context {
+    cl_platform_id platform;
+    cl_device_id device;
+    cl_context cl;
+    cl_command_queue queue;
+    irn_device_info info;
+    irn_tuning tuning;
+    char *cache_dir; /* NULL: no cache */
+    uint64_t seed;
+    irn_log_callback log;
+    void *log_payload;
+    irn_program *programs; /* list of what was built so far */
+    uint64_t memory, peak_memory;
+};
+
+/* OpenCL's name for an error code. */
+const char *irn_cl_error_name(cl_int code);
+/* IRN_OK, or a failure with a sentence: "<what>: CL_...". */
+irn_status irn_cl_check(cl_int code, const char *what);
+
+void irn_log(const irn_context *context, const char *format, ...) IRN_PRINTF(2, 3);
+
+/* ---- device.c ---- */
+irn_status irn_device_choose(cl_platform_id *platform, cl_device_id *device, const char *choice);
+irn_status irn_device_describe(irn_device_info *out, cl_platform_id platform, cl_device_id device);
+
+/* ---- memory.c ---- */
+
+/* Device memory of count items of size bytes (count 0: one item), zeroed if asked. Limits are
+ * checked first. Errors: IRN_ERROR_MEMORY with the size wanted, the device's limit and what is
+ * held. */
+irn_status irn_memory_create(irn_context *context, cl_mem *out, size_t count, size_t size,
+                             bool zero);
+/* NULL is allowed. */
+void irn_memory_release(irn_context *context, cl_mem memory);
+/* Blocking copies; offset and size in bytes. Waits for all work queued before. */
+irn_status irn_memory_write(irn_context *context, cl_mem memory, size_t offset, const void *data,
+                            size_t size);
+irn_status irn_memory_read(irn_context *context, cl_mem memory, size_t offset, void *data,
+                           size_t size);
+irn_status irn_memory_zero(irn_context *context, cl_mem memory, size_t offset, size_t size);
+irn_status irn_memory_copy(irn_context *context, cl_mem from, size_t from_offset, cl_mem to,
+                           size_t to_offset, size_t size);
+/* Waits until the queue is empty. */
+irn_status irn_finish(irn_context *context);
+
+/* ---- program.c ---- */
+
+/* The kernel `name` of the program made from `sources`, names of embedded files separated by
+ * spaces, built with "-cl-std=CL1.2 -DB=.. -DWG=.. <options>". Compiled once per context and cached
+ * on disk. The kernel belongs to the context. */
+irn_status irn_kernel(irn_context *context, const char *sources, const char *options,
+                      const char *name, cl_kernel *out);
+void irn_programs_free(irn_context *context);
+
+/* ---- call.c ---- */
+
+/* One launch in the making: the first failure sticks and irn_call_run() returns it, so that
+ * arguments are listed without a test after each. Arguments go by position. */
+typedef struct irn_call {
+    irn_context *context;
+    cl_kernel kernel;
+    const char *name;
+    cl_uint index;
+    size_t first1; /* global offset in dimension 1 */
+    irn_status status;
+} irn_call;
+
+irn_call irn_call_begin(irn_context *context, const char *sources, const char *options,
+                        const char *name);
+/* A buffer and its element offset: two kernel arguments, `__global T *p, ulong p0`. A NULL buffer
+ * stands for an operand that the kernel's flags turn off. */
+void irn_call_memory(irn_call *call, cl_mem memory, size_t offset);
+void irn_call_int(irn_call *call, size_t value); /* cl_int; fails beyond INT_MAX */
+void irn_call_ulong(irn_call *call, uint64_t value);
+void irn_call_float(irn_call *call, float value);
+void irn_call_real(irn_call *call, bool is_double, double value); /* a kernel's `real` */
+/* Work-group size in dimension 0 is local (0: the driver's choice) and global[0] is rounded up to
+ * it; dimensions 1 and 2 have groups of 1. */
+irn_status irn_call_run(irn_call *call, size_t global0, size_t global1, size_t global2,
+                        size_t local);
+
+#endif

@@ -1,0 +1,183 @@
+#include "spectral/spectrum_job.h"
+#include "spectral/svd.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Device memory that the matrices of one chunk of frequencies may take. */
+enum { MAX_CHUNK = 160 << 20 };
+
+static const char symbol_sources[] = "common.clh spectral_symbol.cl";
+static const char svd_sources[] = "common.clh spectral_reflect.clh svd.cl";
+static const char build_options[] = "-DREAL=double";
+
+/* One frequency is just a sum. */
+static bool transform_pays(const irn_job *j)
+{
+    const irn_taps *taps = j->taps;
+    double work = (double)taps->outputs * (double)taps->inputs * (double)taps->tap_rows *
+                  (double)taps->tap_columns * (double)j->frequencies;
+    return j->spectrum->route == IRN_ROUTE_FFT && j->spectrum->fft && work >= j->spectrum->worth &&
+           taps->height * taps->width > 1;
+}
+
+static irn_status device_memory(irn_job *j)
+{
+    irn_context *context = j->spectrum->context;
+    const irn_taps *taps = j->taps;
+    size_t count = taps->outputs * taps->inputs * taps->tap_rows * taps->tap_columns;
+    uint64_t most = context->info.max_allocation;
+    size_t room = (size_t)(most < MAX_CHUNK ? most : MAX_CHUNK) / sizeof(double) / j->layout.size;
+    j->capacity = room < 1 ? 1 : room < j->frequencies ? room : j->frequencies;
+    /* Rows that fill up the columns must be zero, and the SVD leaves zeros zero. */
+    IRN_TRY(irn_memory_create(context, &j->device_matrices, j->capacity * j->layout.size,
+                              sizeof(double), true));
+    IRN_TRY(irn_memory_create(context, &j->device_scratch,
+                              j->capacity * irn_svd_scratch(&j->layout), sizeof(double), false));
+    IRN_TRY(irn_memory_create(context, &j->device_values, j->capacity * j->wanted, sizeof(double),
+                              false));
+    if (transform_pays(j))
+        IRN_TRY(irn_fft_get(j->spectrum->fft, taps->height, taps->width, &j->plan));
+    if (!j->plan)
+        return IRN_OK;
+    IRN_TRY(irn_memory_create(context, &j->device_taps, count, sizeof(double), false));
+    IRN_TRY(irn_memory_write(context, j->device_taps, 0, taps->values, count * sizeof(double)));
+    IRN_TRY(irn_memory_create(context, &j->device_table, j->frequencies, sizeof(int), false));
+    return irn_memory_write(context, j->device_table, 0, j->table, j->frequencies * sizeof(int));
+}
+
+static irn_status call_with(irn_call *call, const size_t *integers, size_t count, size_t global0,
+                            size_t global1)
+{
+    for (size_t i = 0; i < count; i++)
+        irn_call_int(call, integers[i]);
+    return irn_call_run(call, global0, global1, 1, call->context->tuning.work_group);
+}
+
+/* Entries first... of the matrix, as many as a batch takes, on the torus. */
+static irn_status embed(irn_job *j, size_t first)
+{
+    irn_context *context = j->spectrum->context;
+    const irn_taps *taps = j->taps;
+    irn_call call = irn_call_begin(context, symbol_sources, build_options, "embed");
+    irn_call_memory(&call, j->device_taps, 0);
+    irn_call_memory(&call, j->plan->data, 0);
+    const size_t integers[] = {first,           taps->outputs * taps->inputs,
+                               j->plan->batch,  taps->inputs,
+                               j->layout.rows,  j->layout.transposed,
+                               taps->height,    taps->width,
+                               taps->tap_rows,  taps->tap_columns,
+                               taps->first_row, taps->first_column};
+    return call_with(&call, integers, sizeof integers / sizeof *integers, j->plan->batch,
+                     context->info.is_gpu ? taps->height : 1);
+}
+
+/* `count` entries from `first` on, into the matrices of `frequencies` frequencies. */
+static irn_status gather(irn_job *j, size_t first, size_t count, size_t frequency,
+                         size_t frequencies)
+{
+    irn_context *context = j->spectrum->context;
+    irn_call call = irn_call_begin(context, symbol_sources, build_options, "gather");
+    irn_call_memory(&call, j->plan->data, 0);
+    irn_call_memory(&call, j->device_table, frequency);
+    irn_call_memory(&call, j->device_matrices, 0);
+    const size_t integers[] = {
+        first,          count,           j->taps->height * j->taps->width, j->layout.columns,
+        j->layout.rows, j->layout.stride};
+    return call_with(&call, integers, sizeof integers / sizeof *integers,
+                     context->info.is_gpu ? count : 1, frequencies);
+}
+
+/* Matrices of the frequencies first... by clFFT. *done is false if it fails. */
+static irn_status fill_by_fft(irn_job *j, size_t first, size_t count, bool *done)
+{
+    size_t entries = j->taps->outputs * j->taps->inputs, batch = j->plan->batch;
+    *done = false;
+    for (size_t entry = 0; entry < entries; entry += batch) {
+        if (first == 0 || entries > batch) {
+            IRN_TRY(embed(j, entry));
+            if (!irn_fft_forward(j->spectrum->fft, j->plan))
+                return IRN_OK;
+        }
+        IRN_TRY(gather(j, entry, entries - entry < batch ? entries - entry : batch, first, count));
+    }
+    *done = true;
+    return IRN_OK;
+}
+
+static irn_status fill_by_tap_sum(irn_job *j, size_t first, size_t count)
+{
+    if (!j->matrices)
+        IRN_TRY(irn_alloc(&j->matrices, j->capacity * j->layout.size, sizeof(double)));
+    for (size_t f = 0; f < count; f++)
+        irn_job_symbol(j, first + f, j->matrices + f * j->layout.size);
+    return irn_memory_write(j->spectrum->context, j->device_matrices, 0, j->matrices,
+                            count * j->layout.size * sizeof(double));
+}
+
+/* clFFT is known to give wrong results on some drivers (its issues #181, #210): three matrices of
+ * every kernel are compared with the tap sum. */
+static irn_status check_transform(irn_job *j, size_t count, bool *good)
+{
+    size_t bytes = j->layout.size * sizeof(double);
+    const size_t probes[] = {0, count / 2, count - 1};
+    double *pair, limit = 1e-12 * j->taps->weight;
+    IRN_TRY(irn_alloc(&pair, 2, bytes));
+    irn_status status = IRN_OK;
+    *good = true;
+    for (size_t p = 0; p < 3 && status == IRN_OK && *good; p++) {
+        double *got = pair, *expected = pair + j->layout.size;
+        status = irn_memory_read(j->spectrum->context, j->device_matrices, probes[p] * bytes, got,
+                                 bytes);
+        irn_job_symbol(j, probes[p], expected);
+        for (size_t i = 0; i < j->layout.size; i++)
+            if (!(fabs(got[i] - expected[i]) <= limit))
+                *good = false;
+    }
+    free(pair);
+    return status;
+}
+
+static irn_status fill(irn_job *j, size_t first, size_t count)
+{
+    bool good = false;
+    if (j->plan) {
+        IRN_TRY(fill_by_fft(j, first, count, &good));
+        if (good && first == 0)
+            IRN_TRY(check_transform(j, count, &good));
+        if (good)
+            return IRN_OK;
+        irn_log(j->spectrum->context, "clFFT fails on %s: using the sum over the taps",
+                j->spectrum->context->info.name);
+        irn_spectrum_force(j->spectrum, IRN_ROUTE_TAP_SUM);
+        j->plan = NULL;
+    }
+    return fill_by_tap_sum(j, first, count);
+}
+
+static irn_status decompose(irn_job *j, size_t count)
+{
+    irn_context *context = j->spectrum->context;
+    irn_call call = irn_call_begin(context, svd_sources, build_options, "svd");
+    irn_call_memory(&call, j->device_matrices, 0);
+    irn_call_memory(&call, j->device_scratch, 0);
+    irn_call_memory(&call, j->device_values, 0);
+    irn_call_int(&call, j->layout.columns);
+    irn_call_int(&call, j->layout.stride);
+    irn_call_int(&call, j->wanted);
+    return irn_call_run(&call, count * context->tuning.work_group, 1, 1,
+                        context->tuning.work_group);
+}
+
+irn_status irn_job_run_on_device(irn_job *j, double *values)
+{
+    IRN_TRY(device_memory(j));
+    for (size_t first = 0; first < j->frequencies; first += j->capacity) {
+        size_t left = j->frequencies - first, count = left < j->capacity ? left : j->capacity;
+        IRN_TRY(fill(j, first, count));
+        IRN_TRY(decompose(j, count));
+        IRN_TRY(irn_memory_read(j->spectrum->context, j->device_values, 0,
+                                values + first * j->wanted, count * j->wanted * sizeof(double)));
+    }
+    return IRN_OK;
+}

@@ -1,0 +1,150 @@
+#include "spectral/taps.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+
+/* One dimension of a kernel: which taps stay, and where. */
+typedef struct axis {
+    size_t first_tap, taps; /* of the kernel, those that stay */
+    size_t kept;            /* of the prepared kernel; fewer than taps if they are folded */
+    size_t first;           /* offset of the first, modulo the torus */
+    size_t torus;
+} axis;
+
+/* clFFT transforms lengths whose prime factors are at most 13. */
+static bool is_smooth(size_t n)
+{
+    static const size_t primes[] = {2, 3, 5, 7, 11, 13};
+    for (size_t i = 0; i < sizeof primes / sizeof *primes; i++)
+        while (n % primes[i] == 0)
+            n /= primes[i];
+    return n == 1;
+}
+
+/* "Same" padding: (taps - 1) / 2 before, so tap t looks at offset t - (taps - 1) / 2. An output at
+ * one end reads at most map - 1 away, so further taps never act. The output at map - 1 must not
+ * wrap on to the map again: torus >= map + the larger reach. */
+static axis zero_axis(size_t taps, size_t map)
+{
+    size_t before = (taps - 1) / 2, after = taps - 1 - before;
+    size_t reach_before = before < map ? before : map - 1;
+    size_t reach_after = after < map ? after : map - 1;
+    size_t reach = reach_before > reach_after ? reach_before : reach_after;
+    axis out = {.first_tap = before - reach_before, .taps = reach_before + 1 + reach_after};
+    out.kept = out.taps;
+    out.torus = reach == 0 ? 1 : map + reach;
+    while (!is_smooth(out.torus))
+        out.torus++;
+    out.first = (out.torus - reach_before) % out.torus;
+    return out;
+}
+
+/* Offsets count modulo the map; a kernel larger than the map lays its taps on one another. */
+static axis circular_axis(size_t taps, size_t map)
+{
+    axis out = {.taps = taps, .kept = taps < map ? taps : map, .torus = taps == 1 ? 1 : map};
+    size_t before = (taps - 1) / 2 % out.torus;
+    out.first = (out.torus - before) % out.torus;
+    return out;
+}
+
+irn_status irn_shape_check(const irn_kernel_shape *shape, const char *name, size_t *count)
+{
+    const size_t sizes[] = {shape->outputs,        shape->inputs, shape->kernel_height,
+                            shape->kernel_width,   shape->height, shape->width,
+                            2 * sizeof(double) * 4};
+    size_t unused;
+    for (int i = 0; i < 6; i++)
+        if (sizes[i] == 0 || sizes[i] > INT_MAX / 8)
+            return irn_fail(IRN_ERROR_ARGUMENT,
+                            "%s: kernel %zux%zux%zux%zu on a %zux%zu map: sizes must be 1 to %d",
+                            name, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5],
+                            INT_MAX / 8);
+    if (shape->padding != IRN_PAD_ZEROS && shape->padding != IRN_PAD_CIRCULAR)
+        return irn_fail(IRN_ERROR_ARGUMENT, "%s: no such padding: %d", name, (int)shape->padding);
+    const size_t needed[] = {sizes[0], sizes[1], sizes[2], sizes[3], sizes[6]};
+    const size_t symbol[] = {sizes[0] + 8, sizes[1] + 8, sizes[6]};
+    const size_t map[] = {sizes[4] + sizes[2], sizes[5] + sizes[3], 2 * sizes[6]};
+    if (!irn_product(&unused, needed, 5) || !irn_product(&unused, symbol, 3) ||
+        !irn_product(&unused, map, 3) || unused / (2 * sizes[6]) > INT_MAX / 4)
+        return irn_fail(IRN_ERROR_ARGUMENT,
+                        "%s: kernel %zux%zux%zux%zu on a %zux%zu map is beyond what can be counted",
+                        name, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]);
+    irn_product(count, sizes, 4);
+    return IRN_OK;
+}
+
+/* Largest magnitude of the values; NaN and infinity are refused. */
+static irn_status largest(double *out, const double *values, size_t count, const char *name)
+{
+    *out = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(values[i]))
+            return irn_fail(IRN_ERROR_NUMERIC, "%s: value %zu of %zu is %f, not a finite number",
+                            name, i, count, values[i]);
+        if (fabs(values[i]) > *out)
+            *out = fabs(values[i]);
+    }
+    return IRN_OK;
+}
+
+static size_t folded(const axis *axis, size_t tap)
+{
+    return (tap - axis->first_tap) % axis->kept;
+}
+
+/* Moves the taps that stay of one (output, input) pair, scaled; returns their sum of magnitudes. */
+static double place(irn_taps *taps, const axis *y, const axis *x, const double *kernel,
+                    size_t kernel_width, double *values)
+{
+    double sum = 0;
+    for (size_t row = y->first_tap; row < y->first_tap + y->taps; row++)
+        for (size_t column = x->first_tap; column < x->first_tap + x->taps; column++) {
+            double value = ldexp(kernel[row * kernel_width + column], -taps->exponent);
+            values[folded(y, row) * taps->tap_columns + folded(x, column)] += value;
+            sum += fabs(value);
+        }
+    return sum;
+}
+
+irn_status irn_taps_create(irn_taps *out, const double *kernel, const irn_kernel_shape *shape,
+                           const char *name)
+{
+    size_t count, pairs;
+    double peak, squares = 0;
+    *out = (irn_taps){.outputs = shape->outputs, .inputs = shape->inputs};
+    IRN_TRY(irn_shape_check(shape, name, &count));
+    IRN_TRY(largest(&peak, kernel, count, name));
+    axis (*make)(size_t, size_t) = shape->padding == IRN_PAD_ZEROS ? zero_axis : circular_axis;
+    axis y = make(shape->kernel_height, shape->height), x = make(shape->kernel_width, shape->width);
+    out->tap_rows = y.kept;
+    out->tap_columns = x.kept;
+    out->first_row = y.first;
+    out->first_column = x.first;
+    out->height = y.torus;
+    out->width = x.torus;
+    frexp(peak, &out->exponent);
+    pairs = shape->outputs * shape->inputs;
+    IRN_TRY(irn_alloc(&out->values, pairs * y.kept * x.kept, sizeof(double)));
+    for (size_t pair = 0; pair < pairs; pair++) {
+        double sum = place(out, &y, &x, kernel + pair * shape->kernel_height * shape->kernel_width,
+                           shape->kernel_width, out->values + pair * y.kept * x.kept);
+        squares += sum * sum;
+    }
+    out->weight = sqrt(squares);
+    out->zero = squares == 0;
+    return IRN_OK;
+}
+
+irn_status irn_taps_from_matrix(irn_taps *out, const double *matrix, size_t rows, size_t columns)
+{
+    irn_kernel_shape shape = {rows, columns, 1, 1, 1, 1, IRN_PAD_ZEROS};
+    return irn_taps_create(out, matrix, &shape, "matrix");
+}
+
+void irn_taps_free(irn_taps *taps)
+{
+    free(taps->values);
+    *taps = (irn_taps){0};
+}

@@ -1,0 +1,115 @@
+#include "tensor/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 64 }; /* elements: 256 bytes, what devices ask at most of buffer regions */
+
+void irn_arena_init(irn_arena *arena, irn_context *context)
+{
+    memset(arena, 0, sizeof *arena);
+    arena->context = context;
+}
+
+void irn_arena_free(irn_arena *arena)
+{
+    free(arena->entries);
+    memset(arena, 0, sizeof *arena);
+}
+
+static irn_status grow(irn_arena *arena)
+{
+    if (arena->count < arena->capacity)
+        return IRN_OK;
+    size_t capacity = arena->capacity ? 2 * arena->capacity : 64;
+    irn_entry *entries = realloc(arena->entries, capacity * sizeof *entries);
+    if (!entries)
+        return irn_fail(IRN_ERROR_MEMORY, "no memory for a table of %zu arrays", capacity);
+    arena->entries = entries;
+    arena->capacity = capacity;
+    return IRN_OK;
+}
+
+irn_status irn_arena_add(irn_arena *arena, irn_entry_kind kind, const size_t shape[4], size_t rank,
+                         size_t *index, const char *name, ...)
+{
+    irn_entry entry = {.kind = kind, .rank = rank, .offset = arena->size};
+    va_list arguments;
+    va_start(arguments, name);
+    vsnprintf(entry.name, sizeof entry.name, name, arguments);
+    va_end(arguments);
+    memcpy(entry.shape, shape, sizeof entry.shape);
+    size_t block = arena->context->tuning.channel_block;
+    size_t outer = irn_channel_blocks(arena->context, shape[0]);
+    size_t inner =
+        kind == IRN_ENTRY_KERNEL ? irn_channel_blocks(arena->context, shape[1]) * block : shape[1];
+    size_t sizes[5] = {outer, inner, shape[2], shape[3], block};
+    if (!irn_product(&entry.size, sizes, 5) || entry.size > SIZE_MAX / 8 - arena->size)
+        return irn_fail(IRN_ERROR_MEMORY, "%s of %zu x %zu x %zu x %zu does not fit in memory",
+                        entry.name, shape[0], shape[1], shape[2], shape[3]);
+    IRN_TRY(grow(arena));
+    arena->size += (entry.size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (index)
+        *index = arena->count;
+    arena->entries[arena->count++] = entry;
+    return IRN_OK;
+}
+
+irn_status irn_arena_create_buffer(const irn_arena *arena, cl_mem *out)
+{
+    return irn_memory_create(arena->context, out, arena->size, sizeof(float), true);
+}
+
+size_t irn_entry_count(const irn_entry *entry)
+{
+    return entry->shape[0] * entry->shape[1] * entry->shape[2] * entry->shape[3];
+}
+
+/* Where the value with host index i stands in the entry's device order. */
+static size_t device_index(const irn_entry *entry, size_t block, size_t i)
+{
+    const size_t *s = entry->shape;
+    if (entry->kind == IRN_ENTRY_TENSOR) {
+        size_t pixels = s[1] * s[2], c = i / pixels, p = i % pixels;
+        return (c / block * pixels + p) * block + c % block;
+    }
+    size_t taps = s[2] * s[3], tap = i % taps, in = i / taps % s[1], out = i / taps / s[1];
+    size_t in_blocks = (s[1] + block - 1) / block;
+    return (((out / block * in_blocks + in / block) * taps + tap) * block + in % block) * block +
+           out % block;
+}
+
+irn_status irn_arena_write(const irn_arena *arena, cl_mem buffer, const irn_entry *entry,
+                           const float *values)
+{
+    float *device;
+    IRN_TRY(irn_alloc(&device, entry->size, sizeof *device));
+    for (size_t i = 0; i < irn_entry_count(entry); i++)
+        device[device_index(entry, arena->context->tuning.channel_block, i)] = values[i];
+    irn_status status = irn_memory_write(arena->context, buffer, entry->offset * sizeof(float),
+                                         device, entry->size * sizeof(float));
+    free(device);
+    return status;
+}
+
+irn_status irn_arena_read(const irn_arena *arena, cl_mem buffer, const irn_entry *entry,
+                          float *values)
+{
+    float *device;
+    IRN_TRY(irn_alloc(&device, entry->size, sizeof *device));
+    irn_status status = irn_memory_read(arena->context, buffer, entry->offset * sizeof(float),
+                                        device, entry->size * sizeof(float));
+    for (size_t i = 0; status == IRN_OK && i < irn_entry_count(entry); i++)
+        values[i] = device[device_index(entry, arena->context->tuning.channel_block, i)];
+    free(device);
+    return status;
+}
+
+irn_tensor irn_entry_tensor(const irn_arena *arena, cl_mem buffer, const irn_entry *entry)
+{
+    irn_tensor tensor = {arena->context,  buffer,          entry->offset,  IRN_SINGLE, 1,
+                         entry->shape[0], entry->shape[1], entry->shape[2]};
+    return tensor;
+}

@@ -1,0 +1,175 @@
+/* Epochs over a data set. Where an epoch stands follows from the step alone, so that a resumed run
+ * goes on with the very next batch. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct fit {
+    irn_trainer *trainer;
+    const irn_dataset *train, *test;
+    const char *checkpoint_path;
+    irn_fit_callback callback;
+    void *payload;
+    irn_dataset_info info;
+    size_t steps; /* an epoch */
+    uint32_t *order;
+    float *x;
+    int *labels;
+    double start, last_look;
+    size_t images; /* since start */
+    double epoch_loss, epoch_correct, epoch_samples, unread;
+} fit;
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Adds what the device has counted to the epoch's means. Waits for the device. */
+static irn_status look(fit *f)
+{
+    irn_step_report report;
+    f->last_look = seconds_now();
+    IRN_TRY(irn_trainer_report(f->trainer, &report));
+    f->epoch_loss += report.loss * f->unread;
+    f->epoch_correct += report.accuracy * f->unread;
+    f->epoch_samples += f->unread;
+    f->unread = 0;
+    return IRN_OK;
+}
+
+static bool tell(fit *f, bool epoch_done, size_t step, double test_accuracy, double rate)
+{
+    const irn_train_options *o = &f->trainer->options;
+    double seconds = seconds_now() - f->start;
+    uint64_t epoch = (f->trainer->step - 1) / f->steps + 1;
+    irn_fit_event event = {.epoch_done = epoch_done,
+                           .epoch = epoch,
+                           .epochs = o->epochs,
+                           .step = step,
+                           .steps = f->steps,
+                           .loss = f->epoch_loss / f->epoch_samples,
+                           .accuracy = f->epoch_correct / f->epoch_samples,
+                           .test_accuracy = test_accuracy,
+                           .learning_rate = rate,
+                           .seconds = seconds,
+                           .images_per_second = seconds > 0 ? (double)f->images / seconds : 0};
+    return !f->callback || f->callback(&event, f->payload);
+}
+
+static irn_status stop(fit *f)
+{
+    if (f->checkpoint_path)
+        IRN_TRY(irn_trainer_save(f->trainer, f->checkpoint_path));
+    return irn_fail(IRN_ERROR_CANCELLED, "training was stopped after step %llu%s%s",
+                    (unsigned long long)f->trainer->step,
+                    f->checkpoint_path ? "; the checkpoint is " : "",
+                    f->checkpoint_path ? f->checkpoint_path : "");
+}
+
+static irn_status one_step(fit *f, uint64_t epoch, size_t step, double rate)
+{
+    const irn_train_options *o = &f->trainer->options;
+    size_t first = step * o->batch;
+    size_t batch = f->info.count - first < o->batch ? f->info.count - first : o->batch;
+    IRN_TRY(irn_dataset_batch(f->train, f->order + first, batch, &o->augmentation, o->seed, epoch,
+                              f->x, f->labels));
+    irn_trainer_set_learning_rate(f->trainer, rate);
+    IRN_TRY(irn_trainer_step(f->trainer, f->x, f->labels, batch, NULL));
+    f->images += batch;
+    f->unread += (double)batch;
+    return IRN_OK;
+}
+
+static irn_status finish_epoch(fit *f, double rate)
+{
+    double accuracy = NAN;
+    IRN_TRY(look(f));
+    if (f->checkpoint_path)
+        IRN_TRY(irn_trainer_save(f->trainer, f->checkpoint_path));
+    if (f->test)
+        IRN_TRY(irn_model_accuracy(f->trainer->model, f->test, NULL, NULL, &accuracy));
+    if (!tell(f, true, f->steps, accuracy, rate))
+        return irn_fail(IRN_ERROR_CANCELLED, "training was stopped after an epoch");
+    f->epoch_loss = f->epoch_correct = f->epoch_samples = 0;
+    return IRN_OK;
+}
+
+static irn_status run(fit *f)
+{
+    irn_trainer *trainer = f->trainer;
+    const irn_train_options *o = &trainer->options;
+    const double between_looks = 0.25; /* seconds */
+    while (trainer->step < (uint64_t)o->epochs * f->steps) {
+        uint64_t epoch = trainer->step / f->steps;
+        size_t step = (size_t)(trainer->step % f->steps);
+        double rate = irn_scheduled_rate(trainer, f->steps);
+        irn_dataset_shuffle(f->train, o->seed, epoch, f->order);
+        for (; step < f->steps; step++) {
+            rate = irn_scheduled_rate(trainer, f->steps);
+            IRN_TRY(one_step(f, epoch, step, rate));
+            if (seconds_now() - f->last_look < between_looks || step + 1 == f->steps)
+                continue;
+            IRN_TRY(look(f));
+            if (!tell(f, false, step + 1, NAN, rate))
+                return stop(f);
+        }
+        IRN_TRY(finish_epoch(f, rate));
+    }
+    return IRN_OK;
+}
+
+static irn_status check_data(const irn_trainer *trainer, const irn_dataset *dataset)
+{
+    const irn_model_config *c = &trainer->model->config;
+    irn_dataset_info info = irn_dataset_get_info(dataset);
+    if (info.channels != c->channels || info.height != c->height || info.width != c->width)
+        return irn_fail(IRN_ERROR_ARGUMENT,
+                        "the data are %zu x %zu x %zu, the model takes %zu x %zu x %zu",
+                        info.channels, info.height, info.width, c->channels, c->height, c->width);
+    if (info.classes == 0 || info.classes > c->classes)
+        return irn_fail(IRN_ERROR_ARGUMENT, "the data have %zu classes, the model has %zu",
+                        info.classes, c->classes);
+    if (info.count == 0)
+        return irn_fail(IRN_ERROR_ARGUMENT, "the data set is empty");
+    return IRN_OK;
+}
+
+irn_status irn_trainer_fit(irn_trainer *trainer, const irn_dataset *train, const irn_dataset *test,
+                           const char *checkpoint_path, irn_fit_callback callback, void *payload)
+{
+    fit f = {.trainer = trainer,
+             .train = train,
+             .test = test,
+             .checkpoint_path = checkpoint_path,
+             .callback = callback,
+             .payload = payload,
+             .info = irn_dataset_get_info(train),
+             .start = seconds_now(),
+             .last_look = seconds_now()};
+    IRN_TRY(check_data(trainer, train));
+    if (test)
+        IRN_TRY(check_data(trainer, test));
+    size_t batch = trainer->options.batch;
+    size_t pixels = f.info.channels * f.info.height * f.info.width;
+    f.steps = (f.info.count + batch - 1) / batch;
+    irn_status status = irn_alloc(&f.order, f.info.count, sizeof *f.order);
+    if (status == IRN_OK)
+        status = irn_alloc(&f.x, batch * pixels, sizeof *f.x);
+    if (status == IRN_OK)
+        status = irn_alloc(&f.labels, batch, sizeof *f.labels);
+    if (status == IRN_OK)
+        status = run(&f);
+    free(f.order);
+    free(f.x);
+    free(f.labels);
+    trainer->rate = NAN;
+    /* The estimates lag behind the weights while these move; now that they rest, let them catch up.
+     */
+    return status == IRN_OK ? irn_model_power_iterate(trainer->model, 100) : status;
+}

@@ -1,0 +1,239 @@
+/* One step: power iteration, forward with batch statistics, backward through sigma, update.
+ * Everything is queued; the host waits only for the copy of the batch before last. */
+#include "train/trainer.h"
+#include "ops/elementwise.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the batch ---- */
+
+static irn_status check_labels(const irn_trainer *trainer, const int *labels, size_t images)
+{
+    size_t classes = trainer->model->config.classes;
+    for (size_t n = 0; n < images; n++)
+        if (labels[n] < 0 || (size_t)labels[n] >= classes)
+            return irn_fail(IRN_ERROR_ARGUMENT, "label %zu of the batch is %d; it must be 0 to %zu",
+                            n, labels[n], classes - 1);
+    return IRN_OK;
+}
+
+irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *labels,
+                              size_t images)
+{
+    const irn_model_config *c = &trainer->model->config;
+    cl_command_queue queue = trainer->model->context->queue;
+    size_t bytes = images * c->channels * c->height * c->width * sizeof(float);
+    IRN_TRY(check_labels(trainer, labels, images));
+    irn_upload_slot *slot = &trainer->slots[trainer->step % 2];
+    if (slot->done) {
+        IRN_TRY(irn_cl_check(clWaitForEvents(1, &slot->done), "waiting for a copied batch"));
+        clReleaseEvent(slot->done);
+        slot->done = NULL;
+    }
+    memcpy(slot->x, x, bytes);
+    memcpy(slot->labels, labels, images * sizeof *labels);
+    IRN_TRY(irn_cl_check(
+        clEnqueueWriteBuffer(queue, trainer->x, CL_FALSE, 0, bytes, slot->x, 0, NULL, NULL),
+        "copying a batch to the device"));
+    return irn_cl_check(clEnqueueWriteBuffer(queue, trainer->labels, CL_FALSE, 0,
+                                             images * sizeof *labels, slot->labels, 0, NULL,
+                                             &slot->done),
+                        "copying labels to the device");
+}
+
+/* ---- forward ---- */
+
+static irn_tensor shaped(const irn_tensor *memory, size_t images)
+{
+    return irn_tensor_view(memory, images, memory->channels, memory->height, memory->width);
+}
+
+static void tape_inputs(const irn_trainer *trainer, size_t b, size_t images,
+                        irn_tensor inputs[IRN_MAX_LAYERS])
+{
+    for (size_t i = 0; i < trainer->model->config.layers; i++)
+        inputs[i] = shaped(&trainer->tape[b].inputs[i], images);
+}
+
+/* Where the output of block b goes: straight to where the next block wants it, or, before a
+ * squeeze, to memory that the forward half does not need. */
+static irn_tensor block_output(const irn_trainer *trainer, size_t b, size_t images)
+{
+    const irn_model *model = trainer->model;
+    const irn_block *block = &model->blocks[b];
+    if (b + 1 == model->block_count)
+        return shaped(&trainer->top, images);
+    if (model->blocks[b + 1].squeeze)
+        return irn_tensor_view(&trainer->gradient[0], images, block->channels, block->height,
+                               block->width);
+    return shaped(&trainer->tape[b + 1].z, images);
+}
+
+static irn_status forward_block(irn_trainer *trainer, size_t b, size_t images)
+{
+    irn_model *model = trainer->model;
+    const irn_block *block = &model->blocks[b];
+    irn_tensor inputs[IRN_MAX_LAYERS], z = shaped(&trainer->tape[b].z, images);
+    irn_tensor out = block_output(trainer, b, images);
+    if (block->squeeze) {
+        irn_tensor from = irn_tensor_view(&trainer->gradient[0], images, block->channels / 4,
+                                          block->height * 2, block->width * 2);
+        IRN_TRY(irn_squeeze(&from, &z));
+    }
+    if (!model->actnorm_ready)
+        IRN_TRY(irn_block_initialise(model, block, &z));
+    IRN_TRY(irn_block_normalise(model, &model->single, block, &z));
+    tape_inputs(trainer, b, images, inputs);
+    return irn_block_residual(model, &model->single, block, &z, inputs, &z, &out);
+}
+
+static irn_status forward(irn_trainer *trainer, size_t images)
+{
+    irn_model *model = trainer->model;
+    /* Where the first block squeezes, its input waits where block_output() would have put it. */
+    irn_tensor first = model->blocks[0].squeeze
+                           ? irn_tensor_view(&trainer->gradient[0], images, model->channels,
+                                             model->height, model->width)
+                           : shaped(&trainer->tape[0].z, images);
+    IRN_TRY(irn_flow_input(model, trainer->x, 0, &trainer->gradient[1], &first));
+    for (size_t b = 0; b < model->block_count; b++)
+        IRN_TRY(forward_block(trainer, b, images));
+    if (!model->actnorm_ready)
+        IRN_TRY(irn_model_initialised(model));
+    irn_tensor top = shaped(&trainer->top, images);
+    IRN_TRY(irn_head_forward(model, &trainer->head, &top, true));
+    return irn_head_loss(model, &trainer->head, images, trainer->labels, trainer->metrics);
+}
+
+/* ---- backward ---- */
+
+static irn_status backward_actnorm(irn_trainer *trainer, size_t b, const irn_tensor *z,
+                                   const irn_tensor *gradient)
+{
+    const irn_model *model = trainer->model;
+    const irn_block *block = &model->blocks[b];
+    if (!model->config.actnorm)
+        return IRN_OK;
+    irn_place log_scale = irn_parameter(model, block->log_scale);
+    irn_place shift = irn_parameter(model, block->shift);
+    irn_place log_scale_gradient = {trainer->parameter_gradient, log_scale.offset};
+    irn_place shift_gradient = {trainer->parameter_gradient, shift.offset};
+    IRN_TRY(irn_actnorm_gradient(gradient, z, shift, log_scale_gradient, shift_gradient,
+                                 trainer->sums));
+    return irn_actnorm_scale(gradient, log_scale, gradient);
+}
+
+/* gradient[*at] at the block's output becomes gradient[*at] at its input, before its squeeze. */
+static irn_status backward_block(irn_trainer *trainer, size_t b, size_t images, size_t *at)
+{
+    const irn_model *model = trainer->model;
+    const irn_block *block = &model->blocks[b];
+    irn_tensor inputs[IRN_MAX_LAYERS], cotangents[IRN_MAX_LAYERS] = {0};
+    irn_tensor z = shaped(&trainer->tape[b].z, images);
+    irn_tensor from = irn_tensor_view(&trainer->gradient[*at], images, block->channels,
+                                      block->height, block->width);
+    irn_tensor to = irn_tensor_view(&trainer->gradient[1 - *at], images, block->channels,
+                                    block->height, block->width);
+    tape_inputs(trainer, b, images, inputs);
+    for (size_t i = 1; i < model->config.layers; i++)
+        cotangents[i] = irn_layer_input(block, i, &trainer->cotangents[i], images);
+    IRN_TRY(irn_block_vjp(model, block, inputs, &from, cotangents, &from, &to));
+    IRN_TRY(irn_block_weight_gradients(model, block, &z, inputs, cotangents, &from,
+                                       trainer->parameter_gradient, trainer->partials));
+    IRN_TRY(backward_actnorm(trainer, b, &z, &to));
+    *at = 1 - *at;
+    if (!block->squeeze)
+        return IRN_OK;
+    irn_tensor plain = irn_tensor_view(&trainer->gradient[1 - *at], images, block->channels / 4,
+                                       block->height * 2, block->width * 2);
+    *at = 1 - *at;
+    return irn_unsqueeze(&to, &plain);
+}
+
+static irn_status backward(irn_trainer *trainer, size_t images, irn_tensor *input_gradient)
+{
+    irn_model *model = trainer->model;
+    const irn_block *last = &model->blocks[model->block_count - 1];
+    irn_tensor top = shaped(&trainer->top, images);
+    irn_tensor top_gradient =
+        irn_tensor_view(&trainer->gradient[0], images, last->channels, last->height, last->width);
+    size_t at = 0;
+    IRN_TRY(irn_head_backward(model, &trainer->head, &top, trainer->parameter_gradient,
+                              trainer->partials, &top_gradient));
+    for (size_t b = model->block_count; b-- > 0;)
+        IRN_TRY(backward_block(trainer, b, images, &at));
+    if (input_gradient)
+        *input_gradient = irn_tensor_view(&trainer->gradient[at], images, model->channels,
+                                          model->height, model->width);
+    irn_layer_gradients finish = {.context = model->context,
+                                  .table = trainer->table,
+                                  .layers = irn_model_layer_count(model),
+                                  .largest = trainer->largest_layer,
+                                  .parameters = model->single.parameters,
+                                  .gradient = trainer->parameter_gradient,
+                                  .sigma_gradient = trainer->sigma_gradient,
+                                  .state = model->single.state,
+                                  .dots = trainer->dots,
+                                  .coefficient = model->config.coefficient};
+    return irn_layer_gradients_run(&finish);
+}
+
+/* ---- the step ---- */
+
+static irn_status normalise_layers(irn_trainer *trainer)
+{
+    irn_model *model = trainer->model;
+    IRN_TRY(irn_model_transpose(model));
+    for (size_t b = 0; b < model->block_count; b++)
+        for (size_t i = 0; i < model->config.layers && model->config.coefficient > 0; i++) {
+            const irn_layer *layer = &model->blocks[b].layers[i];
+            irn_power power = irn_layer_power(model, layer);
+            irn_place gradient = {trainer->sigma_gradient, power.weights.offset};
+            IRN_TRY(irn_power_iterate(&power, trainer->options.power_iterations));
+            IRN_TRY(irn_power_gradient(&power, gradient, trainer->partials));
+        }
+    return IRN_OK;
+}
+
+irn_status irn_trainer_gradients(irn_trainer *trainer, size_t images, irn_tensor *input_gradient)
+{
+    IRN_TRY(normalise_layers(trainer));
+    IRN_TRY(forward(trainer, images));
+    return backward(trainer, images, input_gradient);
+}
+
+irn_status irn_trainer_step(irn_trainer *trainer, const float *x, const int *labels, size_t batch,
+                            irn_step_report *report)
+{
+    if (batch < 1)
+        return irn_fail(IRN_ERROR_ARGUMENT, "a batch of %zu images; at least 1 is needed", batch);
+    IRN_TRY(irn_trainer_reserve(trainer, batch));
+    IRN_TRY(irn_trainer_upload(trainer, x, labels, batch));
+    IRN_TRY(irn_trainer_gradients(trainer, batch, NULL));
+    double rate = isnan(trainer->rate) ? irn_scheduled_rate(trainer, 0) : trainer->rate;
+    IRN_TRY(irn_optimizer_update(trainer, rate));
+    irn_model_changed(trainer->model);
+    trainer->step++;
+    /* Without a flush some drivers hold commands back until somebody waits. */
+    IRN_TRY(irn_cl_check(clFlush(trainer->model->context->queue), "starting a step"));
+    return report ? irn_trainer_report(trainer, report) : IRN_OK;
+}
+
+irn_status irn_trainer_report(irn_trainer *trainer, irn_step_report *report)
+{
+    irn_context *context = trainer->model->context;
+    float metrics[3];
+    IRN_TRY(irn_memory_read(context, trainer->metrics, 0, metrics, sizeof metrics));
+    IRN_TRY(irn_memory_zero(context, trainer->metrics, 0, sizeof metrics));
+    double samples = metrics[2] > 0 ? (double)metrics[2] : 1;
+    report->step = trainer->step;
+    report->loss = (double)metrics[0] / samples;
+    report->accuracy = (double)metrics[1] / samples;
+    if (!isfinite(report->loss))
+        return irn_fail(IRN_ERROR_NUMERIC,
+                        "the loss is %g at step %llu; a smaller learning rate may help",
+                        report->loss, (unsigned long long)trainer->step);
+    return IRN_OK;
+}

@@ -1,0 +1,129 @@
+/* Making trainers, and their options. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+irn_status irn_train_options_init(irn_train_options *options, const char *preset)
+{
+    *options = (irn_train_options){.version = IRN_TRAIN_OPTIONS_VERSION,
+                                   .optimizer = IRN_SGD,
+                                   .learning_rate = 0.05,
+                                   .momentum = 0.9,
+                                   .beta1 = 0.9,
+                                   .beta2 = 0.999,
+                                   .epsilon = 1e-8,
+                                   .weight_decay = 5e-4,
+                                   .power_iterations = 1,
+                                   .warmup_steps = 50,
+                                   .milestone_count = 2,
+                                   .milestones = {0.6, 0.85},
+                                   .milestone_factor = 0.2,
+                                   .epochs = 20,
+                                   .batch = 128};
+    if (!preset)
+        return IRN_OK;
+    if (strcmp(preset, "digits") == 0) {
+        options->epochs = 30;
+        options->batch = 64;
+        return IRN_OK;
+    }
+    if (strcmp(preset, "mnist") == 0) {
+        options->epochs = 8;
+        options->augmentation.shift = 1;
+        return IRN_OK;
+    }
+    if (strcmp(preset, "cifar10") == 0) {
+        /* As the official script: 200 epochs, the rate divided by 5 at 60, 120 and 160. */
+        options->epochs = 200;
+        options->learning_rate = 0.1;
+        options->milestone_count = 3;
+        memcpy(options->milestones, (double[]){0.3, 0.6, 0.8}, 3 * sizeof(double));
+        options->augmentation.shift = 4;
+        options->augmentation.flip = true;
+        return IRN_OK;
+    }
+    return irn_fail(IRN_ERROR_ARGUMENT, "there is no preset '%s'; choose digits, mnist or cifar10",
+                    preset);
+}
+
+typedef struct number_limit {
+    const char *name;
+    double value, low, high;
+} number_limit;
+
+static irn_status check_options(const irn_train_options *o)
+{
+    IRN_TRY(irn_check_version("irn_train_options", o->version, IRN_TRAIN_OPTIONS_VERSION));
+    const number_limit limits[] = {
+        {"optimizer", (double)o->optimizer, IRN_SGD, IRN_ADAMAX},
+        {"learning_rate", o->learning_rate, 0, 1e3},
+        {"momentum", o->momentum, 0, 1},
+        {"beta1", o->beta1, 0, 1 - 1e-9},
+        {"beta2", o->beta2, 0, 1 - 1e-9},
+        {"epsilon", o->epsilon, 1e-30, 1},
+        {"weight_decay", o->weight_decay, 0, 1e3},
+        {"power_iterations", (double)o->power_iterations, 0, 1e4},
+        {"warmup_steps", (double)o->warmup_steps, 0, 1e9},
+        {"milestone_count", (double)o->milestone_count, 0, IRN_MAX_MILESTONES},
+        {"milestone_factor", o->milestone_factor, 0, 1e3},
+        {"epochs", (double)o->epochs, 0, 1e6},
+        {"batch", (double)o->batch, 1, 1e6},
+        {"augmentation.shift", (double)o->augmentation.shift, 0, 4096}};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (!(limits[i].value >= limits[i].low && limits[i].value <= limits[i].high))
+            return irn_fail(IRN_ERROR_ARGUMENT, "%s is %g; it must be %g to %g", limits[i].name,
+                            limits[i].value, limits[i].low, limits[i].high);
+    return IRN_OK;
+}
+
+irn_status irn_trainer_create(irn_trainer **out, irn_model *model, const irn_train_options *options)
+{
+    irn_train_options defaults;
+    irn_trainer *trainer;
+    *out = NULL;
+    IRN_TRY(irn_train_options_init(&defaults, NULL));
+    if (!options)
+        options = &defaults;
+    IRN_TRY(check_options(options));
+    if (!model->config.classes)
+        return irn_fail(IRN_ERROR_UNSUPPORTED,
+                        "the model has no classifier head (classes is 0), so there is no loss to "
+                        "train it by");
+    IRN_TRY(irn_alloc(&trainer, 1, sizeof *trainer));
+    trainer->model = model;
+    trainer->options = *options;
+    trainer->rate = NAN;
+    irn_status status = irn_trainer_allocate(trainer);
+    if (status != IRN_OK) {
+        irn_trainer_free(trainer);
+        return status;
+    }
+    *out = trainer;
+    return IRN_OK;
+}
+
+void irn_trainer_free(irn_trainer *trainer)
+{
+    if (!trainer)
+        return;
+    clFinish(trainer->model->context->queue);
+    irn_trainer_release(trainer);
+    free(trainer);
+}
+
+void irn_trainer_set_learning_rate(irn_trainer *trainer, double rate)
+{
+    trainer->rate = rate;
+}
+
+void irn_trainer_set_epochs(irn_trainer *trainer, size_t epochs)
+{
+    trainer->options.epochs = epochs;
+}
+
+const irn_train_options *irn_trainer_get_options(const irn_trainer *trainer)
+{
+    return &trainer->options;
+}

@@ -1,0 +1,65 @@
+/* The inside of a trainer: what a step keeps between its forward and its backward half, and what it
+ * keeps between steps. */
+#ifndef IRN_TRAINER_H
+#define IRN_TRAINER_H
+
+#include "flow/head.h"
+#include "flow/workspace.h"
+
+#include <iresnet/train.h>
+
+/* What a block's backward half needs from its forward half. */
+typedef struct irn_tape_block {
+    irn_tensor z;                      /* after actnorm */
+    irn_tensor inputs[IRN_MAX_LAYERS]; /* [0] only where an activation stands first */
+} irn_tape_block;
+
+/* Host memory from which a batch travels while the next one is made. */
+typedef struct irn_upload_slot {
+    float *x;
+    int *labels;
+    cl_event done; /* of the last copy out of it; NULL: free */
+} irn_upload_slot;
+
+struct irn_trainer {
+    irn_model *model;
+    irn_train_options options;
+    uint64_t step;
+    double rate; /* set by irn_trainer_set_learning_rate(); NaN: the options' schedule */
+
+    size_t capacity; /* images there is room for */
+    irn_tape_block *tape;
+    irn_tensor top;                        /* z of the whole network */
+    irn_tensor gradient[2];                /* of the loss at a block's output, in turn */
+    irn_tensor cotangents[IRN_MAX_LAYERS]; /* as irn_block_vjp() keeps them */
+    irn_head_memory head;
+    irn_upload_slot slots[2];
+    cl_mem x, labels; /* the batch on the device */
+
+    cl_mem parameter_gradient, sigma_gradient; /* like the parameters */
+    cl_mem moments[2];                         /* the optimiser's, like the parameters */
+    cl_mem table, dots, partials, sums, metrics;
+    size_t largest_layer;
+};
+
+/* ---- trainer_memory.c ---- */
+irn_status irn_trainer_allocate(irn_trainer *trainer);
+/* Room for a batch of so many images; what was on the tape is lost. */
+irn_status irn_trainer_reserve(irn_trainer *trainer, size_t images);
+void irn_trainer_release(irn_trainer *trainer);
+
+/* ---- step.c ---- */
+/* All of a step but the update: the batch must have been uploaded. Afterwards parameter_gradient
+ * holds the gradient with respect to the raw parameters, and *input_gradient, if not NULL, is a
+ * view of that with respect to the first block's input. */
+irn_status irn_trainer_gradients(irn_trainer *trainer, size_t images, irn_tensor *input_gradient);
+irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *labels,
+                              size_t images);
+
+/* ---- optimizer.c ---- */
+irn_status irn_optimizer_update(irn_trainer *trainer, double rate);
+/* The schedule's rate at the trainer's step, for an epoch of so many steps (0: unknown, no
+ * milestones). */
+double irn_scheduled_rate(const irn_trainer *trainer, size_t steps_per_epoch);
+
+#endif

@@ -1,0 +1,210 @@
+#include "train/trainer.h"
+#include "ops/elementwise.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static irn_status fill_table(irn_trainer *trainer)
+{
+    const irn_model *model = trainer->model;
+    irn_context *context = model->context;
+    size_t layers = model->config.layers, count = irn_model_layer_count(model);
+    irn_layer_row *rows;
+    IRN_TRY(irn_alloc(&rows, count, sizeof *rows));
+    for (size_t i = 0; i < count; i++) {
+        const irn_layer *layer = &model->blocks[i / layers].layers[i % layers];
+        const irn_conv *conv = &layer->conv;
+        size_t blocks = irn_conv_weights(context, conv) / context->tuning.channel_block;
+        rows[i] = (irn_layer_row){.weights = irn_parameter(model, layer->weight).offset,
+                                  .weight_blocks = blocks,
+                                  .scale = irn_state(model, layer->scale).offset,
+                                  .sigma = irn_state(model, layer->sigma).offset,
+                                  .outputs = conv->outputs,
+                                  .inputs = conv->inputs,
+                                  .taps = conv->kernel_height * conv->kernel_width};
+        trainer->largest_layer = blocks > trainer->largest_layer ? blocks : trainer->largest_layer;
+    }
+    irn_status status = irn_memory_create(context, &trainer->table, count, sizeof *rows, false);
+    if (status == IRN_OK)
+        status = irn_memory_write(context, trainer->table, 0, rows, count * sizeof *rows);
+    free(rows);
+    return status;
+}
+
+/* What does not depend on the size of a batch. */
+irn_status irn_trainer_allocate(irn_trainer *trainer)
+{
+    const irn_model *model = trainer->model;
+    irn_context *context = model->context;
+    size_t channels = 0;
+    for (size_t b = 0; b < model->block_count; b++)
+        if (model->blocks[b].channels > channels)
+            channels = model->blocks[b].channels;
+    IRN_TRY(irn_arena_create_buffer(&model->parameters, &trainer->parameter_gradient));
+    IRN_TRY(irn_arena_create_buffer(&model->parameters, &trainer->sigma_gradient));
+    IRN_TRY(irn_arena_create_buffer(&model->parameters, &trainer->moments[0]));
+    if (trainer->options.optimizer != IRN_SGD)
+        IRN_TRY(irn_arena_create_buffer(&model->parameters, &trainer->moments[1]));
+    IRN_TRY(irn_memory_create(context, &trainer->dots, irn_model_layer_count(model), sizeof(float),
+                              true));
+    IRN_TRY(irn_memory_create(context, &trainer->sums, irn_channel_scratch(context, channels),
+                              sizeof(float), true));
+    IRN_TRY(irn_memory_create(context, &trainer->metrics, 3, sizeof(float), true));
+    return fill_table(trainer);
+}
+
+static void release_batch(irn_trainer *trainer)
+{
+    irn_context *context = trainer->model->context;
+    for (size_t b = 0; trainer->tape && b < trainer->model->block_count; b++) {
+        irn_tensor_free(&trainer->tape[b].z);
+        for (size_t i = 0; i < IRN_MAX_LAYERS; i++)
+            irn_tensor_free(&trainer->tape[b].inputs[i]);
+    }
+    free(trainer->tape);
+    trainer->tape = NULL;
+    irn_tensor_free(&trainer->top);
+    for (size_t i = 0; i < 2; i++) {
+        irn_upload_slot *slot = &trainer->slots[i];
+        irn_tensor_free(&trainer->gradient[i]);
+        if (slot->done) {
+            clWaitForEvents(1, &slot->done);
+            clReleaseEvent(slot->done);
+        }
+        free(slot->x);
+        free(slot->labels);
+        memset(slot, 0, sizeof *slot);
+    }
+    for (size_t i = 0; i < IRN_MAX_LAYERS; i++)
+        irn_tensor_free(&trainer->cotangents[i]);
+    irn_head_memory_free(&trainer->head);
+    irn_memory_release(context, trainer->x);
+    irn_memory_release(context, trainer->labels);
+    irn_memory_release(context, trainer->partials);
+    trainer->x = trainer->labels = trainer->partials = NULL;
+    trainer->capacity = 0;
+}
+
+void irn_trainer_release(irn_trainer *trainer)
+{
+    irn_context *context = trainer->model->context;
+    release_batch(trainer);
+    irn_memory_release(context, trainer->parameter_gradient);
+    irn_memory_release(context, trainer->sigma_gradient);
+    irn_memory_release(context, trainer->moments[0]);
+    irn_memory_release(context, trainer->moments[1]);
+    irn_memory_release(context, trainer->table);
+    irn_memory_release(context, trainer->dots);
+    irn_memory_release(context, trainer->sums);
+    irn_memory_release(context, trainer->metrics);
+}
+
+static irn_status create_tape(irn_trainer *trainer, size_t images)
+{
+    const irn_model *model = trainer->model;
+    IRN_TRY(irn_alloc(&trainer->tape, model->block_count, sizeof *trainer->tape));
+    for (size_t b = 0; b < model->block_count; b++) {
+        const irn_block *block = &model->blocks[b];
+        irn_tape_block *tape = &trainer->tape[b];
+        IRN_TRY(irn_tensor_create(&tape->z, model->context, IRN_SINGLE, images, block->channels,
+                                  block->height, block->width));
+        for (size_t i = block->first_activation ? 0 : 1; i < model->config.layers; i++)
+            IRN_TRY(irn_tensor_create(&tape->inputs[i], model->context, IRN_SINGLE, images,
+                                      block->layers[i].conv.inputs, block->height, block->width));
+    }
+    const irn_block *last = &model->blocks[model->block_count - 1];
+    return irn_tensor_create(&trainer->top, model->context, IRN_SINGLE, images, last->channels,
+                             last->height, last->width);
+}
+
+/* Elements of the largest tensor that stands at a block's ends, and before layer i > 0 of any
+ * block. */
+static size_t largest_flow(const irn_model *model)
+{
+    const irn_model_config *c = &model->config;
+    size_t unit = model->context->tuning.channel_block;
+    size_t most = irn_channel_blocks(model->context, c->channels) * c->height * c->width * unit;
+    for (size_t b = 0; b < model->block_count; b++) {
+        const irn_block *block = &model->blocks[b];
+        size_t wide = irn_channel_blocks(model->context, block->channels) * block->height *
+                      block->width * unit;
+        /* Before its squeeze a block has a quarter of the channels on four times the pixels. */
+        size_t plain = irn_channel_blocks(model->context, block->channels / 4) * block->height *
+                       block->width * 4 * unit;
+        size_t size = block->squeeze && plain > wide ? plain : wide;
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+static size_t largest_hidden(const irn_model *model, size_t layer)
+{
+    size_t most = 0;
+    for (size_t b = 0; b < model->block_count; b++) {
+        const irn_block *block = &model->blocks[b];
+        size_t size = irn_channel_blocks(model->context, block->layers[layer].conv.inputs) *
+                      block->height * block->width * model->context->tuning.channel_block;
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+static irn_status create_flat(irn_tensor *out, irn_context *context, size_t images, size_t size)
+{
+    size_t unit = context->tuning.channel_block;
+    return irn_tensor_create(out, context, IRN_SINGLE, images, unit, 1, size / unit);
+}
+
+/* Scratch for the weight gradient of whichever layer needs most, of a batch or of power iteration.
+ */
+static size_t largest_partials(const irn_model *model, size_t images)
+{
+    irn_context *context = model->context;
+    size_t most = irn_conv_gradient_scratch(context, &model->head.dense, images, 1, 1);
+    for (size_t b = 0; b < model->block_count; b++)
+        for (size_t i = 0; i < model->config.layers; i++) {
+            const irn_layer *layer = &model->blocks[b].layers[i];
+            size_t batch = irn_conv_gradient_scratch(context, &layer->conv, images, layer->height,
+                                                     layer->width);
+            size_t power = irn_conv_gradient_scratch(context, &layer->conv, 1, layer->sigma_height,
+                                                     layer->sigma_width);
+            most = batch > most ? batch : most;
+            most = power > most ? power : most;
+        }
+    return most;
+}
+
+static irn_status create_batch(irn_trainer *trainer, size_t images)
+{
+    const irn_model *model = trainer->model;
+    const irn_model_config *c = &model->config;
+    irn_context *context = model->context;
+    size_t pixels = c->channels * c->height * c->width;
+    IRN_TRY(create_tape(trainer, images));
+    for (size_t i = 0; i < 2; i++) {
+        IRN_TRY(create_flat(&trainer->gradient[i], context, images, largest_flow(model)));
+        IRN_TRY(irn_alloc(&trainer->slots[i].x, images * pixels, sizeof(float)));
+        IRN_TRY(irn_alloc(&trainer->slots[i].labels, images, sizeof(int)));
+    }
+    for (size_t i = 1; i < c->layers; i++)
+        IRN_TRY(create_flat(&trainer->cotangents[i], context, images, largest_hidden(model, i)));
+    IRN_TRY(irn_head_memory_create(&trainer->head, model, images));
+    IRN_TRY(irn_memory_create(context, &trainer->x, images * pixels, sizeof(float), true));
+    IRN_TRY(irn_memory_create(context, &trainer->labels, images, sizeof(int), true));
+    return irn_memory_create(context, &trainer->partials, largest_partials(model, images),
+                             sizeof(float), true);
+}
+
+irn_status irn_trainer_reserve(irn_trainer *trainer, size_t images)
+{
+    if (images <= trainer->capacity)
+        return IRN_OK;
+    IRN_TRY(irn_finish(trainer->model->context));
+    release_batch(trainer);
+    irn_status status = create_batch(trainer, images);
+    if (status != IRN_OK)
+        release_batch(trainer);
+    else
+        trainer->capacity = images;
+    return status;
+}

@@ -1,0 +1,445 @@
+#!/bin/sh
+# Tests the program: exit statuses, messages, hostile files, and one short run of everything.
+# Usage: tests/cli/run.sh PROGRAM
+set -u
+
+[ $# -eq 1 ] || { echo "usage: $0 PROGRAM" >&2; exit 2; }
+program=$(realpath "$1") || exit 2
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+export IRN_CACHE_DIR="$work/cache"
+export NO_COLOR=1
+passed=0 failed=0
+
+good() { passed=$((passed + 1)); }
+
+bad() {
+    failed=$((failed + 1))
+    echo "FAILED: $*"
+    sed 's/^/    stdout: /' <"$work/.out" | head -5
+    sed 's/^/    stderr: /' <"$work/.err" | head -5
+}
+
+# check NAME COMMAND...: one test, passed if the command succeeds.
+check() {
+    name=$1
+    shift
+    if "$@"; then good; else bad "$name"; fi
+}
+
+# iresnet STATUS PATTERN ARGUMENTS...: exit status, and an extended regular expression in the
+# output (status 0) or on standard error. Whatever happens, no temporary file may stay behind. When
+# it fails, nothing but at most three lines on standard error may be seen of it.
+iresnet() {
+    status=$1 pattern=$2
+    shift 2
+    "$program" "$@" >"$work/.out" 2>"$work/.err" </dev/null
+    found=$?
+    stream=.err
+    [ "$status" -eq 0 ] && stream=.out
+    lines=$(wc -l <"$work/.err")
+    if [ $found -ne "$status" ]; then
+        bad "iresnet $*: status $found, expected $status"
+    elif [ -n "$pattern" ] && ! grep -Eq -e "$pattern" "$work/$stream"; then
+        bad "iresnet $*: no /$pattern/ in $stream"
+    elif find . -name '.irn-*' | grep -q .; then
+        bad "iresnet $*: a temporary file is left"
+        find . -name '.irn-*' -exec rm {} +
+    elif [ "$status" -eq 1 ] || [ "$status" -eq 2 ]; then
+        if [ -s "$work/.out" ] || [ "$lines" -gt 3 ]; then
+            bad "iresnet $*: says more than its reason"
+        else
+            good
+        fi
+    else
+        good
+    fi
+}
+
+# Fails without making or changing the file given first.
+iresnet_untouched() {
+    file=$1
+    shift
+    rm -rf "$file"
+    iresnet "$@"
+    check "iresnet $*: makes no $file" [ ! -e "$file" ]
+    echo precious >"$file"
+    iresnet "$@"
+    check "iresnet $*: leaves $file alone" [ "$(cat "$file")" = precious ]
+    rm -f "$file"
+}
+
+json() { # json FILE EXPRESSION: python on the object d
+    python3 -c "import json, sys
+d = json.load(open(sys.argv[1]))
+sys.exit(not ($2))" "$1"
+}
+
+usage_tests() {
+    for words in "" "--help" "-h" "help"; do
+        # shellcheck disable=SC2086
+        iresnet 0 '^Usage: iresnet' $words
+    done
+    iresnet 0 '^iresnet [0-9]+\.[0-9]+\.[0-9]+$' --version
+    iresnet 0 '^iresnet [0-9]+\.[0-9]+\.[0-9]+$' eval --version
+    for command in devices train eval predict encode decode certify import bench; do
+        iresnet 0 "^Usage: iresnet $command" help $command
+        iresnet 0 '^Examples:' $command --help
+        iresnet 0 '^Examples:' $command -h
+        iresnet 2 "iresnet $command: unknown option '--frobnicate'" $command --frobnicate
+        iresnet 2 "iresnet $command: unknown option '-Z'" $command -Z
+        iresnet 2 "iresnet $command: --help=x: this option takes no argument" $command --help=x
+    done
+    iresnet 2 "unknown command 'trian'; did you mean train\?" trian
+    iresnet 2 "unknown command 'xyzzy'" xyzzy
+    iresnet 2 "unknown command 'xyzzy'" help xyzzy
+    iresnet 2 "unknown option '--frob'" --frob
+    iresnet 2 'unexpected' --version now
+    iresnet 2 'unexpected' help train me
+    iresnet 2 'did you mean --epochs\?' train --ephocs 3
+    iresnet 2 'ambiguous' train --pa zeros
+    iresnet 2 '--epochs: an argument is missing' train --epochs
+    iresnet 2 '--out: the argument is empty' train --data digits --out ''
+    for command in eval predict encode decode certify import bench; do
+        iresnet 2 'is missing' $command
+        iresnet 2 "unexpected argument 'b'" $command a b
+    done
+    iresnet 2 "unexpected argument 'a'" devices a
+    iresnet 2 "unexpected argument '--json'" devices -- --json
+}
+
+number() { # number OPTION VALUE PATTERN
+    iresnet_untouched out 2 "--$1: '$2' is not $3" train --data digits --out out "--$1=$2"
+}
+
+number_tests() {
+    for value in 0 -1 1.5 x 1x ' 1' 99999999999999999999 1000001; do
+        number epochs "$value" 'a whole number from 1 to 1000000'
+    done
+    for value in nan inf -0.1 0x10 1e999 0,5 ' 1' '1 '; do
+        number coeff "$value" 'a number from 0 to'
+    done
+    number lr 0 'a number above 0'
+    number momentum 1.5 'a number from 0 to 1'
+    number seed -1 'a whole number from 0 to 18446744073709551615'
+    number seed 18446744073709551616 'a whole number'
+    for value in '1,' ',1' 1,,2 0,1 1:2 1,2,3,4,5,6,7,8,9; do
+        number blocks "$value" 'a list of at most 8 whole numbers from 1'
+    done
+    number milestones 0.5,1.5 'a list'
+    number padding reflect 'one of zeros, circular'
+    number activation gelu 'one of identity, elu, relu, tanh, softplus'
+    number optimizer lion 'one of sgd, adam, adamax'
+    for value in 8 8x 0x8 8x8x8 8X8 any; do
+        iresnet 2 "--size: '$value' is not HEIGHTxWIDTH" certify files/weights --size $value
+    done
+    iresnet 2 "--below: '0' is not" certify files/weights --size 8x8 --below 0
+    iresnet 2 "--tolerance: '0' is not" decode m --in z --out x --tolerance 0
+    iresnet 2 "--max-iterations: '0' is not" decode m --in z --out x --max-iterations 0
+    iresnet 2 "--split: 'valid' is not one of train, test" eval m --data digits --split valid
+}
+
+combination_tests() {
+    iresnet 2 '--data and --out are needed' train --data digits
+    iresnet 2 '--data and --out are needed' train --out out
+    iresnet_untouched out 2 "'density' is not among the tasks: classify" \
+        train --task density --data digits --out out
+    iresnet_untouched out 2 'neither in .csv nor in .jsonl' \
+        train --data digits --out out --log log.txt
+    iresnet_untouched out 2 '--channels has' train --data digits --out out --blocks 1,1,1,1,1
+    iresnet_untouched out 2 '--momentum is of sgd' \
+        train --data digits --out out --optimizer adam --momentum 0.5
+    iresnet_untouched out 2 'preset' train --data digits --out out --preset imagenet
+    for option in --lr=1 --blocks=1 --preset=digits --seed=1 --force --no-flip; do
+        iresnet 2 'cannot go with --resume' \
+            train --data digits --out out --resume files/text $option
+    done
+    iresnet 2 '--data is needed' eval m
+    iresnet 2 'no use' eval m --data digits --no-reconstruct --count 3
+    iresnet 2 '--in and --out are needed' predict m --in x.npy
+    iresnet 2 'one of --in and --data' encode m --out z.npy
+    iresnet 2 'one of --in and --data' encode m --in x.npy --data digits --out z.npy
+    iresnet 2 'go with --data' encode m --in x.npy --count 3 --out z.npy
+    iresnet 2 '--in and --out are needed' decode m --in z.npy
+    iresnet 2 'are both' decode m --in z.npy --out x.npy --errors x.npy
+    iresnet 2 'go together' certify m --layer x
+    iresnet 2 'go together' certify m --singular-values s.npy
+    iresnet 2 'are both' certify m --json a --singular-values a --layer x
+    iresnet 2 '--out is needed' import w
+    iresnet 2 'none of conv, step, inverse, certify' bench everything
+    iresnet 2 '--batch is not for conv' bench conv --batch 3
+    iresnet 2 '--preset is not for conv' bench conv --preset mnist
+    iresnet 2 '--batch is not for certify' bench certify --batch 3
+    iresnet 2 'preset' bench step --preset imagenet
+}
+
+device_tests() {
+    iresnet 0 '^index +name' devices
+    iresnet 0 '"platform"' devices --json
+    cp "$work/.out" devices.json
+    check 'devices --json: keys' json devices.json \
+        'd and all(k in e for e in d for k in
+            "index name platform type units memory fp64 block".split())'
+    iresnet_untouched out 1 'no-such-device' train --data digits --out out --device no-such-device
+    iresnet_untouched out 1 '99' train --data digits --out out --device 99
+    export OCL_ICD_VENDORS=/nonexistent
+    iresnet 0 '^\[\]$' devices --json
+    check 'devices without devices: says so' grep -q 'no OpenCL device' "$work/.err"
+    iresnet_untouched out 1 '[Dd]evice' train --data digits --out out
+    iresnet 1 '[Dd]evice' certify files/weights --size 8x8
+    iresnet 1 '[Dd]evice' bench conv
+    unset OCL_ICD_VENDORS
+}
+
+# Data sets that cannot be opened.
+data_tests() {
+    data() { iresnet_untouched out "$1" "$2" train --data "$3" --out out; }
+    data 2 'dogs' dogs
+    data 2 . 'digits:'
+    data 2 . 'idx:files/images'
+    data 1 missing mnist:files/missing
+    data 1 mnist-empty mnist:files/mnist-empty
+    data 1 mnist-empty cifar10:files/mnist-empty
+    data 1 mnist-empty cifar100:files/mnist-empty
+    data 1 files/text mnist:files/text
+    for images in missing empty text folder images-short images-long images-huge images-magic \
+        images-empty images-short.gz; do
+        data 1 "files/$images" "idx:files/$images,files/labels"
+    done
+    for labels in missing empty text folder images labels-few; do
+        data 1 "files/(images|$labels)" "idx:files/images,files/$labels"
+    done
+    for images in missing empty text folder x-short x-long x-header x-magic x-fortran x-huge \
+        x-nan x-inf x-scalar x-none; do
+        [ -e "files/$images.npy" ] && images=$images.npy
+        data 1 "files/$images" "npy:files/$images,files/labels.npy"
+    done
+    for labels in missing labels-negative.npy labels-few.npy x.npy; do
+        data 1 "files/(x.npy|$labels)" "npy:files/x.npy,files/$labels"
+    done
+    data 1 labels npy:files/x.npy
+}
+
+tiny="--blocks 1 --channels 8 --strides 1 --kernels 3,1,3 --pad-channels 0 --batch 64"
+
+train_tests() {
+    # shellcheck disable=SC2086
+    iresnet 0 '^certified +Lip\(g\) <= 0\.' train --data digits --out run --epochs 1 --seed 7 $tiny
+    check 'train: says an epoch on stderr' grep -q '^epoch 1/1 .*loss' "$work/.err"
+    check 'train: no control characters without a terminal' \
+        [ "$(tr -d '\n[:print:]' <"$work/.err" | wc -c)" -eq 0 ]
+    check 'train: model' [ -s run/model.safetensors ]
+    check 'train: log' json run/log.jsonl 'd["epoch"] == 1 and 0 <= d["test_accuracy"] <= 1'
+    for name in model.safetensors checkpoint.safetensors log.jsonl; do
+        mkdir -p "other-$name"
+        echo precious >"other-$name/$name"
+        iresnet 1 "other-$name/$name exists; give --force" train --data digits --out "other-$name"
+        check "train: leaves $name" [ "$(cat "other-$name/$name")" = precious ]
+    done
+    before=$(cksum <run/model.safetensors)
+    iresnet 0 'test accuracy' train --data digits --out run --epochs 3 \
+        --resume run/checkpoint.safetensors
+    check 'resume: begins with epoch 2' sh -c '! grep -q "^epoch 1/" .err && grep -q "^epoch 2/3" .err'
+    check 'resume: appends to the log' [ "$(wc -l <run/log.jsonl)" -eq 3 ]
+    check 'resume: writes the model' [ "$(cksum <run/model.safetensors)" != "$before" ]
+    # shellcheck disable=SC2086
+    iresnet 0 '"certified":[[:space:]]*true' train --data digits --out straight --epochs 3 --seed 7 --json \
+        --quiet --log straight.csv $tiny
+    check 'train --quiet: is silent' [ ! -s "$work/.err" ]
+    check 'train --log x.csv' [ "$(grep -c , straight.csv)" -eq 4 ]
+    check 'resume: same bits as without' cmp -s run/model.safetensors straight/model.safetensors
+    # shellcheck disable=SC2086
+    iresnet 0 'not certified' train --data digits --out plain --epochs 1 --coeff 0 --quiet $tiny
+    # shellcheck disable=SC2086
+    iresnet 0 '^model' train --data digits --out bare --epochs 1 --no-certify --quiet $tiny
+    check 'train --no-certify: claims nothing' sh -c '! grep -q certified .out'
+    iresnet 1 'files/text' train --data digits --out out --resume files/text
+    iresnet 1 '1x8x8' train --data npy:files/x-7x8.npy,files/labels.npy --out out \
+        --resume run/checkpoint.safetensors
+    iresnet 1 'labels up to 199|199|200' train --data npy:files/x.npy,files/labels-many.npy \
+        --out out --resume run/checkpoint.safetensors
+    iresnet 1 'missing/out' train --data digits --out missing/out
+    iresnet 1 'files/text' train --data digits --out files/text/out
+    check 'train: nothing made by failures' [ ! -e out ]
+}
+
+stop_tests() {
+    # shellcheck disable=SC2086
+    "$program" train --data digits --out stopped --epochs 1000 $tiny >"$work/.out" 2>"$work/.err" &
+    job=$!
+    for _ in $(seq 300); do
+        [ -s stopped/log.jsonl ] && break
+        sleep 0.2
+    done
+    kill -TERM $job
+    wait $job
+    check 'train stopped: status 130' [ $? -eq 130 ]
+    check 'train stopped: says how to go on' \
+        grep -q -- '--resume stopped/checkpoint.safetensors' "$work/.err"
+    check 'train stopped: checkpoint' [ -s stopped/checkpoint.safetensors ]
+    check 'train stopped: no model' [ ! -e stopped/model.safetensors ]
+    epochs=$(($(wc -l <stopped/log.jsonl) + 1))
+    iresnet 0 '^model' train --data digits --out stopped --resume stopped/checkpoint.safetensors \
+        --epochs "$epochs" --quiet
+}
+
+model_tests() {
+    model=run/model.safetensors
+    iresnet 0 '^accuracy' eval $model --data digits
+    iresnet 0 '"bound_holds"' eval $model --data digits --count 50 --json --quiet
+    cp "$work/.out" eval.json
+    check 'eval --json: keys and values' json eval.json \
+        'd["count"] == 360 and 0 <= d["accuracy"] <= 1 and d["reconstruction"]["count"] == 50 and
+         d["reconstruction"]["bound_holds"] is True and
+         d["reconstruction"]["max_abs_error"] <= 1e-4'
+    iresnet 0 '"count"' eval $model --data digits --split train --no-reconstruct --json
+    iresnet 0 'not certified' eval plain/model.safetensors --data digits --count 5
+    iresnet 0 'none' eval $model --data npy:files/x.npy
+    iresnet 1 'takes 1x8x8' eval $model --data npy:files/x-7x8.npy,files/labels.npy
+    iresnet 1 'labels' eval $model --data idx:files/images,files/labels-255
+    iresnet 0 '' predict $model --in files/x.npy --out logits.npy
+    check 'predict: size' [ "$(wc -c <logits.npy)" -eq $((128 + 3 * 10 * 4)) ]
+    iresnet 0 '' encode $model --in files/x.npy --out z.npy
+    iresnet 0 '' encode $model --data digits --count 25 --split train --out z25.npy
+    check 'encode: size' [ "$(wc -c <z25.npy)" -eq $((128 + 25 * 64 * 4)) ]
+    iresnet 0 '' decode $model --in z.npy --out x.npy --errors e.npy
+    check 'decode: size' [ "$(wc -c <x.npy)" -eq "$(wc -c <files/x.npy)" ]
+    check 'decode: errors' [ "$(wc -c <e.npy)" -eq $((128 + 3 * 8)) ]
+    iresnet 0 '' decode $model --in z25.npy --out x.png
+    check 'decode: png' [ "$(head -c 4 x.png | tail -c 3)" = PNG ]
+    iresnet 0 '' decode $model --in z.npy --out x.npy --tolerance 1e-30
+    check 'decode: says that float32 is the limit' grep -q '3 of 3 .*float32' "$work/.err"
+    iresnet 0 NUMPY encode $model --in files/x.npy --out -
+    check 'encode --out -: same bytes' cmp -s "$work/.out" z.npy
+    iresnet_untouched e.npy 3 . decode plain/model.safetensors --in z.npy --out x2.npy \
+        --errors e.npy
+    check 'decode --errors, not certified: no images' [ ! -e x2.npy ]
+    iresnet 0 '' decode bare/model.safetensors --in z.npy --out x2.npy
+    check 'decode: no claim without bounds' grep -q 'no error is claimed' "$work/.err"
+}
+
+certify_tests() {
+    model=run/model.safetensors
+    iresnet 0 '^certified' certify $model
+    iresnet 0 '^blocks' certify $model --json c.json
+    check 'certify --json: keys' json c.json 'd["verdict"] == "certified" and
+        d["padding"] == "zeros" and len(d["model_sha256"]) == 64 and
+        all(0 < b["lipschitz_upper"] < 1 for b in d["blocks"]) and
+        all(0 <= l["lower"] <= l["upper"] and len(l["kernel"]) == 4 for l in d["layers"])'
+    check 'certify --json: SHA-256' json c.json \
+        "d['model_sha256'] == '$(sha256sum $model | cut -c1-64)'"
+    iresnet 0 '"verdict"' certify $model --json -
+    cp "$work/.out" c2.json
+    check 'certify --json -: only JSON' json c2.json 'd["layers"]'
+    iresnet 3 '' certify plain/model.safetensors --json plain.json
+    check 'certify: verdict' json plain.json 'd["verdict"] == "not certified"'
+    iresnet 0 '^certified' certify $model --padding zeros --size 8x8
+    iresnet 1 'padding is zeros, not circular' certify $model --padding circular
+    iresnet 1 '8x8, not 9x8' certify $model --size 9x8
+    iresnet 2 '--below is for weights' certify $model --below 1
+    layer=$(python3 -c 'import json; print(json.load(open("c.json"))["layers"][0]["name"])')
+    iresnet 0 '^certified' certify $model --singular-values s.npy --layer "$layer"
+    check 'certify --singular-values' [ -s s.npy ]
+    iresnet_untouched s2.npy 2 'nonsense|' certify $model --singular-values s2.npy --layer nonsense
+    iresnet 0 '^dense' certify files/weights --size 8x8
+    iresnet 0 '^conv' certify files/weights --size 8x8 --padding circular --json w.json \
+        --singular-values s.npy --layer conv
+    check 'certify weights: no blocks' json w.json 'not d.get("blocks") and len(d["layers"]) == 2'
+    iresnet 2 '--size HxW is needed' certify files/weights
+    iresnet 3 '' certify files/weights-big --size 8x8
+    iresnet 0 '^certified' certify files/weights-big --size 8x8 --below 1.6
+    iresnet_untouched c3.json 1 weights-nan certify files/weights-nan --size 8x8 --json c3.json
+    for file in missing empty text folder weights-huge weights-json x.npy; do
+        iresnet_untouched c3.json 1 "$file" certify "files/$file" --size 8x8 --json c3.json
+    done
+    iresnet 0 'median' bench certify --preset digits --repeats 1
+}
+
+import_tests() {
+    iresnet 0 '' import files/official --out i.st
+    check 'import: says what it is' grep -q 'input 1x8x8, blocks 1' "$work/.err"
+    iresnet 0 '' import files/official-bare --config files/config.json --out i2.st
+    check 'import: same from either configuration' cmp -s i.st i2.st
+    iresnet 0 '' predict i.st --in files/x.npy --out logits.npy
+    iresnet_untouched i3.st 1 'config' import files/official-bare --out i3.st
+    iresnet_untouched i3.st 1 'stack.0' import files/official-short --out i3.st
+    iresnet_untouched i3.st 1 'stack.1' \
+        import files/official --config files/config-blocks.json --out i3.st
+    iresnet_untouched i3.st 1 'nonlin' \
+        import files/official --config files/config-nonlin.json --out i3.st
+    for file in missing empty text weights; do
+        iresnet_untouched i3.st 1 . import "files/$file" --out i3.st
+        iresnet_untouched i3.st 1 "files/$file" \
+            import files/official --config "files/$file" --out i3.st
+    done
+    iresnet 1 '/dev/full' import files/official --out /dev/full
+    iresnet 1 'missing/i' import files/official --out missing/i
+}
+
+# Broken model files, and arrays that do not fit the model.
+hostile_tests() {
+    python3 "$here/make_files.py" models run/model.safetensors files || bad make_files.py
+    count=0
+    for file in files/model-* files/missing files/empty files/text files/folder files/x.npy \
+        files/weights; do
+        count=$((count + 1))
+        iresnet_untouched z3.npy 1 "$file" encode "$file" --data digits --out z3.npy
+    done
+    check 'hostile models were made' [ $count -gt 15 ]
+    model=run/model.safetensors
+    for file in missing empty text folder x-short.npy x-long.npy x-header.npy x-magic.npy \
+        x-fortran.npy x-huge.npy x-double.npy x-7x8.npy x-flat.npy x-none.npy x-scalar.npy \
+        x-nan.npy x-inf.npy; do
+        iresnet_untouched o.npy 1 "files/$file" predict $model --in "files/$file" --out o.npy
+        iresnet_untouched o.npy 1 "files/$file" encode $model --in "files/$file" --out o.npy
+        iresnet_untouched o.npy 1 "files/$file" decode $model --in "files/$file" --out o.npy
+    done
+    iresnet 1 'shape \[3,1,7,8\], expected \[N,1,8,8\]' predict $model --in files/x-7x8.npy --out o.npy
+    iresnet 1 'shape \[3,1,8,8\], expected \[N,64\]' decode $model --in files/x.npy --out o.npy
+    for file in z-nan z-inf; do
+        iresnet_untouched o.png 1 "files/$file" decode $model --in files/$file.npy --out o.png
+    done
+}
+
+disk_tests() {
+    model=run/model.safetensors
+    for command in "encode $model --data digits --out" "predict $model --in files/x.npy --out" \
+        "decode $model --in z.npy --out" "decode $model --in z.npy --out x.npy --errors"; do
+        # shellcheck disable=SC2086
+        iresnet 1 '/dev/full' $command /dev/full
+        # shellcheck disable=SC2086
+        iresnet 1 'missing/file' $command missing/file
+        # shellcheck disable=SC2086
+        iresnet 1 'folder' $command files/folder
+    done
+    iresnet 1 '/dev/full' certify $model --json /dev/full
+    for words in "--help" "devices" "eval $model --data digits --count 3" "certify $model" \
+        "encode $model --in files/x.npy --out -"; do
+        # shellcheck disable=SC2086
+        "$program" $words >/dev/full 2>"$work/.err"
+        check "iresnet $words >/dev/full: status 1" [ $? -eq 1 ]
+        check "iresnet $words >/dev/full: says why" grep -q 'No space left' "$work/.err"
+    done
+    echo precious >z4.npy
+    (
+        trap '' XFSZ
+        ulimit -f 64
+        "$program" encode $model --data digits --split train --out z4.npy
+    ) >"$work/.out" 2>"$work/.err"
+    check 'file too large: status 1' [ $? -eq 1 ]
+    check 'file too large: says which' grep -q z4.npy "$work/.err"
+    check 'file too large: old file stays' [ "$(cat z4.npy)" = precious ]
+    check 'file too large: no temporary file' sh -c '! find . -name ".irn-*" | grep -q .'
+}
+
+: >"$work/.out"
+: >"$work/.err"
+mkdir files
+python3 "$here/make_files.py" arrays files || bad make_files.py
+for group in usage number combination device data train stop model certify import hostile disk; do
+    "${group}_tests"
+done
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]

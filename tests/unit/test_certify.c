@@ -1,0 +1,264 @@
+/* Certificates of weights files and models, and their JSON. */
+#include "testing.h"
+
+#include "certify/bound.h"
+#include "certify/certificate.h"
+#include "io/file.h"
+#include "io/safetensors.h"
+
+#include <iresnet/certify.h>
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static irn_context *context;
+
+static void open_context(void)
+{
+    testing_ok(irn_context_create(&context, NULL));
+}
+
+static void close_context(void)
+{
+    ck_assert_uint_eq(irn_context_memory(context), 0);
+    irn_context_free(context);
+}
+
+static void add(irn_safetensors_writer *writer, const char *name, irn_dtype type, size_t rank,
+                const size_t *shape, double value)
+{
+    irn_array array;
+    testing_ok(irn_array_create(&array, type, rank, shape));
+    for (size_t i = 0; i < irn_array_count(&array); i++) {
+        if (type == IRN_FLOAT64)
+            ((double *)array.data)[i] = value;
+        if (type == IRN_FLOAT32)
+            ((float *)array.data)[i] = (float)value;
+    }
+    testing_ok(irn_safetensors_add(writer, name, &array));
+    irn_array_free(&array);
+}
+
+/* A bias, integers, a 2 x 3 matrix of quarters (norm sqrt(6) / 4) and a 3 x 3 kernel on one channel
+ * of `value` (on a large map norm 9 value, circular exactly). */
+static const char *weights_file(double value)
+{
+    const char *path = testing_path("weights.safetensors");
+    const size_t bias[] = {4}, matrix[] = {2, 3}, kernel[] = {1, 1, 3, 3};
+    irn_safetensors_writer *writer;
+    testing_ok(irn_safetensors_writer_create(&writer));
+    add(writer, "bias", IRN_FLOAT32, 1, bias, 5);
+    add(writer, "index", IRN_INT64, 2, matrix, 0);
+    add(writer, "dense", IRN_FLOAT64, 2, matrix, 0.25);
+    add(writer, "conv \"0\"", IRN_FLOAT32, 4, kernel, value);
+    testing_ok(irn_safetensors_write(writer, path));
+    irn_safetensors_writer_free(writer);
+    return path;
+}
+
+static cJSON *read_json(const char *path)
+{
+    uint8_t *text;
+    size_t size;
+    testing_ok(irn_file_read(&text, &size, path, 1 << 20, false));
+    cJSON *json = cJSON_Parse((const char *)text);
+    ck_assert_ptr_nonnull(json);
+    free(text);
+    return json;
+}
+
+static const char *text_of(const cJSON *json, const char *key)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, key));
+    ck_assert_ptr_nonnull(text);
+    return text;
+}
+
+static void check_layers(const irn_certificate *certificate, const cJSON *layers)
+{
+    const double norms[] = {sqrt(6) / 4, 0.5625};
+    const char *names[] = {"dense", "conv \"0\""};
+    ck_assert_int_eq(cJSON_GetArraySize(layers), 2);
+    ck_assert_uint_eq(irn_certificate_layer_count(certificate), 2);
+    for (size_t i = 0; i < 2; i++) {
+        irn_layer_bound layer = irn_certificate_layer(certificate, i);
+        size_t which = strcmp(layer.name, "dense") == 0 ? 0 : 1;
+        const cJSON *object = cJSON_GetArrayItem(layers, (int)i);
+        ck_assert_str_eq(layer.name, names[which]);
+        ck_assert_str_eq(text_of(object, "name"), names[which]);
+        ck_assert(layer.bound.lower <= norms[which] && norms[which] <= layer.bound.upper);
+        ck_assert(layer.bound.upper <= norms[which] * 1.00000002);
+        ck_assert_uint_eq(layer.shape.height, which ? 6 : 1);
+        /* Exactly: the text holds every bit. */
+        ck_assert(cJSON_GetObjectItem(object, "upper")->valuedouble == layer.bound.upper);
+        ck_assert(cJSON_GetObjectItem(object, "lower")->valuedouble == layer.bound.lower);
+        const cJSON *kernel = cJSON_GetObjectItem(object, "kernel");
+        ck_assert_int_eq(cJSON_GetArraySize(kernel), 4);
+        ck_assert_int_eq(cJSON_GetArrayItem(kernel, 1)->valueint, which ? 1 : 3);
+    }
+}
+
+START_TEST(weights)
+{
+    const char *path = weights_file(0.0625), *json_path = testing_path("certificate.json");
+    irn_certificate *certificate;
+    testing_ok(irn_certify_weights(&certificate, context, path, IRN_PAD_CIRCULAR, 6, 6, 1, NULL));
+    ck_assert(irn_certificate_verdict(certificate));
+    ck_assert_uint_eq(irn_certificate_block_count(certificate), 0);
+    ck_assert_ptr_null(irn_certificate_layer(certificate, 2).name);
+    testing_ok(irn_certificate_write(certificate, path, json_path));
+    cJSON *json = read_json(json_path);
+    ck_assert_str_eq(text_of(json, "verdict"), "certified");
+    ck_assert_str_eq(text_of(json, "padding"), "circular");
+    ck_assert_str_eq(text_of(json, "precision"), "float64");
+    ck_assert_uint_eq(strlen(text_of(json, "model_sha256")), 64);
+    ck_assert_int_eq(cJSON_GetArraySize(cJSON_GetObjectItem(json, "blocks")), 0);
+    check_layers(certificate, cJSON_GetObjectItem(json, "layers"));
+    cJSON_Delete(json);
+    testing_fails(irn_certificate_write(certificate, testing_path("absent"), json_path),
+                  IRN_ERROR_FILE, "absent");
+    irn_certificate_free(certificate);
+    testing_ok(irn_certify_weights(&certificate, context, path, IRN_PAD_CIRCULAR, 6, 6, sqrt(6) / 4,
+                                   NULL));
+    ck_assert(!irn_certificate_verdict(certificate)); /* a norm is not proven to be below itself */
+    irn_certificate_free(certificate);
+}
+END_TEST
+
+static bool stop(size_t done, size_t total, const char *what, void *payload)
+{
+    (void)total;
+    (void)what;
+    *(size_t *)payload = done;
+    return done < 2;
+}
+
+START_TEST(weights_refused)
+{
+    irn_certificate *certificate;
+    const char *path = weights_file(NAN);
+    size_t done = 0;
+    irn_certify_options options = IRN_CERTIFY_OPTIONS_INIT;
+    testing_fails(irn_certify_weights(&certificate, context, path, IRN_PAD_ZEROS, 6, 6, 1, NULL),
+                  IRN_ERROR_NUMERIC, "conv");
+    ck_assert_ptr_null(certificate);
+    path = weights_file(1);
+    testing_fails(irn_certify_weights(&certificate, context, path, IRN_PAD_ZEROS, 0, 6, 1, NULL),
+                  IRN_ERROR_ARGUMENT, "0x6 map");
+    testing_fails(irn_certify_weights(&certificate, context, path, IRN_PAD_ZEROS, 6, 6, NAN, NULL),
+                  IRN_ERROR_ARGUMENT, "below");
+    options.progress = stop;
+    options.progress_payload = &done;
+    testing_fails(
+        irn_certify_weights(&certificate, context, path, IRN_PAD_ZEROS, 6, 6, 1, &options),
+        IRN_ERROR_CANCELLED, "2 of 4");
+    ck_assert_uint_eq(done, 2);
+    options.version = 9;
+    testing_fails(
+        irn_certify_weights(&certificate, context, path, IRN_PAD_ZEROS, 6, 6, 1, &options),
+        IRN_ERROR_ARGUMENT, "version 9");
+    ck_assert_uint_eq(testing_count_files(), 1);
+}
+END_TEST
+
+/* The verdict and the text of a certificate with an infinite or undefined bound. */
+START_TEST(not_a_number)
+{
+    const double uppers[] = {NAN, INFINITY, 1};
+    irn_kernel_shape shape = {1, 1, 1, 1, 1, 1, IRN_PAD_ZEROS};
+    irn_certificate *certificate;
+    testing_ok(irn_certificate_create(&certificate, context, 1, 1));
+    certificate->of_model = true;
+    irn_bound bound = {0, uppers[_i]};
+    testing_ok(irn_certificate_add_layer(certificate, "a", &shape, 1, bound));
+    testing_ok(irn_certificate_add_block(certificate, "b", uppers[_i]));
+    irn_certificate_judge(certificate);
+    ck_assert(!irn_certificate_verdict(certificate));
+    testing_ok(irn_certificate_write(certificate, NULL, testing_path("c.json")));
+    cJSON *json = read_json(testing_path("c.json"));
+    ck_assert_str_eq(text_of(json, "verdict"), "not certified");
+    ck_assert(cJSON_IsNull(cJSON_GetObjectItem(json, "model_sha256")));
+    const cJSON *block = cJSON_GetArrayItem(cJSON_GetObjectItem(json, "blocks"), 0);
+    ck_assert(cJSON_IsNull(cJSON_GetObjectItem(block, "lipschitz_upper")) == _i < 2);
+    cJSON_Delete(json);
+    irn_certificate_free(certificate);
+}
+END_TEST
+
+START_TEST(rounding)
+{
+    ck_assert(irn_round_up(1) > 1 && irn_round_down(1) < 1 && irn_round_up(0) > 0);
+    irn_bound scaled = irn_bound_scaled((irn_bound){0.5, 0.75}, -0.5);
+    ck_assert(scaled.lower < 0.25 && scaled.lower > 0.2499999);
+    ck_assert(scaled.upper > 0.375 && scaled.upper < 0.3750001);
+    scaled = irn_bound_scaled((irn_bound){0, 0}, 1e300);
+    ck_assert(scaled.lower >= 0 && scaled.upper <= 0);
+    scaled = irn_bound_scaled((irn_bound){1e-300, 1e-300}, 1e-300);
+    ck_assert(scaled.lower >= 0 && scaled.upper > 0);
+}
+END_TEST
+
+static void check_model(irn_model *model, bool certified)
+{
+    irn_certificate *certificate;
+    testing_ok(irn_certify_model(&certificate, model, NULL));
+    double forward = 1, inverse = 1;
+    for (size_t i = 0; i < irn_certificate_block_count(certificate); i++) {
+        double upper = irn_certificate_block(certificate, i).lipschitz_upper, product = 1;
+        char prefix[32];
+        snprintf(prefix, sizeof prefix, "blocks.%zu.", i);
+        for (size_t l = 0; l < irn_certificate_layer_count(certificate); l++) {
+            irn_layer_bound layer = irn_certificate_layer(certificate, l);
+            ck_assert(layer.bound.lower <= layer.bound.upper);
+            if (strncmp(layer.name, prefix, strlen(prefix)) == 0)
+                product *= layer.bound.upper;
+        }
+        ck_assert(product <= upper && upper <= product * (1 + 1e-12));
+        forward *= 1 + upper;
+        inverse /= 1 - upper;
+    }
+    ck_assert(irn_certificate_verdict(certificate) == certified);
+    if (certified) {
+        ck_assert(irn_certificate_lipschitz_upper(certificate) >= forward * (1 - 1e-12));
+        ck_assert(irn_certificate_inverse_lipschitz_upper(certificate) >= inverse * (1 - 1e-12));
+    } else {
+        ck_assert(isinf(irn_certificate_lipschitz_upper(certificate)));
+        ck_assert(isinf(irn_certificate_inverse_lipschitz_upper(certificate)));
+    }
+    irn_certificate_free(certificate);
+}
+
+/* Random weights are normalised at c = 0.7 with room for what power iteration underestimates; an
+ * ordinary residual network is not. */
+START_TEST(models)
+{
+    irn_model_config config;
+    irn_model *model;
+    testing_ok(irn_model_config_init(&config, NULL));
+    config.channels = 4;
+    config.height = config.width = 6;
+    config.coefficient = _i ? 0 : 0.7;
+    config.widths[0] = 8;
+    testing_ok(irn_model_create(&model, context, &config));
+    ck_assert_uint_eq(irn_model_block_count(model), 1);
+    check_model(model, _i == 0);
+    irn_model_free(model);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("certify");
+    TCase *test = testing_case(suite, "certificates");
+    tcase_add_checked_fixture(test, open_context, close_context);
+    tcase_set_timeout(test, 300);
+    tcase_add_test(test, weights);
+    tcase_add_test(test, weights_refused);
+    tcase_add_loop_test(test, not_a_number, 0, 3);
+    tcase_add_test(test, rounding);
+    tcase_add_loop_test(test, models, 0, 2);
+    return testing_run(suite);
+}

@@ -1,0 +1,344 @@
+/* Bounds and singular values of kernels against golden files, and against dense operators that
+ * LAPACK decomposes. */
+#include "testing.h"
+
+#include "io/safetensors.h"
+#include "spectral/spectrum.h"
+
+#include <iresnet/certify.h>
+
+#include <cjson/cJSON.h>
+#include <float.h>
+#include <lapacke.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static irn_context *context;
+
+static void open_context(void)
+{
+    testing_ok(irn_context_create(&context, NULL));
+}
+
+static void close_context(void)
+{
+    /* All device memory was given back. */
+    ck_assert_uint_eq(irn_context_memory(context), 0);
+    irn_context_free(context);
+}
+
+/* Whether |a - b| <= limit; NaN is not. */
+#define CLOSE(a, b, limit)                                                                         \
+    ck_assert_msg(fabs((a) - (b)) <= (limit), "%.17g and %.17g differ by more than %g", (a), (b),  \
+                  (limit))
+#define AT_MOST(a, b) ck_assert_msg((a) <= (b), "%.17g is not at most %.17g", (a), (b))
+
+/* ---- golden ---- */
+
+static double number(const cJSON *object, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    return item ? item->valuedouble : NAN;
+}
+
+static void check_values(const double *expected, const irn_array *got)
+{
+    double largest = 0;
+    size_t count = irn_array_count(got), wanted = got->shape[2];
+    const double *values = got->data;
+    for (size_t i = 0; i < count; i++)
+        largest = fmax(largest, expected[i]);
+    for (size_t i = 0; i < count; i++) {
+        CLOSE(values[i], expected[i], 1e-10 * largest);
+        if (i % wanted)
+            AT_MOST(values[i], values[i - 1]);
+    }
+}
+
+static void check_bounds(const float *kernel, irn_kernel_shape shape, const cJSON *about)
+{
+    irn_bound bound;
+    double circular = number(about, "circular"), torus = number(about, "torus");
+    double padded = number(about, "zero_padded");
+    shape.padding = IRN_PAD_CIRCULAR;
+    testing_ok(irn_certify_kernel(&bound, context, kernel, &shape, NULL));
+    AT_MOST(bound.lower, circular);
+    AT_MOST(circular, bound.upper);
+    AT_MOST(bound.upper - bound.lower, 1e-8 * circular);
+    shape.padding = IRN_PAD_ZEROS;
+    testing_ok(irn_certify_kernel(&bound, context, kernel, &shape, NULL));
+    AT_MOST(bound.lower, torus);
+    AT_MOST(bound.upper, 1.02 * torus);
+    if (!isnan(padded)) {
+        AT_MOST(bound.lower, padded);
+        AT_MOST(padded, bound.upper);
+        AT_MOST(0.97 * padded, bound.lower);
+    }
+}
+
+static void check_case(const irn_safetensors *file, const cJSON *about)
+{
+    const char *name = cJSON_GetObjectItemCaseSensitive(about, "name")->valuestring;
+    char tensor[128];
+    irn_array weight, expected, got;
+    snprintf(tensor, sizeof tensor, "%s.weight", name);
+    testing_ok(irn_safetensors_view(file, irn_safetensors_find(file, tensor), &weight));
+    size_t count = irn_array_count(&weight);
+    float *kernel = calloc(count, sizeof *kernel);
+    testing_ok(irn_safetensors_read_float(file, tensor, count, kernel));
+    snprintf(tensor, sizeof tensor, "%s.singular_values_circular", name);
+    testing_ok(irn_safetensors_view(file, irn_safetensors_find(file, tensor), &expected));
+    double *values = calloc(irn_array_count(&expected), sizeof *values);
+    testing_ok(irn_safetensors_read_double(file, tensor, irn_array_count(&expected), values));
+    irn_kernel_shape shape = {weight.shape[0],
+                              weight.shape[1],
+                              weight.shape[2],
+                              weight.shape[3],
+                              (size_t)number(about, "height"),
+                              (size_t)number(about, "width"),
+                              IRN_PAD_CIRCULAR};
+    testing_ok(irn_singular_values(&got, context, kernel, &shape));
+    ck_assert_uint_eq(irn_array_count(&got), irn_array_count(&expected));
+    check_values(values, &got);
+    check_bounds(kernel, shape, about);
+    irn_array_free(&got);
+    free(values);
+    free(kernel);
+}
+
+START_TEST(golden)
+{
+    irn_safetensors *file;
+    const char *folder = getenv("IRN_GOLDEN");
+    char path[1024];
+    snprintf(path, sizeof path, "%s/spectral.safetensors", folder ? folder : "tests/golden");
+    testing_ok(irn_safetensors_open(&file, path));
+    cJSON *cases = cJSON_Parse(irn_safetensors_metadata(file, "cases")), *about;
+    ck_assert_int_gt(cJSON_GetArraySize(cases), 0);
+    cJSON_ArrayForEach(about, cases) check_case(file, about);
+    cJSON_Delete(cases);
+    irn_safetensors_free(file);
+}
+END_TEST
+
+/* ---- dense operators ---- */
+
+/* The layer as a matrix, from its definition: "same" padding, (k - 1) / 2 before. */
+static double dense_norm(const float *kernel, const irn_kernel_shape *s)
+{
+    long h = (long)s->height, w = (long)s->width, kh = (long)s->kernel_height,
+         kw = (long)s->kernel_width;
+    size_t rows = s->outputs * s->height * s->width, columns = s->inputs * s->height * s->width;
+    double *matrix = calloc(rows * columns, sizeof *matrix);
+    double *values = calloc(rows < columns ? rows : columns, sizeof *values), unused;
+    for (size_t o = 0; o < s->outputs; o++)
+        for (size_t i = 0; i < s->inputs; i++)
+            for (long e = 0; e < h * w * kh * kw; e++) {
+                long y = e / (w * kh * kw), x = e / (kh * kw) % w, p = e / kw % kh, q = e % kw;
+                long v = y + p - (kh - 1) / 2, u = x + q - (kw - 1) / 2;
+                if (s->padding == IRN_PAD_CIRCULAR) {
+                    v = ((v % h) + h) % h;
+                    u = ((u % w) + w) % w;
+                }
+                if (v >= 0 && v < h && u >= 0 && u < w)
+                    matrix[((o * s->height + (size_t)y) * s->width + (size_t)x) * columns +
+                           (i * s->height + (size_t)v) * s->width + (size_t)u] +=
+                        kernel[((o * s->inputs + i) * s->kernel_height + (size_t)p) *
+                                   s->kernel_width +
+                               (size_t)q];
+            }
+    /* LAPACK counts down columns and so sees the transpose, whose norm is the same. */
+    int code = LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'N', (int)columns, (int)rows, matrix, (int)columns,
+                              values, &unused, 1, &unused, 1);
+    ck_assert_int_eq(code, 0);
+    double norm = values[0];
+    free(matrix);
+    free(values);
+    return norm;
+}
+
+static float *random_kernel(const irn_kernel_shape *s, unsigned seed)
+{
+    size_t count = s->outputs * s->inputs * s->kernel_height * s->kernel_width;
+    float *kernel = calloc(count, sizeof *kernel);
+    for (size_t i = 0; i < count; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        kernel[i] = (float)(seed >> 8) / 8388608.0f - 1.0f;
+    }
+    return kernel;
+}
+
+static const irn_kernel_shape shapes[] = {
+    {3, 2, 3, 3, 7, 5, 0},  {2, 5, 3, 3, 4, 4, 0}, {4, 4, 2, 2, 5, 6, 0}, {1, 1, 4, 6, 9, 8, 0},
+    {3, 3, 5, 5, 2, 3, 0},  {2, 2, 7, 7, 1, 5, 0}, {2, 3, 3, 3, 1, 1, 0}, {6, 4, 1, 1, 3, 4, 0},
+    {1, 3, 1, 5, 1, 17, 0}, {5, 1, 6, 1, 4, 1, 0}, {3, 3, 8, 8, 3, 3, 0}, {9, 17, 1, 1, 1, 1, 0},
+    {8, 6, 3, 3, 8, 8, 0},  {3, 2, 3, 5, 12, 9, 0}};
+
+START_TEST(dense)
+{
+    irn_kernel_shape shape = shapes[_i / 2];
+    shape.padding = _i % 2 ? IRN_PAD_CIRCULAR : IRN_PAD_ZEROS;
+    float *kernel = random_kernel(&shape, 11u + (unsigned)_i);
+    double norm = dense_norm(kernel, &shape);
+    irn_bound bound;
+    testing_ok(irn_certify_kernel(&bound, context, kernel, &shape, NULL));
+    AT_MOST(bound.lower, norm);
+    AT_MOST(norm, bound.upper);
+    bool small = shape.height * shape.width * (shape.outputs + shape.inputs) <= 256;
+    AT_MOST(bound.upper, norm * (shape.padding == IRN_PAD_CIRCULAR || small ? 1 + 1e-8 : 1.1));
+    free(kernel);
+}
+END_TEST
+
+/* Powers of two change nothing but the exponent; others only rounding. */
+START_TEST(extremes)
+{
+    const double scales[] = {1e-30, 1e30, 0x1p-140, 0x1p-149};
+    irn_kernel_shape shape = {3, 2, 3, 3, 7, 5, _i % 2 ? IRN_PAD_CIRCULAR : IRN_PAD_ZEROS};
+    float *kernel = random_kernel(&shape, 5);
+    size_t count = shape.outputs * shape.inputs * 9;
+    for (size_t i = 0; i < count; i++) {
+        /* Denormal kernels hold few bits: small integers times the smallest number. */
+        double value = _i / 2 == 3 ? rint(40.0 * (double)kernel[i]) : (double)kernel[i];
+        kernel[i] = (float)(value * scales[_i / 2]);
+    }
+    irn_bound bound;
+    double norm = dense_norm(kernel, &shape);
+    testing_ok(irn_certify_kernel(&bound, context, kernel, &shape, NULL));
+    AT_MOST(0.99999999 * norm, bound.lower);
+    AT_MOST(bound.lower, norm);
+    AT_MOST(norm, bound.upper);
+    AT_MOST(bound.upper, 1.00000001 * norm);
+    ck_assert(norm > 0);
+    free(kernel);
+}
+END_TEST
+
+/* ---- the ways to compute ---- */
+
+static void check_route(irn_spectrum_route route)
+{
+    const irn_kernel_shape some[] = {
+        {20, 13, 3, 3, 10, 12, IRN_PAD_CIRCULAR}, {7, 33, 3, 5, 6, 5, IRN_PAD_ZEROS},
+        {2, 2, 9, 4, 4, 7, IRN_PAD_CIRCULAR},     {1, 3, 1, 6, 5, 20, IRN_PAD_ZEROS},
+        {70, 70, 1, 1, 1, 1, IRN_PAD_ZEROS},      {3, 1, 2, 1, 17, 1, IRN_PAD_CIRCULAR}};
+    for (size_t k = 0; k < sizeof some / sizeof *some; k++) {
+        float *kernel = random_kernel(&some[k], 3);
+        size_t count =
+            some[k].outputs * some[k].inputs * some[k].kernel_height * some[k].kernel_width;
+        double *wide = calloc(count, sizeof *wide);
+        for (size_t i = 0; i < count; i++)
+            wide[i] = kernel[i];
+        irn_taps taps;
+        testing_ok(irn_taps_create(&taps, wide, &some[k], "test"));
+        size_t wanted = some[k].outputs < some[k].inputs ? some[k].outputs : some[k].inputs;
+        size_t values = irn_frequency_count(&taps) * wanted;
+        double *expected = calloc(values, sizeof *expected), *got = calloc(values, sizeof *got);
+        irn_spectrum *spectrum;
+        testing_ok(irn_spectrum_create(&spectrum, context));
+        irn_spectrum_force(spectrum, route);
+        testing_ok(irn_spectrum_values(spectrum, &taps, wanted, got));
+        if (context->info.has_fp64)
+            ck_assert_int_eq(irn_spectrum_taken(spectrum),
+                             route == IRN_ROUTE_FFT && k >= 4 ? IRN_ROUTE_TAP_SUM : route);
+        irn_spectrum_force(spectrum, IRN_ROUTE_HOST);
+        testing_ok(irn_spectrum_values(spectrum, &taps, wanted, expected));
+        for (size_t i = 0; i < values; i++)
+            CLOSE(got[i], expected[i], 1e-13 * taps.weight);
+        irn_spectrum_free(spectrum);
+        irn_taps_free(&taps);
+        free(wide);
+        free(kernel);
+        free(expected);
+        free(got);
+    }
+}
+
+/* 17 is no length for clFFT, and one frequency is summed. */
+START_TEST(routes)
+{
+    check_route(IRN_ROUTE_FFT);
+    check_route(IRN_ROUTE_TAP_SUM);
+}
+END_TEST
+
+/* The kernels as GPUs run them; a few work-items are enough to meet at every barrier. */
+START_TEST(work_groups)
+{
+    context->tuning.work_group = 8;
+    check_route(IRN_ROUTE_FFT);
+}
+END_TEST
+
+/* A second user of clFFT goes without it. */
+START_TEST(two_at_a_time)
+{
+    irn_spectrum *first, *second;
+    irn_kernel_shape shape = {2, 2, 3, 3, 8, 8, IRN_PAD_CIRCULAR};
+    double kernel[36] = {1, 2, 3, 4, 5}, norms[2];
+    irn_taps taps;
+    size_t where;
+    testing_ok(irn_taps_create(&taps, kernel, &shape, "test"));
+    testing_ok(irn_spectrum_create(&first, context));
+    testing_ok(irn_spectrum_create(&second, context));
+    irn_spectrum_force(first, IRN_ROUTE_FFT);
+    irn_spectrum_force(second, IRN_ROUTE_FFT);
+    testing_ok(irn_spectrum_norm(first, &taps, &norms[0], &where));
+    testing_ok(irn_spectrum_norm(second, &taps, &norms[1], &where));
+    ck_assert_int_ne(irn_spectrum_taken(second), IRN_ROUTE_FFT);
+    CLOSE(norms[0], norms[1], 1e-14);
+    irn_spectrum_free(first);
+    irn_spectrum_free(second);
+    irn_taps_free(&taps);
+}
+END_TEST
+
+START_TEST(refusals)
+{
+    irn_bound bound = {7, 8};
+    irn_array values;
+    float kernel[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    const irn_kernel_shape good = {1, 1, 3, 3, 4, 4, IRN_PAD_ZEROS};
+    irn_kernel_shape bad = good;
+    bad.inputs = 0;
+    testing_fails(irn_certify_kernel(&bound, context, kernel, &bad, NULL), IRN_ERROR_ARGUMENT,
+                  "1x0x3x3");
+    bad = good;
+    bad.outputs = SIZE_MAX / 2;
+    testing_fails(irn_certify_kernel(&bound, context, kernel, &bad, NULL), IRN_ERROR_ARGUMENT,
+                  "sizes must be 1 to");
+    bad.outputs = bad.inputs = bad.kernel_height = bad.kernel_width = 200000000;
+    testing_fails(irn_certify_kernel(&bound, context, kernel, &bad, NULL), IRN_ERROR_ARGUMENT,
+                  "beyond");
+    bad = good;
+    bad.height = bad.width = 100000000;
+    testing_fails(irn_singular_values(&values, context, kernel, &bad), IRN_ERROR_ARGUMENT,
+                  "beyond");
+    testing_fails(irn_certify_kernel(&bound, context, NULL, &good, NULL), IRN_ERROR_ARGUMENT,
+                  "NULL");
+    kernel[4] = NAN;
+    testing_fails(irn_certify_kernel(&bound, context, kernel, &good, NULL), IRN_ERROR_NUMERIC,
+                  "value 4 of 9 is nan");
+    kernel[4] = -INFINITY;
+    testing_fails(irn_singular_values(&values, context, kernel, &good), IRN_ERROR_NUMERIC, "inf");
+    ck_assert(bound.lower == 7 && bound.upper == 8); /* NOLINT: untouched */
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("spectral");
+    TCase *test = testing_case(suite, "kernels");
+    tcase_add_checked_fixture(test, open_context, close_context);
+    tcase_set_timeout(test, 300);
+    tcase_add_test(test, golden);
+    tcase_add_loop_test(test, dense, 0, 2 * (int)(sizeof shapes / sizeof *shapes));
+    tcase_add_loop_test(test, extremes, 0, 8);
+    tcase_add_test(test, routes);
+    tcase_add_test(test, work_groups);
+    tcase_add_test(test, two_at_a_time);
+    tcase_add_test(test, refusals);
+    return testing_run(suite);
+}
