@@ -76,6 +76,33 @@ INLINE int tap_shift(int tap, int pad, int size, int wrap)
 }
 
 /*
+ * The end of every convolution: what is left to do with v, one block of scale * (W * x) + bias, and
+ * the store to element `at` of y. last_block: v holds the last output channels.
+ */
+INLINE void conv_finish(realb v, ulong at, int last_block, __global const real *saved, ulong saved0,
+                        __global const real *residual, ulong residual0, __global real *y, ulong y0,
+                        int flags)
+{
+    if (flags & CONV_ACTIVATE) {
+        v = act(v);
+#if ACT == ACT_SOFTPLUS
+        /* phi(0) is not 0 here, but padded channels have to be. */
+        if (last_block) {
+#pragma unroll
+            for (int c = 0; c < B; c++)
+                ((real *)&v)[c] = c < B - (flags >> CONV_PADDED_SHIFT) ? ((const real *)&v)[c]
+                                                                       : (real)0;
+        }
+#endif
+    } else if (flags & CONV_DERIVATIVE) {
+        v *= act_d(load_block(saved + saved0 + at));
+    }
+    if (flags & CONV_RESIDUAL)
+        v += load_block(residual + residual0 + at);
+    store_block(v, y + y0 + at);
+}
+
+/*
  * One work-item: pixels first, first + WG, ... of the flattened index over N*H*W, which lets a tile
  * cross rows and images, so that small maps fill it too; blocks ob, ob + 1, ... of output channels,
  * of which there are `blocks` <= OCB, a constant. Loops over a tile count to T and OCB themselves:
@@ -201,25 +228,8 @@ INLINE void conv_tile(const int blocks, CONV_PARAMETERS)
         for (int i = 0; i < T; i++) {
             if (o < blocks && ob + o < Ob && first + i * WG < all) {
                 const ulong at = (ulong)((pn[i] * Ob + ob + o) * plane + py[i] * W + px[i]) * B;
-                realb v = fma(s, acc[o * T + i], b);
-                if (flags & CONV_ACTIVATE) {
-                    v = act(v);
-#if ACT == ACT_SOFTPLUS
-                    /* phi(0) is not 0 here, but padded channels have to be. */
-                    if (ob + o == Ob - 1) {
-#pragma unroll
-                        for (int c = 0; c < B; c++)
-                            ((real *)&v)[c] = c < B - (flags >> CONV_PADDED_SHIFT)
-                                                  ? ((const real *)&v)[c]
-                                                  : (real)0;
-                    }
-#endif
-                } else if (flags & CONV_DERIVATIVE) {
-                    v *= act_d(load_block(saved + saved0 + at));
-                }
-                if (flags & CONV_RESIDUAL)
-                    v += load_block(residual + residual0 + at);
-                store_block(v, y + y0 + at);
+                conv_finish(fma(s, acc[o * T + i], b), at, ob + o == Ob - 1, saved, saved0,
+                            residual, residual0, y, y0, flags);
             }
         }
     }

@@ -21,7 +21,7 @@ typedef struct irn_array {
     void *data;
 } irn_array;
 
-/* Bytes of one value, and values in the array. */
+/* Bytes of one value (0 for no type), and values in the array (0 if their number overflows). */
 IRN_API size_t irn_dtype_size(irn_dtype type);
 IRN_API const char *irn_dtype_name(irn_dtype type);
 IRN_API size_t irn_array_count(const irn_array *array);

@@ -26,17 +26,20 @@ typedef struct irn_dataset_info {
  *   cifar10:DIR cifar100:DIR  the binary version's files (data_batch_N.bin, test_batch.bin;
  *                           train.bin, test.bin: fine labels)
  *   idx:IMAGES,LABELS       one IDX pair, plain or .gz; the same for both splits
- *   npy:IMAGES[,LABELS]     images [N,C,H,W] (or points [N,D]) uint8 or float32, labels [N] int32
- * or int64 or uint8; the same for both splits 8-bit values v become v/255 - 0.5; float32 values are
- * taken as they are and must be finite. Errors: IRN_ERROR_ARGUMENT (spec), IRN_ERROR_FILE,
- * IRN_ERROR_FORMAT, IRN_ERROR_NUMERIC, IRN_ERROR_MEMORY; each sentence names the file, the value
- * and the limit. */
+ *   npy:IMAGES[,LABELS]     images [N,C,H,W] (or points [N,D]) uint8 or float32, labels [N] int32,
+ *                           int64 or uint8; the same for both splits
+ * 8-bit values v become v/255 - 0.5; float32 values are taken as they are and must be finite.
+ * digits, mnist and cifar10 have 10 classes, cifar100 has 100, idx and npy as many as the largest
+ * label + 1 (npy: at most 1,000,000). IDX and CIFAR files may have up to 1 GiB, inflated, NPY files
+ * 16 GiB. Errors: IRN_ERROR_ARGUMENT (spec), IRN_ERROR_FILE, IRN_ERROR_FORMAT, IRN_ERROR_NUMERIC,
+ * IRN_ERROR_MEMORY; each sentence names the file, the value and the limit. */
 IRN_API irn_status irn_dataset_open(irn_dataset **out, const char *spec, irn_split split);
 IRN_API void irn_dataset_free(irn_dataset *dataset);
 IRN_API irn_dataset_info irn_dataset_get_info(const irn_dataset *dataset);
 
 typedef struct irn_augmentation {
-    unsigned shift; /* random translation by up to this many pixels, edges filled with -0.5 */
+    unsigned shift; /* random translation by up to this many pixels, edges filled with -0.5; below
+                       the images' height and width, so 0 for points */
     bool flip;      /* random horizontal mirror image */
 } irn_augmentation;
 
@@ -48,7 +51,7 @@ IRN_API void irn_dataset_shuffle(const irn_dataset *dataset, uint64_t seed, uint
 /* Copies the examples indices[0..batch-1] to x [batch, channels, height, width] and their labels to
  * labels [batch] (either may be NULL). With an augmentation (NULL: none) each example is changed in
  * a way that depends on (seed, epoch, its index) only. Errors: IRN_ERROR_ARGUMENT (index out of
- * range, labels asked of a set without). */
+ * range, labels asked of a set without, too large a shift); nothing is written then. */
 IRN_API irn_status irn_dataset_batch(const irn_dataset *dataset, const uint32_t *indices,
                                      size_t batch, const irn_augmentation *augmentation,
                                      uint64_t seed, uint64_t epoch, float *x, int *labels);

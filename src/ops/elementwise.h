@@ -35,6 +35,9 @@ irn_status irn_actnorm_gradient(const irn_tensor *g, const irn_tensor *z, irn_pl
 irn_status irn_squeeze(const irn_tensor *x, const irn_tensor *y);
 irn_status irn_unsqueeze(const irn_tensor *y, const irn_tensor *x);
 
+/* out[n] = <a_n, b_n> for every image n, in float32 on the device. */
+irn_status irn_sample_dots(const irn_tensor *a, const irn_tensor *b, cl_mem out);
+
 /* y += a x. */
 irn_status irn_add_scaled(double a, const irn_tensor *x, const irn_tensor *y);
 

@@ -186,8 +186,10 @@ static irn_status build(irn_context *context, const char *sources, const char *e
                         cl_program *out)
 {
     char options[512], path[4096], *source;
-    int length = snprintf(options, sizeof options, "-cl-std=CL1.2 -DB=%u -DWG=%u %s",
-                          context->tuning.channel_block, context->tuning.work_group, extra);
+    const char *environment = getenv("IRN_BUILD_OPTIONS"); /* for debuggers such as Oclgrind */
+    int length = snprintf(options, sizeof options, "-cl-std=CL1.2 -DB=%u -DWG=%u %s %s",
+                          context->tuning.channel_block, context->tuning.work_group, extra,
+                          environment ? environment : "");
     if (length < 0 || (size_t)length >= sizeof options)
         return irn_fail(IRN_ERROR_DEVICE, "build options are too long: %s", extra);
     IRN_TRY(joined_source(&source, sources));

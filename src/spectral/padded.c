@@ -177,20 +177,3 @@ irn_status irn_padded_quotient(const irn_taps *taps, size_t height, size_t width
     free(y);
     return status;
 }
-
-irn_status irn_padded_matrix(const irn_taps *taps, size_t height, size_t width, double *matrix)
-{
-    const operator w = {taps, height, width};
-    size_t inputs = taps->inputs * height * width, outputs = taps->outputs * height * width;
-    double *x;
-    IRN_TRY(irn_alloc(&x, inputs + outputs, sizeof(double)));
-    for (size_t column = 0; column < inputs; column++) {
-        x[column] = 1;
-        apply(&w, x, x + inputs, false);
-        x[column] = 0;
-        for (size_t row = 0; row < outputs; row++)
-            matrix[row * inputs + column] = x[inputs + row];
-    }
-    free(x);
-    return IRN_OK;
-}

@@ -11,8 +11,11 @@
 irn_status irn_padded_quotient(const irn_taps *taps, size_t height, size_t width, size_t frequency,
                                double *quotient);
 
-/* The operator as a matrix [outputs x height x width][inputs x height x width], in units of the
- * taps. Errors: IRN_ERROR_MEMORY. */
-irn_status irn_padded_matrix(const irn_taps *taps, size_t height, size_t width, double *matrix);
+/* Writes an axis of the map out: the same layer with the map's rows, or its columns, as channels,
+ * whose torus is 1 along that axis. No torus means no wrapping, so the bound is tighter; with both
+ * axes written out it is the operator's matrix. An axis whose torus is 1 stays as it is.
+ * Errors: IRN_ERROR_MEMORY. */
+typedef enum irn_axis { IRN_AXIS_ROWS, IRN_AXIS_COLUMNS } irn_axis;
+irn_status irn_padded_unroll(irn_taps *out, const irn_taps *taps, irn_axis axis, size_t map);
 
 #endif

@@ -25,8 +25,10 @@ irn_status irn_train_options_init(irn_train_options *options, const char *preset
     if (!preset)
         return IRN_OK;
     if (strcmp(preset, "digits") == 0) {
-        options->epochs = 30;
+        options->epochs = 60;
         options->batch = 64;
+        options->learning_rate = 0.1;
+        options->augmentation.shift = 1;
         return IRN_OK;
     }
     if (strcmp(preset, "mnist") == 0) {

@@ -320,6 +320,21 @@ model_tests() {
     check 'decode: no claim without bounds' grep -q 'no error is claimed' "$work/.err"
 }
 
+# The progress bar, on a terminal made by script(1).
+terminal_tests() {
+    command -v script >/dev/null || return
+    words="$program eval run/model.safetensors --data digits --count 20"
+    TERM=xterm script -qec "$words" /dev/null >"$work/.out" 2>"$work/.err"
+    check 'terminal: a bar' grep -q 'ETA' "$work/.out"
+    check 'terminal: no colour with NO_COLOR' [ "$(grep -c '\[32m' "$work/.out")" -eq 0 ]
+    TERM=xterm NO_COLOR='' script -qec "$words" /dev/null >"$work/.out" 2>"$work/.err"
+    check 'terminal: colour' grep -q '\[32m' "$work/.out"
+    TERM=dumb script -qec "$words" /dev/null >"$work/.out" 2>"$work/.err"
+    check 'terminal: no bar with TERM=dumb' [ "$(grep -c ETA "$work/.out")" -eq 0 ]
+    TERM=xterm script -qec "$words --quiet" /dev/null >"$work/.out" 2>"$work/.err"
+    check 'terminal: no bar with --quiet' [ "$(grep -c ETA "$work/.out")" -eq 0 ]
+}
+
 certify_tests() {
     model=run/model.safetensors
     iresnet 0 '^certified' certify $model
@@ -438,7 +453,7 @@ disk_tests() {
 : >"$work/.err"
 mkdir files
 python3 "$here/make_files.py" arrays files || bad make_files.py
-for group in usage number combination device data train stop model certify import hostile disk; do
+for group in usage number combination device data train stop model terminal certify import hostile disk; do
     "${group}_tests"
 done
 echo "$passed passed, $failed failed"

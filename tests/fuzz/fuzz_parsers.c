@@ -1,12 +1,12 @@
-/* Fuzzing of everything that reads files: LLVMFuzzerTestOneInput for libFuzzer and AFL++, and (unless
- * IRN_LIBFUZZER is defined) a driver of its own, so that any compiler will do:
+/* Fuzzing of everything that reads files: LLVMFuzzerTestOneInput for libFuzzer and AFL++, and
+ * (unless IRN_LIBFUZZER is defined) a driver of its own, so that any compiler will do:
  *
  *   fuzz_parsers [-n ROUNDS] [-s SEED] [FILE...]
  *
- * Files are replayed once each; without files, ROUNDS mutations of small valid files, made here, are
- * tried. The same seed gives the same inputs. An input is one byte that selects the parser, then
- * the content. Whatever it is, a parser must return, and what it accepts must be readable: run it
- * with -fsanitize=address,undefined. */
+ * Files are replayed once each; without files, ROUNDS mutations of small valid files, made here,
+ * are tried. The same seed gives the same inputs. An input is one byte that selects the parser,
+ * then the content. Whatever it is, a parser must return, and what it accepts must be readable: run
+ * it with -fsanitize=address,undefined. */
 #include "data/dataset.h"
 #include "io/file.h"
 #include "io/npy.h"
@@ -37,11 +37,13 @@ static unsigned sum(const void *bytes, size_t size)
     return total;
 }
 
+/* Of exactly that size, so that a read beyond it is seen. */
 static uint8_t *copy_of(const uint8_t *data, size_t size)
 {
-    uint8_t *copy = malloc(size + 1);
+    uint8_t *copy = malloc(size > 0 ? size : 1);
     require(copy != NULL, "no memory");
-    memcpy(copy, data, size);
+    if (size > 0)
+        memcpy(copy, data, size);
     return copy;
 }
 
@@ -80,9 +82,11 @@ static unsigned try_batch(const irn_dataset *set, size_t size)
     unsigned total = 0;
     for (uint32_t i = 0; i < count; i++) {
         int label = 0;
-        irn_status status = irn_dataset_batch(set, &i, 1, NULL, 1, 2, x, set->labels ? &label : NULL);
+        irn_status status =
+            irn_dataset_batch(set, &i, 1, NULL, 1, 2, x, set->labels ? &label : NULL);
         require(status == IRN_OK, "an example cannot be read");
-        require(label >= 0 && (size_t)label <= set->info.classes, "a label is out of range");
+        require(label >= 0 && (set->info.classes == 0 || (size_t)label < set->info.classes),
+                "a label is out of range");
         (void)irn_dataset_batch(set, &i, 1, &augmentation, 1, 2, x, NULL);
         total += sum(x, set->size * sizeof *x);
     }

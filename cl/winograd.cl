@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * 3x3 convolutions of stride 1 and pad 1 by Winograd's minimal filtering F(4x4, 3x3): Lavin & Gray,
+ * "Fast Algorithms for Convolutional Neural Networks", CVPR 2016. For CPUs (WG = 1), where a
+ * work-item is a thread. A tile of 4x4 outputs takes 36 products a pair of channels instead of 144:
+ *   y = A^T [ (G w G^T) . (B^T x B) ] A                   x: the 6x6 inputs around the tile
+ *   dw = G^T [ sum over tiles (B^T x B) . (A dy A^T) ] G
+ * and the sums over channels, or tiles, of the 36 products are matrix products. Tiles hang over the
+ * edge of maps whose size is not a multiple of 4.
+ *
+ * The transforms interpolate at 0, +-sqrt(1/2), +-sqrt(2) and infinity. With the usual 0, +-1, +-2
+ * the error is twice as large (for 256 channels 3.1e-6 instead of 1.4e-6 in norm; a plain sum of
+ * products has 0.9e-6), and these take fewer operations, for the product of the squares is 1.
+ *
+ * Layouts and offsets as in conv.cl, which this follows; besides
+ *   u        [Ob][36][Ib][B in][B out], the transformed weights
+ *   scratch  a slot for each work-item; see WINOGRAD_*_SLOT
+ * Global size of winograd_apply and winograd_weight_gradient: any, and scratch has as many slots.
+ * The work-items divide the tiles evenly, and each goes through its own in groups of `group`, a
+ * multiple of T, so that its slot stays in the cache. The other kernels: any; their work is divided.
+ */
+#define POINTS 36
+#define SQRT_HALF ((real)0.70710678118654752440)
+#define SQRT_2 ((real)1.41421356237309504880)
+
+/*
+ * A slot of winograd_apply in elements: a block of zeros, the transformed inputs
+ * [36][group/T][Ib][T][B], and the products [36][group][OCB][B]. The strides of the points are off
+ * a power of 2, or a tile's 36 blocks would fall in the same few sets of the cache.
+ */
+#define INPUT_STRIDE(group, blocks) ((group) * (blocks) * B + B)
+#define PRODUCT_STRIDE(group) ((group)*OCB * B + B)
+
+/* Half of B^T d for d = (d[0], d[s], ..., d[5s]): the first or the last three of six. */
+INLINE void winograd_input(const int part, const realb *d, const int s, realb *v, const int t)
+{
+    if (part == 0) {
+        const realb even = d[4 * s] - 2 * d[2 * s], odd = d[3 * s] - 2 * d[s];
+        v[0] = d[0] + d[4 * s] - (real)2.5 * d[2 * s];
+        v[t] = even + SQRT_HALF * odd;
+        v[2 * t] = even - SQRT_HALF * odd;
+    } else {
+        const realb even = d[4 * s] - (real)0.5 * d[2 * s], odd = d[3 * s] - (real)0.5 * d[s];
+        v[0] = even + SQRT_2 * odd;
+        v[t] = even - SQRT_2 * odd;
+        v[2 * t] = d[s] + d[5 * s] - (real)2.5 * d[3 * s];
+    }
+}
+
+/* A^T m: 6 to 4. */
+INLINE void winograd_output(const realb *m, const int s, realb *y, const int t)
+{
+    const realb even_a = m[s] + m[2 * s], odd_a = m[s] - m[2 * s];
+    const realb even_b = m[3 * s] + m[4 * s], odd_b = m[3 * s] - m[4 * s];
+    y[0] = m[0] + even_a + even_b;
+    y[t] = SQRT_HALF * odd_a + SQRT_2 * odd_b;
+    y[2 * t] = (real)0.5 * even_a + 2 * even_b;
+    y[3 * t] = SQRT_HALF / 2 * odd_a + (SQRT_2 * 2 * odd_b + m[5 * s]);
+}
+
+/* G g: 3 to 6. */
+INLINE void winograd_weights(const realb *g, const int s, realb *u, const int t)
+{
+    const realb even_a = g[0] + (real)0.5 * g[2 * s], odd_a = SQRT_HALF * g[s];
+    const realb even_b = g[0] + 2 * g[2 * s], odd_b = SQRT_2 * g[s];
+    u[0] = g[0];
+    u[t] = (even_a + odd_a) * (real)(-2.0 / 3);
+    u[2 * t] = (even_a - odd_a) * (real)(-2.0 / 3);
+    u[3 * t] = (even_b + odd_b) * (real)(1.0 / 6);
+    u[4 * t] = (even_b - odd_b) * (real)(1.0 / 6);
+    u[5 * t] = g[2 * s];
+}
+
+/* A g: 4 to 6. */
+INLINE void winograd_gradient(const realb *g, const int s, realb *v, const int t)
+{
+    const realb even_a = g[0] + (real)0.5 * g[2 * s], odd_a = g[s] + (real)0.5 * g[3 * s];
+    const realb even_b = g[0] + 2 * g[2 * s], odd_b = g[s] + 2 * g[3 * s];
+    v[0] = g[0];
+    v[t] = even_a + SQRT_HALF * odd_a;
+    v[2 * t] = even_a - SQRT_HALF * odd_a;
+    v[3 * t] = even_b + SQRT_2 * odd_b;
+    v[4 * t] = even_b - SQRT_2 * odd_b;
+    v[5 * t] = g[3 * s];
+}
+
+/* G^T u: 6 to 3. */
+INLINE void winograd_taps(const realb *u, const int s, realb *g, const int t)
+{
+    const realb even_a = (u[s] + u[2 * s]) * (real)(-2.0 / 3);
+    const realb odd_a = (u[s] - u[2 * s]) * (real)(-2.0 / 3);
+    const realb even_b = (u[3 * s] + u[4 * s]) * (real)(1.0 / 6);
+    const realb odd_b = (u[3 * s] - u[4 * s]) * (real)(1.0 / 6);
+    g[0] = u[0] + even_a + even_b;
+    g[t] = SQRT_HALF * odd_a + SQRT_2 * odd_b;
+    g[2 * t] = (real)0.5 * even_a + 2 * even_b + u[5 * s];
+}
+
+/* u = G w G^T for each pair of channels. */
+KERNEL void winograd_transform_weights(__global const real *w, ulong w0, __global real *u, ulong u0,
+                                       int Ob, int Ib)
+{
+    const int total = Ob * Ib * B, step = (int)get_global_size(0);
+    for (int k = (int)get_global_id(0); k < total; k += step) {
+        const int c = k % B, ib = k / B % Ib, ob = k / B / Ib;
+        __global const real *from = w + w0 + ((ulong)(ob * Ib + ib) * 9 * B + c) * B;
+        __global real *to = u + u0 + (((ulong)ob * POINTS * Ib + ib) * B + c) * B;
+        realb g[9], h[18], v[POINTS];
+#pragma unroll
+        for (int i = 0; i < 9; i++)
+            g[i] = load_block(from + i * B * B);
+#pragma unroll
+        for (int i = 0; i < 3; i++)
+            winograd_weights(g + i, 3, h + i, 3);
+#pragma unroll
+        for (int i = 0; i < 6; i++)
+            winograd_weights(h + 3 * i, 1, v + 6 * i, 1);
+#pragma unroll
+        for (int i = 0; i < POINTS; i++)
+            store_block(v[i], to + (ulong)i * Ib * B * B);
+    }
+}
+
+/* Where tile `tile` is: its image, and its top left output. */
+INLINE void tile_place(int tile, int H, int W, int *n, int *y, int *x)
+{
+    const int across = (W + 3) / 4, down = (H + 3) / 4;
+    *x = tile % across * 4;
+    *y = tile / across % down * 4;
+    *n = tile / (across * down);
+}
+
+/* Row or column p of a map, -1 if it is zero. Past the border that outputs of the map see there
+ * are zeros: what tiles that hang over compute from them is thrown away. */
+INLINE int border(int p, int size, int wrap)
+{
+    if (wrap)
+        p = p == -1 ? size - 1 : p == size ? 0 : p;
+    return p < size ? p : -1;
+}
+
+/*
+ * v = B^T x B for one block of a tile; point k goes to v + k * stride. Three rows of points at a
+ * time, which the registers hold: loads are cheaper than stores. A tile inside of the map, a
+ * constant, is at x; pixel k of another is at x + at[k], or zero if at[k] < 0.
+ */
+INLINE void transform_tile(const int inside, __global const real *x, const int *at, int row,
+                           __global const real *zeros, __global real *v, int stride)
+{
+#pragma unroll
+    for (int part = 0; part < 2; part++) {
+        realb t[18];
+#pragma unroll
+        for (int j = 0; j < 6; j++) {
+            realb d[6];
+#pragma unroll
+            for (int k = 0; k < 6; k++) {
+                const int pixel = at[6 * k + j];
+                d[k] = load_block(inside ? x + k * row + j * B : pixel < 0 ? zeros : x + pixel);
+            }
+            winograd_input(part, d, 1, t + j, 6);
+        }
+#pragma unroll
+        for (int j = 0; j < 3; j++) {
+            realb p[6];
+            winograd_input(0, t + 6 * j, 1, p, 1);
+            winograd_input(1, t + 6 * j, 1, p + 3, 1);
+#pragma unroll
+            for (int k = 0; k < 6; k++) {
+                store_block(p[k], v);
+                v += stride;
+            }
+        }
+    }
+}
+
+/*
+ * Transformed inputs of tiles [first, end), rounded up to T with tiles of zeros: point k of block
+ * ib of tile i goes to v + k * stride + ib * block_stride + i / T * group_stride + i % T * B.
+ */
+INLINE void transform_inputs(__global const real *x, __global const real *zeros, __global real *v,
+                             int first, int end, int stride, int block_stride, int group_stride,
+                             int blocks, int H, int W, int wrap)
+{
+    const int count = (end - first + T - 1) / T * T;
+    for (int i = 0; i < count; i++) {
+        int at[POINTS], n, top, left, rows[6], columns[6];
+        tile_place(min(first + i, end - 1), H, W, &n, &top, &left);
+#pragma unroll
+        for (int j = 0; j < 6; j++) {
+            rows[j] = first + i < end ? border(top - 1 + j, H, wrap) : -1;
+            columns[j] = border(left - 1 + j, W, wrap);
+        }
+#pragma unroll
+        for (int j = 0; j < POINTS; j++)
+            at[j] = (rows[j / 6] | columns[j % 6]) < 0 ? -1 : (rows[j / 6] * W + columns[j % 6]) * B;
+
+        const int inside = first + i < end && top > 0 && top + 5 <= H && left > 0 && left + 5 <= W;
+        for (int ib = 0; ib < blocks; ib++) {
+            __global const real *from = x + (ulong)(n * blocks + ib) * (H * W * B);
+            __global real *to = v + ib * block_stride + i / T * group_stride + i % T * B;
+            if (inside)
+                transform_tile(1, from + at[0], at, W * B, zeros, to, stride);
+            else
+                transform_tile(0, from, at, W * B, zeros, to, stride);
+        }
+    }
+}
+
+/* The products at one point: T tiles by `blocks` <= OCB blocks of outputs, a constant. */
+INLINE void winograd_multiply(const int blocks, __global const real *v, __global const real *u,
+                              ulong u_stride, __global real *product, int Ib)
+{
+    realb acc[OCB * T];
+    __global const real *up[OCB];
+#pragma unroll
+    for (int o = 0; o < OCB; o++)
+        up[o] = u + (o < blocks ? o : 0) * u_stride;
+#pragma unroll
+    for (int i = 0; i < OCB * T; i++)
+        acc[i] = (realb)(0);
+    for (int ib = 0; ib < Ib; ib++) {
+        UNROLL_CHANNELS
+        for (int c = 0; c < B; c++) {
+            realb uv[OCB];
+#pragma unroll
+            for (int o = 0; o < OCB; o++)
+                uv[o] = load_block(up[o] + c * B);
+#pragma unroll
+            for (int i = 0; i < T; i++) {
+                const realb vv = (realb)(v[i * B + c]);
+#pragma unroll
+                for (int o = 0; o < OCB; o++) {
+                    if (o < blocks)
+                        acc[o * T + i] = fma(vv, uv[o], acc[o * T + i]);
+                }
+            }
+        }
+        v += T * B;
+#pragma unroll
+        for (int o = 0; o < OCB; o++)
+            up[o] += B * B;
+    }
+#pragma unroll
+    for (int i = 0; i < T; i++) {
+#pragma unroll
+        for (int o = 0; o < OCB; o++) {
+            if (o < blocks)
+                store_block(acc[o * T + i], product + (i * OCB + o) * B);
+        }
+    }
+}
+
+/*
+ * As conv_apply with a 3x3 kernel and pad 1; u comes from winograd_transform_weights, and may be of
+ * the transposed weights.
+ */
+KERNEL void winograd_apply(__global const real *x, ulong x0, __global const real *u, ulong u0,
+                           __global const real *scale, ulong scale0, __global const real *bias,
+                           ulong bias0, __global const real *saved, ulong saved0,
+                           __global const real *residual, ulong residual0, __global real *y,
+                           ulong y0, __global real *scratch, ulong scratch0, int slot, int N,
+                           int Ib, int Ob, int H, int W, int group, int flags)
+{
+    const int tiles = N * ((H + 3) / 4) * ((W + 3) / 4), plane = H * W;
+    const int item = (int)get_global_id(0), items = (int)get_global_size(0);
+    const int begin = (int)((ulong)tiles * item / items);
+    const int end = (int)((ulong)tiles * (item + 1) / items);
+    const int v_stride = INPUT_STRIDE(group, Ib), m_stride = PRODUCT_STRIDE(group);
+    const ulong u_stride = (ulong)POINTS * Ib * B * B;
+    __global real *zeros = scratch + scratch0 + (ulong)item * slot;
+    __global real *v = zeros + B, *m = v + POINTS * v_stride;
+    const realb s = (realb)(flags & CONV_SCALE ? scale[scale0] : (real)1);
+
+    store_block((realb)(0), zeros);
+    for (int first = begin; first < end; first += group) {
+        const int count = min(group, end - first);
+        transform_inputs(x + x0, zeros, v, first, first + count, v_stride, T * B, Ib * T * B, Ib, H,
+                         W, flags & CONV_WRAP);
+        for (int ob = 0; ob < Ob; ob += OCB) {
+            const int blocks = min(OCB, Ob - ob);
+            __global const real *up = u + u0 + ob * u_stride;
+            for (int k = 0; k < POINTS; k++) {
+                for (int i = 0; i < count; i += T) {
+                    __global const real *vp = v + k * v_stride + i * Ib * B;
+                    __global real *mp = m + k * m_stride + i * OCB * B;
+                    if (blocks == OCB)
+                        winograd_multiply(OCB, vp, up, u_stride, mp, Ib);
+                    else
+                        for (int o = 0; o < blocks; o++)
+                            winograd_multiply(1, vp, up + o * u_stride, u_stride, mp + o * B, Ib);
+                }
+                up += Ib * B * B;
+            }
+            for (int o = 0; o < blocks; o++) {
+                realb b = (realb)(0);
+                if (flags & CONV_BIAS)
+                    b = load_block(bias + bias0 + (ulong)(ob + o) * B);
+                for (int i = 0; i < count; i++) {
+                    __global const real *mp = m + (i * OCB + o) * B;
+                    realb t[24];
+                    int n, top, left;
+                    tile_place(first + i, H, W, &n, &top, &left);
+#pragma unroll
+                    for (int j = 0; j < 6; j++) {
+                        realb p[6];
+#pragma unroll
+                        for (int k = 0; k < 6; k++)
+                            p[k] = load_block(mp + (6 * k + j) * m_stride);
+                        winograd_output(p, 1, t + j, 6);
+                    }
+#pragma unroll
+                    for (int j = 0; j < 4; j++) {
+                        realb p[4];
+                        winograd_output(t + 6 * j, 1, p, 1);
+#pragma unroll
+                        for (int k = 0; k < 4; k++) {
+                            if (top + j < H && left + k < W) {
+                                const int at = (n * Ob + ob + o) * plane + (top + j) * W + left + k;
+                                conv_finish(fma(s, p[k], b), (ulong)at * B, ob + o == Ob - 1, saved,
+                                            saved0, residual, residual0, y, y0, flags);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

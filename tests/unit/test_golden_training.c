@@ -1,0 +1,264 @@
+/* Training: the golden steps of SGD, the other optimisers against double precision, and going on
+ * from a checkpoint as if nothing had happened. */
+#include "golden.h"
+
+#include "oracle/optimizer.h"
+#include "train/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+static irn_train_options plain_options(irn_optimizer optimizer)
+{
+    irn_train_options options;
+    testing_ok(irn_train_options_init(&options, NULL));
+    options.optimizer = optimizer;
+    options.warmup_steps = 0;
+    options.milestone_count = 0;
+    return options;
+}
+
+/* ---- the golden run ---- */
+
+static void check_final(const irn_safetensors *file, const irn_model *model)
+{
+    golden_entry entries[GOLDEN_MAX_ENTRIES];
+    size_t count = golden_entries(model, entries), values, wanted;
+    for (size_t i = 0; i < count; i++) {
+        cl_mem buffer = entries[i].state ? model->single.state : model->single.parameters;
+        double *got = golden_entry_values(model, &entries[i], buffer, &values);
+        double *expected = golden_read(file, &wanted, "expect.final.%s", entries[i].name);
+        ck_assert_uint_eq(values, wanted);
+        host_check(expected, got, values, GOLDEN_GRADIENT, "final %s", entries[i].name);
+    }
+}
+
+START_TEST(golden_sgd)
+{
+    enum { BATCH = 8 };
+    const char *name = "training-classify-sgd.safetensors";
+    irn_context *context = devices_open(_i);
+    irn_safetensors *file = golden_open(name);
+    irn_model *model;
+    irn_trainer *trainer;
+    irn_train_options options = plain_options(IRN_SGD);
+    size_t steps, count;
+    testing_ok(irn_model_import(&model, context, golden_path(name), NULL));
+    options.learning_rate = 0.05;
+    options.momentum = 0.9;
+    options.weight_decay = 5e-4;
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    double *losses = golden_read(file, &steps, "expect.losses");
+    double *x = golden_read(file, &count, "input.x");
+    float *batches = host_narrow(x, count);
+    int *labels = golden_labels(file, &count);
+    ck_assert_uint_eq(count, steps * BATCH);
+    for (size_t i = 0; i < steps; i++) {
+        irn_step_report report;
+        testing_ok(irn_trainer_step(trainer, batches + i * BATCH * 3 * 8 * 8, labels + i * BATCH,
+                                    BATCH, &report));
+        ck_assert_uint_eq(report.step, i + 1);
+        host_check_number(losses[i], report.loss, GOLDEN_GRADIENT * losses[i], "loss %zu", i);
+    }
+    check_final(file, model);
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+    irn_safetensors_free(file);
+    devices_close(context);
+}
+END_TEST
+
+/* ---- the optimisers alone ---- */
+
+static irn_model *small_model(irn_context *context)
+{
+    irn_model_config config;
+    irn_model *model;
+    testing_ok(irn_model_config_init(&config, NULL));
+    config.channels = 3;
+    config.height = config.width = 6;
+    config.pad_channels = 2;
+    config.stages = 2;
+    config.blocks[0] = config.blocks[1] = 1;
+    config.widths[0] = 7;
+    config.widths[1] = 18;
+    config.strides[0] = 1;
+    config.strides[1] = 2;
+    config.classes = 5;
+    testing_ok(irn_model_create(&model, context, &config));
+    return model;
+}
+
+static void check_moments(irn_trainer *trainer, const irn_entry *entry, const oracle_optimizer *o)
+{
+    const irn_arena *arena = &trainer->model->parameters;
+    size_t count = irn_entry_count(entry);
+    float *values = host_floats(count);
+    const double *expected[2] = {o->first, o->second};
+    for (size_t i = 0; i < 2 && trainer->moments[i]; i++) {
+        testing_ok(irn_arena_read(arena, trainer->moments[i], entry, values));
+        host_check_float(expected[i], values, count, 1e-4, "moment %zu of %s", i, entry->name);
+    }
+}
+
+/* Five updates with random gradients, all parameters against the oracle. */
+static void check_optimizer(irn_context *context, irn_optimizer kind)
+{
+    enum { STEPS = 5 };
+    irn_train_options options = plain_options(kind);
+    irn_trainer *trainer;
+    irn_model *model = small_model(context);
+    const irn_arena *arena = &model->parameters;
+    options.learning_rate = 0.01;
+    options.weight_decay = 0.02;
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    oracle_optimizer o = {.kind = kind, .rate = 0.01, .momentum = options.momentum,
+                          .beta1 = options.beta1, .beta2 = options.beta2,
+                          .epsilon = options.epsilon, .decay = options.weight_decay};
+    const irn_entry *entry = &arena->entries[model->blocks[1].layers[0].weight];
+    size_t count = irn_entry_count(entry);
+    float *values = host_floats(count);
+    testing_ok(irn_arena_read(arena, model->single.parameters, entry, values));
+    double *weights = host_widen(values, count), *before = host_widen(values, count);
+    o.first = host_doubles(count);
+    o.second = host_doubles(count);
+    for (size_t i = 0; i < STEPS; i++) {
+        double *gradient = host_normal(count);
+        testing_ok(irn_arena_write(arena, trainer->parameter_gradient, entry,
+                                   host_narrow(gradient, count)));
+        testing_ok(irn_optimizer_update(trainer, options.learning_rate));
+        trainer->step++;
+        oracle_update(&o, weights, gradient, count);
+        testing_ok(irn_arena_read(arena, model->single.parameters, entry, values));
+        host_check_float(weights, values, count, 1e-5, "optimiser %d, step %zu", (int)kind, i);
+    }
+    double *moved = host_doubles(count), *moved_here = host_doubles(count);
+    for (size_t i = 0; i < count; i++) {
+        moved[i] = weights[i] - before[i];
+        moved_here[i] = (double)values[i] - before[i];
+    }
+    host_check(moved, moved_here, count, 1e-4, "optimiser %d, way", (int)kind);
+    check_moments(trainer, entry, &o);
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+}
+
+START_TEST(optimizers)
+{
+    irn_context *context = devices_open(_i);
+    check_optimizer(context, IRN_SGD);
+    check_optimizer(context, IRN_ADAM);
+    check_optimizer(context, IRN_ADAMAX);
+    devices_close(context);
+}
+END_TEST
+
+/* ---- checkpoints ---- */
+
+enum { BATCH = 4, STEPS = 6, INPUT = 3 * 6 * 6 };
+
+static void train(irn_trainer *trainer, const float *x, const int *labels, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        testing_ok(irn_trainer_step(trainer, x + i * BATCH * INPUT, labels + i * BATCH, BATCH,
+                                    NULL));
+}
+
+static void check_equal(const irn_model *model, const irn_model *other, cl_mem a, cl_mem b,
+                        const irn_arena *arena, const char *what)
+{
+    for (size_t i = 0; i < arena->count; i++) {
+        const irn_entry *entry = &arena->entries[i];
+        size_t count = irn_entry_count(entry);
+        float *left = host_floats(count), *right = host_floats(count);
+        testing_ok(irn_arena_read(arena, a, entry, left));
+        testing_ok(irn_arena_read(arena, b, entry, right));
+        ck_assert_msg(memcmp(left, right, count * sizeof *left) == 0,
+                      "%s of %s differ after resuming", what, entry->name);
+    }
+    ck_assert_uint_eq(model->parameters.count, other->parameters.count);
+}
+
+static void check_resume(irn_context *context, irn_optimizer kind)
+{
+    irn_train_options options = plain_options(kind);
+    const char *path = testing_path("checkpoint.safetensors");
+    irn_model *model = small_model(context), *resumed_model;
+    irn_trainer *trainer, *resumed;
+    float *x = host_narrow(host_normal(STEPS * BATCH * INPUT), STEPS * BATCH * INPUT);
+    int labels[STEPS * BATCH];
+    for (size_t i = 0; i < STEPS * BATCH; i++)
+        labels[i] = (int)host_below(5);
+    options.warmup_steps = 5; /* so that the step counter matters for every optimiser */
+    options.learning_rate = 0.01;
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    train(trainer, x, labels, 0, STEPS / 2);
+    testing_ok(irn_trainer_save(trainer, path));
+    train(trainer, x, labels, STEPS / 2, STEPS);
+    testing_ok(irn_trainer_load(&resumed, &resumed_model, context, path));
+    ck_assert_uint_eq(resumed->step, STEPS / 2);
+    train(resumed, x, labels, STEPS / 2, STEPS);
+    check_equal(model, resumed_model, model->single.parameters, resumed_model->single.parameters,
+                &model->parameters, "parameters");
+    check_equal(model, resumed_model, model->single.state, resumed_model->single.state,
+                &model->state, "state");
+    for (size_t i = 0; i < 2 && trainer->moments[i]; i++)
+        check_equal(model, resumed_model, trainer->moments[i], resumed->moments[i],
+                    &model->parameters, "moments");
+    irn_trainer_free(trainer);
+    irn_trainer_free(resumed);
+    irn_model_free(model);
+    irn_model_free(resumed_model);
+}
+
+START_TEST(resumed_training)
+{
+    irn_context *context = devices_open(_i);
+    check_resume(context, IRN_SGD);
+    check_resume(context, IRN_ADAM);
+    check_resume(context, IRN_ADAMAX);
+    devices_close(context);
+}
+END_TEST
+
+/* ---- bad input ---- */
+
+START_TEST(steps_refuse_bad_input)
+{
+    irn_context *context = devices_open(_i);
+    irn_model *model = small_model(context);
+    irn_train_options options = plain_options(IRN_SGD);
+    irn_trainer *trainer;
+    irn_step_report report;
+    float *x = host_narrow(host_normal(2 * INPUT), 2 * INPUT);
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    testing_fails(irn_trainer_step(trainer, x, (int[]){0, 5}, 2, &report), IRN_ERROR_ARGUMENT,
+                  "label 1 of the batch is 5");
+    testing_fails(irn_trainer_step(trainer, x, (int[]){-1, 0}, 2, &report), IRN_ERROR_ARGUMENT,
+                  "label 0 of the batch is -1");
+    testing_fails(irn_trainer_step(trainer, x, (int[]){0}, 0, &report), IRN_ERROR_ARGUMENT,
+                  "at least 1");
+    testing_ok(irn_trainer_step(trainer, x, (int[]){0, 4}, 2, &report));
+    x[INPUT + 7] = (float)NAN;
+    testing_fails(irn_trainer_step(trainer, x, (int[]){0, 4}, 2, &report), IRN_ERROR_NUMERIC,
+                  "the loss is");
+    irn_trainer_free(trainer);
+    options.momentum = 1.5;
+    testing_fails(irn_trainer_create(&trainer, model, &options), IRN_ERROR_ARGUMENT,
+                  "momentum is 1.5");
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("training");
+    TCase *golden = devices_case(suite, "golden");
+    devices_add(golden, golden_sgd);
+    TCase *rest = devices_case(suite, "trainer");
+    devices_add(rest, optimizers);
+    devices_add(rest, resumed_training);
+    devices_add(rest, steps_refuse_bad_input);
+    return testing_run(suite);
+}
