@@ -24,7 +24,7 @@
 #define SQRT_2 ((real)1.41421356237309504880)
 
 /*
- * A slot of winograd_apply in elements: a block of zeros, the transformed inputs
+ * A slot of winograd_apply in elements: a row of W zeros, the transformed inputs
  * [36][group/T][Ib][T][B], and the products [36][group][OCB][B]. The strides of the points are off
  * a power of 2, or a tile's 36 blocks would fall in the same few sets of the cache.
  */
@@ -140,12 +140,12 @@ INLINE int border(int p, int size, int wrap)
 }
 
 /*
- * v = B^T x B for one block of a tile; point k goes to v + k * stride. Three rows of points at a
- * time, which the registers hold: loads are cheaper than stores. A tile inside of the map, a
- * constant, is at x; pixel k of another is at x + at[k], or zero if at[k] < 0.
+ * v = B^T x B for one block of a tile, with point k going to v + k * stride. Pixel (i, j) of the
+ * inputs is at rows[i] + columns[j], or zero where columns[j] < 0. Three rows of points at a time,
+ * which the registers hold: loads are cheaper than stores.
  */
-INLINE void transform_tile(const int inside, __global const real *x, const int *at, int row,
-                           __global const real *zeros, __global real *v, int stride)
+INLINE void transform_tile(__global const real *const *rows, const int *columns, __global real *v,
+                           int stride)
 {
 #pragma unroll
     for (int part = 0; part < 2; part++) {
@@ -154,11 +154,14 @@ INLINE void transform_tile(const int inside, __global const real *x, const int *
         for (int j = 0; j < 6; j++) {
             realb d[6];
 #pragma unroll
-            for (int k = 0; k < 6; k++) {
-                const int pixel = at[6 * k + j];
-                d[k] = load_block(inside ? x + k * row + j * B : pixel < 0 ? zeros : x + pixel);
+            for (int k = 0; k < 3; k++)
+                t[6 * k + j] = (realb)(0);
+            if (columns[j] >= 0) {
+#pragma unroll
+                for (int k = 0; k < 6; k++)
+                    d[k] = load_block(rows[k] + columns[j]);
+                winograd_input(part, d, 1, t + j, 6);
             }
-            winograd_input(part, d, 1, t + j, 6);
         }
 #pragma unroll
         for (int j = 0; j < 3; j++) {
@@ -177,6 +180,7 @@ INLINE void transform_tile(const int inside, __global const real *x, const int *
 /*
  * Transformed inputs of tiles [first, end), rounded up to T with tiles of zeros: point k of block
  * ib of tile i goes to v + k * stride + ib * block_stride + i / T * group_stride + i % T * B.
+ * zeros: a row of the map with zeros.
  */
 INLINE void transform_inputs(__global const real *x, __global const real *zeros, __global real *v,
                              int first, int end, int stride, int block_stride, int group_stride,
@@ -184,28 +188,40 @@ INLINE void transform_inputs(__global const real *x, __global const real *zeros,
 {
     const int count = (end - first + T - 1) / T * T;
     for (int i = 0; i < count; i++) {
-        int at[POINTS], n, top, left, rows[6], columns[6];
+        int n, top, left, row[6], columns[6];
         tile_place(min(first + i, end - 1), H, W, &n, &top, &left);
 #pragma unroll
         for (int j = 0; j < 6; j++) {
-            rows[j] = first + i < end ? border(top - 1 + j, H, wrap) : -1;
-            columns[j] = border(left - 1 + j, W, wrap);
+            row[j] = first + i < end ? border(top - 1 + j, H, wrap) : -1;
+            columns[j] = border(left - 1 + j, W, wrap) * B;
         }
-#pragma unroll
-        for (int j = 0; j < POINTS; j++)
-            at[j] = (rows[j / 6] | columns[j % 6]) < 0 ? -1 : (rows[j / 6] * W + columns[j % 6]) * B;
-
-        const int inside = first + i < end && top > 0 && top + 5 <= H && left > 0 && left + 5 <= W;
         for (int ib = 0; ib < blocks; ib++) {
             __global const real *from = x + (ulong)(n * blocks + ib) * (H * W * B);
-            __global real *to = v + ib * block_stride + i / T * group_stride + i % T * B;
-            if (inside)
-                transform_tile(1, from + at[0], at, W * B, zeros, to, stride);
-            else
-                transform_tile(0, from, at, W * B, zeros, to, stride);
+            __global const real *rows[6];
+#pragma unroll
+            for (int j = 0; j < 6; j++)
+                rows[j] = row[j] < 0 ? zeros : from + row[j] * W * B;
+            transform_tile(rows, columns, v + ib * block_stride + i / T * group_stride + i % T * B,
+                           stride);
         }
     }
 }
+
+#ifdef PF
+INLINE void fetch_tile(__global const real *x, int tile, int blocks, int H, int W, const int rw)
+{
+    int n, top, left;
+    tile_place(tile, H, W, &n, &top, &left);
+    for (int ib = 0; ib < blocks; ib++) {
+        __global const real *from = x + ((ulong)(n * blocks + ib) * (H * W) + top * W + left) * B;
+        for (int j = 0; j < min(4, H - top); j++) {
+            for (int k = 0; k < 4; k++)
+                if (rw) __builtin_prefetch((const void *)(ulong)(from + (j * W + k) * B), 1, 3);
+                else __builtin_prefetch((const void *)(ulong)(from + (j * W + k) * B), 0, 3);
+        }
+    }
+}
+#endif
 
 /* The products at one point: T tiles by `blocks` <= OCB blocks of outputs, a constant. */
 INLINE void winograd_multiply(const int blocks, __global const real *v, __global const real *u,
@@ -269,10 +285,11 @@ KERNEL void winograd_apply(__global const real *x, ulong x0, __global const real
     const int v_stride = INPUT_STRIDE(group, Ib), m_stride = PRODUCT_STRIDE(group);
     const ulong u_stride = (ulong)POINTS * Ib * B * B;
     __global real *zeros = scratch + scratch0 + (ulong)item * slot;
-    __global real *v = zeros + B, *m = v + POINTS * v_stride;
+    __global real *v = zeros + W * B, *m = v + POINTS * v_stride;
     const realb s = (realb)(flags & CONV_SCALE ? scale[scale0] : (real)1);
 
-    store_block((realb)(0), zeros);
+    for (int i = 0; i < W; i++)
+        store_block((realb)(0), zeros + i * B);
     for (int first = begin; first < end; first += group) {
         const int count = min(group, end - first);
         transform_inputs(x + x0, zeros, v, first, first + count, v_stride, T * B, Ib * T * B, Ib, H,
@@ -291,6 +308,14 @@ KERNEL void winograd_apply(__global const real *x, ulong x0, __global const real
                             winograd_multiply(1, vp, up + o * u_stride, u_stride, mp + o * B, Ib);
                 }
                 up += Ib * B * B;
+#ifdef PF
+                if (ob == 0) {
+                if ((PF & 1) && k < min(group, end - first - group))
+                    fetch_tile(x + x0, first + group + k, Ib, H, W, 0);
+                if ((PF & 2) && k < count)
+                    fetch_tile(y + y0, first + k, Ob, H, W, 1);
+                }
+#endif
             }
             for (int o = 0; o < blocks; o++) {
                 realb b = (realb)(0);

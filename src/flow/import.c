@@ -136,10 +136,10 @@ static irn_status load_options(irn_model_config *out, const irn_safetensors *wei
 
 /* ---- weights ---- */
 
-static irn_status import_entry(const irn_arena *arena, cl_mem buffer, size_t index,
-                               const irn_safetensors *file, const char *name)
+/* u and v are flat there, and sigma may be a scalar: only the number of values is given. */
+static irn_status import_flat(const irn_arena *arena, cl_mem buffer, const irn_entry *entry,
+                              const irn_safetensors *file, const char *name)
 {
-    const irn_entry *entry = &arena->entries[index];
     size_t count = irn_entry_count(entry);
     float *values;
     IRN_TRY(irn_alloc(&values, count, sizeof *values));
@@ -155,7 +155,8 @@ static irn_status import_parameter(irn_model *model, size_t entry, const irn_saf
 {
     char name[128];
     snprintf(name, sizeof name, "%s%s", prefix, suffix);
-    return import_entry(&model->parameters, model->single.parameters, entry, file, name);
+    return irn_entry_read_from_file(&model->parameters, model->single.parameters,
+                                    &model->parameters.entries[entry], name, file);
 }
 
 static irn_status import_state(irn_model *model, size_t entry, const irn_safetensors *file,
@@ -163,7 +164,8 @@ static irn_status import_state(irn_model *model, size_t entry, const irn_safeten
 {
     char name[128];
     snprintf(name, sizeof name, "%s%s", prefix, suffix);
-    return import_entry(&model->state, model->single.state, entry, file, name);
+    return import_flat(&model->state, model->single.state, &model->state.entries[entry], file,
+                       name);
 }
 
 static irn_status import_scale(irn_model *model, const irn_layer *layer)

@@ -26,45 +26,92 @@ irn_status irn_arena_add_to_file(const irn_arena *arena, cl_mem buffer, const ch
     return IRN_OK;
 }
 
+/* The shape in the file must be the entry's own: as many values in another order are another layer.
+ */
+static irn_status check_shape(const irn_entry *entry, const char *name, const irn_safetensors *file)
+{
+    irn_array view;
+    size_t index = irn_safetensors_find(file, name);
+    if (index == SIZE_MAX)
+        return irn_fail(IRN_ERROR_FORMAT, "%s has no tensor '%s'", irn_safetensors_name(file),
+                        name);
+    IRN_TRY(irn_safetensors_view(file, index, &view));
+    bool same = view.rank == entry->rank;
+    for (size_t i = 0; same && i < view.rank; i++)
+        same = view.shape[i] == entry->shape[i];
+    if (!same)
+        return irn_fail(IRN_ERROR_FORMAT,
+                        "%s: tensor '%s' does not have the shape that the configuration gives it: "
+                        "%zu numbers in %zu dimensions",
+                        irn_safetensors_name(file), name, irn_entry_count(entry), entry->rank);
+    return IRN_OK;
+}
+
+irn_status irn_entry_read_from_file(const irn_arena *arena, cl_mem buffer, const irn_entry *entry,
+                                    const char *name, const irn_safetensors *file)
+{
+    float *values;
+    IRN_TRY(check_shape(entry, name, file));
+    IRN_TRY(irn_alloc(&values, irn_entry_count(entry), sizeof *values));
+    irn_status status = irn_safetensors_read_float(file, name, irn_entry_count(entry), values);
+    if (status == IRN_OK)
+        status = irn_arena_write(arena, buffer, entry, values);
+    free(values);
+    return status;
+}
+
 irn_status irn_arena_read_from_file(const irn_arena *arena, cl_mem buffer, const char *prefix,
                                     const irn_safetensors *file)
 {
     for (size_t i = 0; i < arena->count; i++) {
-        const irn_entry *entry = &arena->entries[i];
-        float *values;
         char name[96];
-        snprintf(name, sizeof name, "%s%s", prefix, entry->name);
-        IRN_TRY(irn_alloc(&values, irn_entry_count(entry), sizeof *values));
-        irn_status status = irn_safetensors_read_float(file, name, irn_entry_count(entry), values);
-        if (status == IRN_OK)
-            status = irn_arena_write(arena, buffer, entry, values);
-        free(values);
-        if (status != IRN_OK)
-            return status;
+        snprintf(name, sizeof name, "%s%s", prefix, arena->entries[i].name);
+        IRN_TRY(irn_entry_read_from_file(arena, buffer, &arena->entries[i], name, file));
     }
     return IRN_OK;
 }
 
-/* Certified bounds belong to exact weights: the file keeps them beside a hash of all that the
- * function of the network depends on, and a reader that finds another hash forgets them. */
-static irn_status weights_hash(char hex[IRN_SHA256_HEX], const irn_model *model)
+/* Values in both arenas, without the padding, which differs between devices. */
+static size_t count_all(const irn_model *model)
 {
-    size_t count = model->parameters.size + model->state.size;
-    float *values;
-    IRN_TRY(irn_alloc(&values, count, sizeof *values));
-    size_t used = 0;
-    irn_status status = IRN_OK;
+    size_t count = 0;
+    for (size_t i = 0; i < model->parameters.count; i++)
+        count += irn_entry_count(&model->parameters.entries[i]);
+    for (size_t i = 0; i < model->state.count; i++)
+        count += irn_entry_count(&model->state.entries[i]);
+    return count;
+}
+
+static irn_status read_all(const irn_model *model, float *values)
+{
     const irn_arena *arenas[2] = {&model->parameters, &model->state};
     cl_mem buffers[2] = {model->single.parameters, model->single.state};
     for (size_t a = 0; a < 2; a++)
-        for (size_t i = 0; i < arenas[a]->count && status == IRN_OK; i++) {
+        for (size_t i = 0; i < arenas[a]->count; i++) {
             const irn_entry *entry = &arenas[a]->entries[i];
-            status = irn_arena_read(arenas[a], buffers[a], entry, values + used);
-            used += irn_entry_count(entry);
+            IRN_TRY(irn_arena_read(arenas[a], buffers[a], entry, values));
+            values += irn_entry_count(entry);
         }
+    return IRN_OK;
+}
+
+/* Certified bounds belong to exact weights in an exact architecture: the file keeps them beside a
+ * hash of both, and a reader that finds another hash forgets them. */
+static irn_status function_hash(char hex[IRN_SHA256_HEX], const irn_model *model)
+{
+    char *config;
+    float *values;
+    IRN_TRY(irn_config_to_json(&config, &model->config, NULL, 0));
+    size_t text = strlen(config) / sizeof *values + 1, count = text + count_all(model);
+    irn_status status = irn_alloc(&values, count, sizeof *values);
+    if (status == IRN_OK) {
+        memcpy(values, config, strlen(config));
+        status = read_all(model, values + text);
+    }
     if (status == IRN_OK)
-        irn_sha256_bytes(hex, values, used * sizeof *values);
+        irn_sha256_bytes(hex, values, count * sizeof *values);
     free(values);
+    free(config);
     return status;
 }
 
@@ -79,9 +126,9 @@ static irn_status add_config(irn_model *model, irn_safetensors_writer *writer)
     if (status == IRN_OK)
         status = irn_safetensors_add_metadata(writer, "iresnet", json);
     if (status == IRN_OK)
-        status = weights_hash(hash, model);
+        status = function_hash(hash, model);
     if (status == IRN_OK)
-        status = irn_safetensors_add_metadata(writer, "iresnet_certified_weights", hash);
+        status = irn_safetensors_add_metadata(writer, "iresnet_certified", hash);
     free(json);
     free(lipschitz);
     return status;
@@ -107,10 +154,10 @@ irn_status irn_model_save(irn_model *model, const char *path)
 
 static irn_status read_bounds(irn_model *model, const irn_safetensors *file, const char *json)
 {
-    const char *recorded = irn_safetensors_metadata(file, "iresnet_certified_weights");
+    const char *recorded = irn_safetensors_metadata(file, "iresnet_certified");
     char hash[IRN_SHA256_HEX];
     double *lipschitz;
-    IRN_TRY(weights_hash(hash, model));
+    IRN_TRY(function_hash(hash, model));
     if (!recorded || strcmp(recorded, hash) != 0)
         return IRN_OK;
     IRN_TRY(irn_alloc(&lipschitz, model->block_count, sizeof *lipschitz));

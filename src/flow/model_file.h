@@ -8,7 +8,10 @@
 /* Adds an arena's buffer, entry by entry, under "<prefix><entry name>". */
 irn_status irn_arena_add_to_file(const irn_arena *arena, cl_mem buffer, const char *prefix,
                                  irn_safetensors_writer *writer);
-/* Reads it back; every value must be there and finite. */
+/* Reads one entry from the tensor `name`, which must have the entry's shape and finite values. */
+irn_status irn_entry_read_from_file(const irn_arena *arena, cl_mem buffer, const irn_entry *entry,
+                                    const char *name, const irn_safetensors *file);
+/* Reads all back; every value must be there and finite. */
 irn_status irn_arena_read_from_file(const irn_arena *arena, cl_mem buffer, const char *prefix,
                                     const irn_safetensors *file);
 

@@ -22,8 +22,7 @@ static void unroll_pair(irn_taps *out, const irn_taps *in, irn_axis axis, size_t
     size_t torus = rows ? in->height : in->width, first = rows ? in->first_row : in->first_column;
     size_t taps = rows ? in->tap_rows : in->tap_columns;
     size_t kept = out->tap_rows * out->tap_columns;
-    const double *pair =
-        in->values + (o * in->inputs + i) * in->tap_rows * in->tap_columns;
+    const double *pair = in->values + (o * in->inputs + i) * in->tap_rows * in->tap_columns;
     for (size_t y = 0; y < map; y++)
         for (size_t v = 0; v < map; v++) {
             size_t t = (2 * torus + v - y - first) % torus;
@@ -40,7 +39,7 @@ irn_status irn_padded_unroll(irn_taps *out, const irn_taps *taps, irn_axis axis,
     *out = *taps;
     out->outputs *= times;
     out->inputs *= times;
-    if (times > 1 || map == 1) {
+    if (times > 1) {
         *(rows ? &out->tap_rows : &out->tap_columns) = 1;
         *(rows ? &out->first_row : &out->first_column) = 0;
         *(rows ? &out->height : &out->width) = 1;
