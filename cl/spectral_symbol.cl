@@ -19,7 +19,7 @@ KERNEL void embed(__global const double *taps, ulong taps0, __global double2 *to
     const int slot = (int)get_global_id(0), entry = first + slot;
     if (slot >= batch)
         return;
-    const int column = entry / rows, row = entry % rows;
+    const int column = entry / rows, row = entry - column * rows;
     const size_t pair = transposed ? (size_t)column * inputs + row : (size_t)row * inputs + column;
     for (int y = (int)get_global_id(1); y < height; y += (int)get_global_size(1)) {
         __global double2 *line = torus + torus0 + ((size_t)slot * height + y) * width;
@@ -44,7 +44,7 @@ KERNEL void gather(__global const double2 *torus, ulong torus0, __global const i
     __global const double2 *from = torus + torus0 + table[table0 + f];
     __global double *to = matrices + matrices0 + 2 * (size_t)f * columns * stride;
     for (int slot = (int)get_global_id(0); slot < count; slot += (int)get_global_size(0)) {
-        const int column = (first + slot) / rows, row = (first + slot) % rows;
+        const int column = (first + slot) / rows, row = first + slot - column * rows;
         const double2 value = from[(size_t)slot * points];
         to[2 * (size_t)column * stride + row] = value.x;
         to[(2 * (size_t)column + 1) * stride + row] = value.y;

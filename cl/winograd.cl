@@ -24,12 +24,12 @@
 #define SQRT_2 ((real)1.41421356237309504880)
 
 /*
- * A slot of winograd_apply in elements: a row of W zeros, the transformed inputs
- * [36][group/T][Ib][T][B], and the products [36][group][OCB][B]. The strides of the points are off
- * a power of 2, or a tile's 36 blocks would fall in the same few sets of the cache.
+ * A slot of winograd_apply holds a row of W zeros, the transformed inputs [group/T][36][Ib][T][B],
+ * and the products [group/T][36][T][OCB][B]; tiles come before points, or a transform would write
+ * to as many pages as there are points. The strides of the points are off a power of 2, or they
+ * would fall in the same few sets of the cache.
  */
-#define INPUT_STRIDE(group, blocks) ((group) * (blocks) * B + B)
-#define PRODUCT_STRIDE(group) ((group)*OCB * B + B)
+#define POINT_STRIDE(blocks) ((blocks)*T * B + B)
 
 /* Half of B^T d for d = (d[0], d[s], ..., d[5s]): the first or the last three of six. */
 INLINE void winograd_input(const int part, const realb *d, const int s, realb *v, const int t)
@@ -71,17 +71,20 @@ INLINE void winograd_weights(const realb *g, const int s, realb *u, const int t)
     u[5 * t] = g[2 * s];
 }
 
-/* A g: 4 to 6. */
-INLINE void winograd_gradient(const realb *g, const int s, realb *v, const int t)
+/* Half of A g, 4 to 6. */
+INLINE void winograd_gradient(const int part, const realb *g, const int s, realb *v, const int t)
 {
-    const realb even_a = g[0] + (real)0.5 * g[2 * s], odd_a = g[s] + (real)0.5 * g[3 * s];
-    const realb even_b = g[0] + 2 * g[2 * s], odd_b = g[s] + 2 * g[3 * s];
-    v[0] = g[0];
-    v[t] = even_a + SQRT_HALF * odd_a;
-    v[2 * t] = even_a - SQRT_HALF * odd_a;
-    v[3 * t] = even_b + SQRT_2 * odd_b;
-    v[4 * t] = even_b - SQRT_2 * odd_b;
-    v[5 * t] = g[3 * s];
+    if (part == 0) {
+        const realb even = g[0] + (real)0.5 * g[2 * s], odd = g[s] + (real)0.5 * g[3 * s];
+        v[0] = g[0];
+        v[t] = even + SQRT_HALF * odd;
+        v[2 * t] = even - SQRT_HALF * odd;
+    } else {
+        const realb even = g[0] + 2 * g[2 * s], odd = g[s] + 2 * g[3 * s];
+        v[0] = even + SQRT_2 * odd;
+        v[t] = even - SQRT_2 * odd;
+        v[2 * t] = g[3 * s];
+    }
 }
 
 /* G^T u: 6 to 3. */
@@ -178,15 +181,13 @@ INLINE void transform_tile(__global const real *const *rows, const int *columns,
 }
 
 /*
- * Transformed inputs of tiles [first, end), rounded up to T with tiles of zeros: point k of block
- * ib of tile i goes to v + k * stride + ib * block_stride + i / T * group_stride + i % T * B.
- * zeros: a row of the map with zeros.
+ * Transformed inputs of tiles [first, end), rounded up to T with tiles of zeros, to v, laid out as
+ * [][36][blocks][T][B]. zeros: a row of the map with zeros.
  */
 INLINE void transform_inputs(__global const real *x, __global const real *zeros, __global real *v,
-                             int first, int end, int stride, int block_stride, int group_stride,
-                             int blocks, int H, int W, int wrap)
+                             int first, int end, int blocks, int H, int W, int wrap)
 {
-    const int count = (end - first + T - 1) / T * T;
+    const int count = (end - first + T - 1) / T * T, stride = POINT_STRIDE(blocks);
     for (int i = 0; i < count; i++) {
         int n, top, left, row[6], columns[6];
         tile_place(min(first + i, end - 1), H, W, &n, &top, &left);
@@ -201,27 +202,50 @@ INLINE void transform_inputs(__global const real *x, __global const real *zeros,
 #pragma unroll
             for (int j = 0; j < 6; j++)
                 rows[j] = row[j] < 0 ? zeros : from + row[j] * W * B;
-            transform_tile(rows, columns, v + ib * block_stride + i / T * group_stride + i % T * B,
-                           stride);
+            transform_tile(rows, columns, v + (ib * T + i % T) * B, stride);
         }
+        if (i % T == T - 1)
+            v += POINTS * stride;
     }
 }
 
-#ifdef PF
-INLINE void fetch_tile(__global const real *x, int tile, int blocks, int H, int W, const int rw)
+/* The built-in function prefetch() does nothing in PoCL, and simulators (which compile for SPIR) do
+ * not know clang's. */
+#if defined(__has_builtin) && !defined(__SPIR__)
+#if __has_builtin(__builtin_prefetch)
+#define PREFETCH(p, write) __builtin_prefetch((const void *)(ulong)(p), write)
+#endif
+#endif
+#ifndef PREFETCH
+#define PREFETCH(p, write) (void)(p)
+#endif
+
+/*
+ * Asks for what is needed next while the products keep the core busy: activations reach beyond the
+ * cache, in pieces too short for the hardware to foresee, and layers with few channels would wait
+ * for them a third of the time. Part k of POINTS of the 4x4 pixels of tiles [first, first + count)
+ * in blocks [from, to) of `blocks`.
+ */
+INLINE void fetch(const int write, __global const real *x, int k, int first, int count, int from,
+                  int to, int blocks, int H, int W)
 {
-    int n, top, left;
-    tile_place(tile, H, W, &n, &top, &left);
-    for (int ib = 0; ib < blocks; ib++) {
-        __global const real *from = x + ((ulong)(n * blocks + ib) * (H * W) + top * W + left) * B;
-        for (int j = 0; j < min(4, H - top); j++) {
-            for (int k = 0; k < 4; k++)
-                if (rw) __builtin_prefetch((const void *)(ulong)(from + (j * W + k) * B), 1, 3);
-                else __builtin_prefetch((const void *)(ulong)(from + (j * W + k) * B), 0, 3);
+    for (int i = count * k / POINTS; i < count * (k + 1) / POINTS; i++) {
+        int n, top, left;
+        tile_place(first + i, H, W, &n, &top, &left);
+        for (int b = from; b < to; b++) {
+            __global const real *at = x + ((n * blocks + b) * H + top) * (ulong)(W * B) + left * B;
+            for (int y = top; y < min(top + 4, H); y++) {
+                for (int p = 0; p < min(4, W - left) * B; p += B) {
+                    if (write)
+                        PREFETCH(at + p, 1);
+                    else
+                        PREFETCH(at + p, 0);
+                }
+                at += W * B;
+            }
         }
     }
 }
-#endif
 
 /* The products at one point: T tiles by `blocks` <= OCB blocks of outputs, a constant. */
 INLINE void winograd_multiply(const int blocks, __global const real *v, __global const real *u,
@@ -282,25 +306,24 @@ KERNEL void winograd_apply(__global const real *x, ulong x0, __global const real
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
     const int begin = (int)((ulong)tiles * item / items);
     const int end = (int)((ulong)tiles * (item + 1) / items);
-    const int v_stride = INPUT_STRIDE(group, Ib), m_stride = PRODUCT_STRIDE(group);
+    const int v_stride = POINT_STRIDE(Ib), m_stride = POINT_STRIDE(OCB);
     const ulong u_stride = (ulong)POINTS * Ib * B * B;
     __global real *zeros = scratch + scratch0 + (ulong)item * slot;
-    __global real *v = zeros + W * B, *m = v + POINTS * v_stride;
+    __global real *v = zeros + W * B, *m = v + group / T * POINTS * v_stride;
     const realb s = (realb)(flags & CONV_SCALE ? scale[scale0] : (real)1);
 
     for (int i = 0; i < W; i++)
         store_block((realb)(0), zeros + i * B);
     for (int first = begin; first < end; first += group) {
         const int count = min(group, end - first);
-        transform_inputs(x + x0, zeros, v, first, first + count, v_stride, T * B, Ib * T * B, Ib, H,
-                         W, flags & CONV_WRAP);
+        transform_inputs(x + x0, zeros, v, first, first + count, Ib, H, W, flags & CONV_WRAP);
         for (int ob = 0; ob < Ob; ob += OCB) {
             const int blocks = min(OCB, Ob - ob);
             __global const real *up = u + u0 + ob * u_stride;
             for (int k = 0; k < POINTS; k++) {
                 for (int i = 0; i < count; i += T) {
-                    __global const real *vp = v + k * v_stride + i * Ib * B;
-                    __global real *mp = m + k * m_stride + i * OCB * B;
+                    __global const real *vp = v + (i / T * POINTS + k) * v_stride;
+                    __global real *mp = m + (i / T * POINTS + k) * m_stride;
                     if (blocks == OCB)
                         winograd_multiply(OCB, vp, up, u_stride, mp, Ib);
                     else
@@ -308,21 +331,22 @@ KERNEL void winograd_apply(__global const real *x, ulong x0, __global const real
                             winograd_multiply(1, vp, up + o * u_stride, u_stride, mp + o * B, Ib);
                 }
                 up += Ib * B * B;
-#ifdef PF
-                if (ob == 0) {
-                if ((PF & 1) && k < min(group, end - first - group))
-                    fetch_tile(x + x0, first + group + k, Ib, H, W, 0);
-                if ((PF & 2) && k < count)
-                    fetch_tile(y + y0, first + k, Ob, H, W, 1);
-                }
-#endif
+                fetch(1, y + y0, k, first, count, ob, ob + blocks, Ob, H, W);
+                if (flags & CONV_DERIVATIVE)
+                    fetch(0, saved + saved0, k, first, count, ob, ob + blocks, Ob, H, W);
+                if (flags & CONV_RESIDUAL)
+                    fetch(0, residual + residual0, k, first, count, ob, ob + blocks, Ob, H, W);
+                if (ob + OCB >= Ob)
+                    fetch(0, x + x0, k, first + count, min(group, end - first - count), 0, Ib, Ib,
+                          H, W);
             }
             for (int o = 0; o < blocks; o++) {
                 realb b = (realb)(0);
                 if (flags & CONV_BIAS)
                     b = load_block(bias + bias0 + (ulong)(ob + o) * B);
                 for (int i = 0; i < count; i++) {
-                    __global const real *mp = m + (i * OCB + o) * B;
+                    __global const real *mp =
+                        m + i / T * POINTS * m_stride + (i % T * OCB + o) * B;
                     realb t[24];
                     int n, top, left;
                     tile_place(first + i, H, W, &n, &top, &left);
@@ -350,5 +374,205 @@ KERNEL void winograd_apply(__global const real *x, ulong x0, __global const real
                 }
             }
         }
+    }
+}
+
+/* A dy A^T for one block of a tile, laid out and read as in transform_tile, and the sum of dy. */
+INLINE realb transform_gradient_tile(__global const real *const *rows, const int *columns,
+                                     __global real *v, int stride)
+{
+    realb sum = (realb)(0);
+#pragma unroll
+    for (int part = 0; part < 2; part++) {
+        realb t[12];
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            realb d[4];
+#pragma unroll
+            for (int k = 0; k < 3; k++)
+                t[4 * k + j] = (realb)(0);
+            if (columns[j] >= 0) {
+#pragma unroll
+                for (int k = 0; k < 4; k++)
+                    d[k] = load_block(rows[k] + columns[j]);
+                winograd_gradient(part, d, 1, t + j, 4);
+                if (part == 0)
+                    sum += d[0] + d[1] + (d[2] + d[3]);
+            }
+        }
+#pragma unroll
+        for (int j = 0; j < 3; j++) {
+            realb p[6];
+            winograd_gradient(0, t + 4 * j, 1, p, 1);
+            winograd_gradient(1, t + 4 * j, 1, p + 3, 1);
+#pragma unroll
+            for (int k = 0; k < 6; k++) {
+                store_block(p[k], v);
+                v += stride;
+            }
+        }
+    }
+    return sum;
+}
+
+/* Transformed output gradients of tiles [first, end), rounded up and laid out as in
+ * transform_inputs. Their sums are added to `bias`. */
+INLINE void transform_gradients(__global const real *gy, __global const real *zeros,
+                                __global real *v, __global real *bias, int first, int end,
+                                int blocks, int H, int W)
+{
+    const int count = (end - first + T - 1) / T * T, stride = POINT_STRIDE(blocks);
+    for (int i = 0; i < count; i++) {
+        int n, top, left, columns[4];
+        tile_place(min(first + i, end - 1), H, W, &n, &top, &left);
+#pragma unroll
+        for (int j = 0; j < 4; j++)
+            columns[j] = first + i < end && left + j < W ? (left + j) * B : -1;
+        for (int ob = 0; ob < blocks; ob++) {
+            __global const real *from = gy + (ulong)(n * blocks + ob) * (H * W * B);
+            __global const real *rows[4];
+#pragma unroll
+            for (int j = 0; j < 4; j++)
+                rows[j] = top + j < H ? from + (top + j) * W * B : zeros;
+            const realb sum =
+                transform_gradient_tile(rows, columns, v + (ob * T + i % T) * B, stride);
+            store_block(load_block(bias + ob * B) + sum, bias + ob * B);
+        }
+        if (i % T == T - 1)
+            v += POINTS * stride;
+    }
+}
+
+/* u (=, or += with `add`) sum over tiles of v outer g, for half of the channels of a block of inputs
+ * and `blocks` <= OCB blocks of outputs, a constant. */
+#define HALF (B / 2)
+
+INLINE void winograd_outer(const int blocks, __global const real *v, int v_stride,
+                           __global const real *g, int g_stride, __global real *u, int u_stride,
+                           int count, int add)
+{
+    realb acc[OCB * HALF];
+#pragma unroll
+    for (int o = 0; o < OCB; o++) {
+#pragma unroll
+        for (int i = 0; i < HALF; i++) {
+            acc[o * HALF + i] = (realb)(0);
+            if (o < blocks && add)
+                acc[o * HALF + i] = load_block(u + o * u_stride + i * B);
+        }
+    }
+    for (int first = 0; first < count; first += T) {
+        for (int t = 0; t < T; t++) {
+            realb gv[OCB];
+#pragma unroll
+            for (int o = 0; o < OCB; o++)
+                gv[o] = load_block(g + ((o < blocks ? o : 0) * T + t) * B);
+#pragma unroll
+            for (int i = 0; i < HALF; i++) {
+                const realb vv = (realb)(v[t * B + i]);
+#pragma unroll
+                for (int o = 0; o < OCB; o++) {
+                    if (o < blocks)
+                        acc[o * HALF + i] = fma(vv, gv[o], acc[o * HALF + i]);
+                }
+            }
+        }
+        v += v_stride;
+        g += g_stride;
+    }
+#pragma unroll
+    for (int o = 0; o < OCB; o++) {
+#pragma unroll
+        for (int i = 0; i < HALF; i++) {
+            if (o < blocks)
+                store_block(acc[o * HALF + i], u + o * u_stride + i * B);
+        }
+    }
+}
+
+/*
+ * Gradients of <gy, W * x> with respect to the transformed weights, and the sum of gy, over the
+ * tiles of each work-item; they are in its slot, [Ob][Ib][36][B][B] and [Ob][B], and behind them
+ * the zeros and the transforms of a group of tiles.
+ */
+KERNEL void winograd_weight_gradient(__global const real *x, ulong x0, __global const real *gy,
+                                     ulong gy0, __global real *scratch, ulong scratch0, int slot,
+                                     int N, int Ib, int Ob, int H, int W, int group, int flags)
+{
+    const int tiles = N * ((H + 3) / 4) * ((W + 3) / 4);
+    const int item = (int)get_global_id(0), items = (int)get_global_size(0);
+    const int begin = (int)((ulong)tiles * item / items);
+    const int end = (int)((ulong)tiles * (item + 1) / items);
+    const int v_stride = POINT_STRIDE(Ib), g_stride = POINT_STRIDE(Ob);
+    const int u_stride = Ib * POINTS * B * B;
+    __global real *u = scratch + scratch0 + (ulong)item * slot;
+    __global real *bias = u + Ob * u_stride, *zeros = bias + Ob * B;
+    __global real *v = zeros + W * B, *g = v + group / T * POINTS * v_stride;
+
+    for (int i = 0; i < Ob + W; i++)
+        store_block((realb)(0), bias + i * B);
+    /* Once without tiles too, to store zeros. */
+    for (int first = begin; first < end || first == begin; first += group) {
+        const int count = min(group, end - first), next = min(group, end - first - count);
+        const int add = first != begin;
+        transform_inputs(x + x0, zeros, v, first, first + count, Ib, H, W, flags & CONV_WRAP);
+        transform_gradients(gy + gy0, zeros, g, bias, first, first + count, Ob, H, W);
+        for (int k = 0; k < POINTS; k++) {
+            fetch(0, x + x0, k, first + count, next, 0, Ib, Ib, H, W);
+            fetch(0, gy + gy0, k, first + count, next, 0, Ob, Ob, H, W);
+            for (int ob = 0; ob < Ob; ob += OCB) {
+                __global const real *gp = g + k * g_stride + ob * T * B;
+                for (int c = 0; c < Ib * B; c += HALF) {
+                    __global const real *vp = v + k * v_stride + c / B * T * B + c % B;
+                    __global real *up =
+                        u + ob * u_stride + (c / B * POINTS + k) * B * B + c % B * B;
+                    if (ob + OCB <= Ob)
+                        winograd_outer(OCB, vp, POINTS * v_stride, gp, POINTS * g_stride, up,
+                                       u_stride, count, add);
+                    else
+                        for (int o = 0; o < Ob - ob; o++)
+                            winograd_outer(1, vp, POINTS * v_stride, gp + o * T * B,
+                                           POINTS * g_stride, up + o * u_stride, 0, count, add);
+                }
+            }
+        }
+    }
+}
+
+/* Adds up the `items` slots that winograd_weight_gradient left, and overwrites grad_w, in the layout
+ * of direct weights, and, if biases is not 0, grad_b. */
+KERNEL void winograd_reduce_gradient(__global const real *scratch, ulong scratch0, int slot,
+                                     int items, __global real *grad_w, ulong grad_w0,
+                                     __global real *grad_b, ulong grad_b0, int Ib, int Ob,
+                                     int biases)
+{
+    const int total = Ob * Ib * B, step = (int)get_global_size(0);
+    scratch += scratch0;
+    for (int k = (int)get_global_id(0); k < total; k += step) {
+        __global const real *from = scratch + ((ulong)(k / B) * POINTS * B + k % B) * B;
+        __global real *to = grad_w + grad_w0 + ((ulong)(k / B) * 9 * B + k % B) * B;
+        realb u[POINTS], h[18], g[9];
+#pragma unroll
+        for (int i = 0; i < POINTS; i++) {
+            u[i] = load_block(from + i * B * B);
+            for (int s = 1; s < items; s++)
+                u[i] += load_block(from + i * B * B + (ulong)s * slot);
+        }
+#pragma unroll
+        for (int i = 0; i < 6; i++)
+            winograd_taps(u + i, 6, h + i, 6);
+#pragma unroll
+        for (int i = 0; i < 3; i++)
+            winograd_taps(h + 6 * i, 1, g + 3 * i, 1);
+#pragma unroll
+        for (int i = 0; i < 9; i++)
+            store_block(g[i], to + i * B * B);
+    }
+    scratch += (ulong)total * POINTS * B;
+    for (int k = (int)get_global_id(0); k < (biases ? Ob : 0); k += step) {
+        realb sum = load_block(scratch + k * B);
+        for (int s = 1; s < items; s++)
+            sum += load_block(scratch + k * B + (ulong)s * slot);
+        store_block(sum, grad_b + grad_b0 + k * B);
     }
 }

@@ -22,7 +22,9 @@ typedef struct irn_device_info {
     char name[128];
     char platform[128];
     char driver[128];
-    bool is_gpu;   /* CL_DEVICE_TYPE_GPU; everything else is treated as a CPU */
+    bool is_gpu;   /* CL_DEVICE_TYPE_GPU */
+    bool is_simt;  /* runs work-items side by side in vector lanes, as GPUs do (and llvmpipe),
+                      instead  of giving a work-item vectors: decides which kernels it gets */
     bool has_fp64; /* double-precision kernels are possible */
     unsigned compute_units;
     unsigned channel_block; /* B of the tensor layout [N][C/B][H][W][B] on this device */

@@ -72,27 +72,38 @@ static double price(const irn_taps *taps, size_t height, size_t width)
     return n * m * (n < m ? n : m) * (rest / 2 + 0.5);
 }
 
-/* The bound with the map's rows written out if height > 1, its columns if width > 1. If both are,
- * it is the norm; else only an upper bound. */
+/* Writes out the map's rows if height > 1, its columns if width > 1. */
+static irn_status unrolled(irn_taps *out, const irn_taps *taps, size_t height, size_t width)
+{
+    irn_taps rows;
+    if (height == 1 || width == 1)
+        return irn_padded_unroll(out, taps, height > 1 ? IRN_AXIS_ROWS : IRN_AXIS_COLUMNS,
+                                 height > 1 ? height : width);
+    irn_status status = irn_padded_unroll(&rows, taps, IRN_AXIS_ROWS, height);
+    if (status == IRN_OK)
+        status = irn_padded_unroll(out, &rows, IRN_AXIS_COLUMNS, width);
+    irn_taps_free(&rows);
+    return status;
+}
+
+/* With both axes written out, or as far as the torus is more than 1 along them, it is the norm;
+ * else only an upper bound. */
 static irn_status bound_unrolled(irn_bound *out, irn_spectrum *spectrum, const irn_taps *taps,
                                  size_t height, size_t width, const char *name)
 {
-    irn_taps rows = {0}, both = {0};
+    irn_taps flat = {0};
     double value = 0;
     size_t unused;
-    irn_status status = irn_padded_unroll(&rows, taps, IRN_AXIS_ROWS, height);
+    irn_status status = unrolled(&flat, taps, height, width);
     if (status == IRN_OK)
-        status = irn_padded_unroll(&both, &rows, IRN_AXIS_COLUMNS, width);
-    if (status == IRN_OK)
-        status = norm_of(spectrum, &both, name, &value, &unused);
+        status = norm_of(spectrum, &flat, name, &value, &unused);
     if (status == IRN_OK) {
-        double upper = upper_of(&both, value), lower = lower_of(&both, value);
+        double upper = upper_of(&flat, value), lower = lower_of(&flat, value);
         out->upper = upper < out->upper ? upper : out->upper;
-        if (both.height * both.width == 1 && lower > out->lower)
+        if (flat.height * flat.width == 1 && lower > out->lower)
             out->lower = lower;
     }
-    irn_taps_free(&rows);
-    irn_taps_free(&both);
+    irn_taps_free(&flat);
     return status;
 }
 
@@ -140,6 +151,10 @@ irn_status irn_bound_kernel(irn_bound *out, irn_spectrum *spectrum, const double
     if (status == IRN_OK)
         status = bound_taps(&bound, spectrum, &taps, shape, name);
     irn_taps_free(&taps);
+    /* They come from different computations, so this would show a device that computes wrongly. */
+    if (status == IRN_OK && !(bound.lower <= bound.upper))
+        return irn_fail(IRN_ERROR_DEVICE, "%s: the device's bounds contradict: %.17g, %.17g", name,
+                        bound.lower, bound.upper);
     if (status == IRN_OK)
         *out = bound;
     return status;

@@ -29,7 +29,7 @@ static irn_status certify_layer(irn_certificate *certificate, irn_spectrum *spec
     irn_layer_view view;
     size_t count;
     double *kernel;
-    irn_bound bound;
+    irn_bound bound = {0, 0};
     IRN_TRY(irn_model_layer(model, index, &view));
     irn_kernel_shape shape = {view.outputs, view.inputs, view.kernel,         view.kernel,
                               view.height,  view.width,  certificate->padding};

@@ -41,7 +41,7 @@ static irn_status certify_tensor(irn_certificate *certificate, const setting *s,
     bool is_layer;
     size_t count;
     double *kernel;
-    irn_bound bound;
+    irn_bound bound = {0, 0};
     IRN_TRY(layer_shape(s, index, certificate->padding, &is_layer, &shape));
     if (!is_layer)
         return IRN_OK;

@@ -31,8 +31,8 @@ irn_status irn_bench_peak(irn_context *context, double *gflops)
 {
     enum { CHAINS = 12, REPEATS = 10 }; /* peak.cl */
     size_t block = context->tuning.channel_block, group = context->tuning.work_group;
-    size_t items = (size_t)context->info.compute_units * (context->info.is_gpu ? 2048 : 8);
-    size_t rounds = context->info.is_gpu ? 4096 : 200000;
+    size_t items = (size_t)context->info.compute_units * (context->info.is_simt ? 2048 : 8);
+    size_t rounds = context->info.is_simt ? 4096 : 200000;
     cl_mem out;
     items = (items + group - 1) / group * group;
     IRN_TRY(irn_memory_create(context, &out, items * block, sizeof(float), true));

@@ -136,7 +136,7 @@ irn_status irn_conv_transpose(irn_context *context, const irn_conv *conv, irn_pl
     irn_call_int(&call, irn_channel_blocks(context, conv->inputs));
     irn_call_int(&call, conv->kernel_height * conv->kernel_width);
     size_t items = irn_conv_weights(context, conv) / context->tuning.channel_block;
-    return irn_call_run(&call, context->info.is_gpu ? items : 64, 1, 1, context->tuning.work_group);
+    return irn_call_run(&call, context->info.is_simt ? items : 64, 1, 1, context->tuning.work_group);
 }
 
 /* Work-items of the weight gradient beside its splits. */
@@ -159,7 +159,7 @@ static size_t gradient_splits(const irn_context *context, const irn_conv *conv, 
     size_t channels =
         (irn_channel_blocks(context, conv->inputs) + irn_channel_blocks(context, conv->outputs)) *
         context->tuning.channel_block;
-    size_t wanted = (size_t)context->info.compute_units * (context->info.is_gpu ? 2048 : 16);
+    size_t wanted = (size_t)context->info.compute_units * (context->info.is_simt ? 2048 : 16);
     size_t busy = (wanted + items - 1) / items;
     size_t cached = pixels * context->tuning.channel_block * sizeof(float) / (256 << 10) + 1;
     size_t most = pixels * channels / irn_conv_weights(context, conv);
@@ -191,7 +191,7 @@ static irn_status reduce_partials(const irn_conv *conv, irn_context *context, cl
     irn_call_int(&call, count);
     irn_call_int(&call, bias.memory ? biases : 0);
     irn_call_int(&call, splits);
-    return irn_call_run(&call, context->info.is_gpu ? count / context->tuning.channel_block : 64, 1,
+    return irn_call_run(&call, context->info.is_simt ? count / context->tuning.channel_block : 64, 1,
                         1, context->tuning.work_group);
 }
 

@@ -166,7 +166,7 @@ enum { CENTRE_P = 1, CENTRE_Q = 2, PRODUCT = 4 }; /* reduce.cl */
 
 static size_t channel_splits(const irn_context *context)
 {
-    return (size_t)context->info.compute_units * (context->info.is_gpu ? 64 : 4);
+    return (size_t)context->info.compute_units * (context->info.is_simt ? 64 : 4);
 }
 
 size_t irn_channel_scratch(const irn_context *context, size_t channels)

@@ -74,7 +74,8 @@ irn_status irn_device_describe(irn_device_info *out, cl_platform_id platform, cl
     out->is_gpu = (type & CL_DEVICE_TYPE_GPU) != 0;
     out->has_fp64 = fp64 != 0;
     out->compute_units = units;
-    out->channel_block = out->is_gpu ? 4 : width >= 16 ? 16 : 8;
+    out->is_simt = out->is_gpu || width < 4;
+    out->channel_block = out->is_simt ? 4 : width >= 16 ? 16 : 8;
     out->global_memory = memory;
     out->max_allocation = allocation;
     return IRN_OK;

@@ -4,7 +4,7 @@
 
 irn_tuning irn_tuning_for(const irn_device_info *device)
 {
-    if (device->is_gpu)
+    if (device->is_simt)
         return (irn_tuning){.channel_block = 4,
                             .work_group = 64,
                             .tile_float = 4,

@@ -69,7 +69,7 @@ static irn_status embed(irn_job *j, size_t first)
                                taps->tap_rows,  taps->tap_columns,
                                taps->first_row, taps->first_column};
     return call_with(&call, integers, sizeof integers / sizeof *integers, j->plan->batch,
-                     context->info.is_gpu ? taps->height : 1);
+                     context->info.is_simt ? taps->height : 1);
 }
 
 /* `count` entries from `first` on, into the matrices of `frequencies` frequencies. */
@@ -85,7 +85,7 @@ static irn_status gather(irn_job *j, size_t first, size_t count, size_t frequenc
         first,          count,           j->taps->height * j->taps->width, j->layout.columns,
         j->layout.rows, j->layout.stride};
     return call_with(&call, integers, sizeof integers / sizeof *integers,
-                     context->info.is_gpu ? count : 1, frequencies);
+                     context->info.is_simt ? count : 1, frequencies);
 }
 
 /* Matrices of the frequencies first... by clFFT. *done is false if it fails. */

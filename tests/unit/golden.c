@@ -1,5 +1,6 @@
 #include "golden.h"
 
+#include <cjson/cJSON.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,4 +122,97 @@ double *golden_entry_values(const irn_model *model, const golden_entry *entry, c
     float *values = host_floats(*count);
     testing_ok(irn_arena_read(arena, buffer, &arena->entries[entry->entry], values));
     return host_widen(values, *count);
+}
+
+/* ---- a block as a model of one block ---- */
+
+double golden_metadata_number(const irn_safetensors *file, const char *key)
+{
+    const char *text = irn_safetensors_metadata(file, key);
+    ck_assert_msg(text != NULL, "no metadata %s", key);
+    return strtod(text, NULL);
+}
+
+static void read_kernels(const irn_safetensors *file, irn_model_config *config)
+{
+    cJSON *kernels = cJSON_Parse(irn_safetensors_metadata(file, "kernels"));
+    config->layers = (size_t)cJSON_GetArraySize(kernels);
+    for (size_t i = 0; i < config->layers; i++)
+        config->kernels[i] = (size_t)cJSON_GetArrayItem(kernels, (int)i)->valuedouble;
+    cJSON_Delete(kernels);
+}
+
+static irn_activation read_activation(const irn_safetensors *file)
+{
+    const char *const names[] = {"identity", "elu", "relu", "tanh", "softplus"};
+    const char *name = irn_safetensors_metadata(file, "activation");
+    for (int i = 0; i < 5; i++)
+        if (strcmp(name, names[i]) == 0)
+            return (irn_activation)i;
+    ck_abort_msg("activation %s", name);
+}
+
+static irn_model_config read_config(const irn_safetensors *file)
+{
+    irn_model_config config;
+    size_t count;
+    testing_ok(irn_model_config_init(&config, NULL));
+    read_kernels(file, &config);
+    config.activation = read_activation(file);
+    config.coefficient = golden_metadata_number(file, "coeff");
+    config.height = (size_t)golden_metadata_number(file, "height");
+    config.width = (size_t)golden_metadata_number(file, "width");
+    config.actnorm = irn_safetensors_find(file, "actnorm.shift") != SIZE_MAX;
+    golden_read(file, &count, "conv0.bias");
+    config.widths[0] = count;
+    golden_read(file, &count, "conv%zu.bias", config.layers - 1);
+    config.channels = count;
+    return config;
+}
+
+static void write_entry(const irn_arena *arena, cl_mem buffer, size_t entry, const double *values,
+                        size_t count)
+{
+    ck_assert_uint_eq(count, irn_entry_count(&arena->entries[entry]));
+    testing_ok(irn_arena_write(arena, buffer, &arena->entries[entry], host_narrow(values, count)));
+}
+
+static void write_parameter(const irn_model *model, size_t entry, const irn_safetensors *file,
+                            const char *name)
+{
+    size_t count;
+    double *values = golden_read(file, &count, "%s", name);
+    write_entry(&model->parameters, model->single.parameters, entry, values, count);
+}
+
+static void write_layer(const irn_model *model, const irn_safetensors *file, size_t i)
+{
+    const irn_layer *layer = &model->blocks[0].layers[i];
+    size_t count;
+    double *values = golden_read(file, &count, "conv%zu.weight", i);
+    write_entry(&model->parameters, model->single.parameters, layer->weight, values, count);
+    values = golden_read(file, &count, "conv%zu.bias", i);
+    write_entry(&model->parameters, model->single.parameters, layer->bias, values, count);
+    values = golden_read(file, &count, "conv%zu.u0", i);
+    write_entry(&model->state, model->single.state, layer->u, values, count);
+    values = golden_read(file, &count, "conv%zu.v0", i);
+    write_entry(&model->state, model->single.state, layer->v, values, count);
+}
+
+irn_model *golden_block(irn_context *context, const irn_safetensors *file)
+{
+    irn_model *model;
+    irn_model_config config = read_config(file);
+    testing_ok(irn_model_create_empty(&model, context, &config));
+    irn_block *block = &model->blocks[0];
+    block->first_activation =
+        strcmp(irn_safetensors_metadata(file, "first_activation"), "true") == 0;
+    for (size_t i = 0; i < config.layers; i++)
+        write_layer(model, file, i);
+    if (config.actnorm) {
+        write_parameter(model, block->log_scale, file, "actnorm.log_scale");
+        write_parameter(model, block->shift, file, "actnorm.shift");
+        testing_ok(irn_model_initialised(model));
+    }
+    return model;
 }

@@ -35,4 +35,11 @@ size_t golden_entries(const irn_model *model, golden_entry out[GOLDEN_MAX_ENTRIE
 double *golden_entry_values(const irn_model *model, const golden_entry *entry, cl_mem buffer,
                             size_t *count);
 
+/* A number in the metadata. */
+double golden_metadata_number(const irn_safetensors *file, const char *key);
+
+/* The block of a block-*.safetensors file, as a model of this one block; u and v before the first
+ * power iteration. */
+irn_model *golden_block(irn_context *context, const irn_safetensors *file);
+
 #endif

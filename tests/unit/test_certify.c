@@ -182,7 +182,7 @@ START_TEST(not_a_number)
     ck_assert_str_eq(text_of(json, "verdict"), "not certified");
     ck_assert(cJSON_IsNull(cJSON_GetObjectItem(json, "model_sha256")));
     const cJSON *block = cJSON_GetArrayItem(cJSON_GetObjectItem(json, "blocks"), 0);
-    ck_assert(cJSON_IsNull(cJSON_GetObjectItem(block, "lipschitz_upper")) == _i < 2);
+    ck_assert(cJSON_IsNull(cJSON_GetObjectItem(block, "lipschitz_upper")) == (_i < 2));
     cJSON_Delete(json);
     irn_certificate_free(certificate);
 }

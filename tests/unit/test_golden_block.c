@@ -1,118 +1,23 @@
-/* Single residual blocks against the golden files: power iteration, normalised kernels, forward and
- * inverse. */
+/* Single residual blocks against the golden files: power iteration, normalised kernels, forward,
+ * inverse, log-determinant and every gradient. */
 #include "golden.h"
 
-#include <cjson/cJSON.h>
-#include <stdlib.h>
-#include <string.h>
+#include "flow/logdet.h"
+#include "ops/elementwise.h"
 
 static const char *const files[] = {
-    "block-elu-17ch-3conv3.safetensors", "block-elu-c09.safetensors",
+    "block-elu-17ch-3conv3.safetensors",      "block-elu-c09.safetensors",
     "block-elu-first-no-actnorm.safetensors", "block-relu-wide.safetensors",
-    "block-softplus-c05-rect.safetensors", "block-tanh-dense-2d.safetensors"};
+    "block-softplus-c05-rect.safetensors",    "block-tanh-dense-2d.safetensors"};
 enum { FILES = sizeof files / sizeof *files };
-
-/* ---- the block as a model of one block ---- */
-
-static double json_number(const irn_safetensors *file, const char *key)
-{
-    const char *text = irn_safetensors_metadata(file, key);
-    ck_assert_msg(text != NULL, "no metadata %s", key);
-    return strtod(text, NULL);
-}
-
-static void read_kernels(const irn_safetensors *file, irn_model_config *config)
-{
-    cJSON *kernels = cJSON_Parse(irn_safetensors_metadata(file, "kernels"));
-    config->layers = (size_t)cJSON_GetArraySize(kernels);
-    for (size_t i = 0; i < config->layers; i++)
-        config->kernels[i] = (size_t)cJSON_GetArrayItem(kernels, (int)i)->valuedouble;
-    cJSON_Delete(kernels);
-}
-
-static irn_activation read_activation(const irn_safetensors *file)
-{
-    const char *const names[] = {"identity", "elu", "relu", "tanh", "softplus"};
-    const char *name = irn_safetensors_metadata(file, "activation");
-    for (int i = 0; i < 5; i++)
-        if (strcmp(name, names[i]) == 0)
-            return (irn_activation)i;
-    ck_abort_msg("activation %s", name);
-}
-
-static irn_model_config read_config(const irn_safetensors *file)
-{
-    irn_model_config config;
-    size_t count;
-    testing_ok(irn_model_config_init(&config, NULL));
-    read_kernels(file, &config);
-    config.activation = read_activation(file);
-    config.coefficient = json_number(file, "coeff");
-    config.height = (size_t)json_number(file, "height");
-    config.width = (size_t)json_number(file, "width");
-    config.actnorm = irn_safetensors_find(file, "actnorm.shift") != SIZE_MAX;
-    golden_read(file, &count, "conv0.bias");
-    config.widths[0] = count;
-    golden_read(file, &count, "conv%zu.bias", config.layers - 1);
-    config.channels = count;
-    return config;
-}
-
-static void write_entry(const irn_arena *arena, cl_mem buffer, size_t entry, const double *values,
-                        size_t count)
-{
-    ck_assert_uint_eq(count, irn_entry_count(&arena->entries[entry]));
-    testing_ok(
-        irn_arena_write(arena, buffer, &arena->entries[entry], host_narrow(values, count)));
-}
-
-static void write_parameter(const irn_model *model, size_t entry, const irn_safetensors *file,
-                            const char *name)
-{
-    size_t count;
-    double *values = golden_read(file, &count, "%s", name);
-    write_entry(&model->parameters, model->single.parameters, entry, values, count);
-}
-
-static void write_layer(const irn_model *model, const irn_safetensors *file, size_t i)
-{
-    const irn_layer *layer = &model->blocks[0].layers[i];
-    size_t count;
-    double *values = golden_read(file, &count, "conv%zu.weight", i);
-    write_entry(&model->parameters, model->single.parameters, layer->weight, values, count);
-    values = golden_read(file, &count, "conv%zu.bias", i);
-    write_entry(&model->parameters, model->single.parameters, layer->bias, values, count);
-    values = golden_read(file, &count, "conv%zu.u0", i);
-    write_entry(&model->state, model->single.state, layer->u, values, count);
-    values = golden_read(file, &count, "conv%zu.v0", i);
-    write_entry(&model->state, model->single.state, layer->v, values, count);
-}
-
-static irn_model *read_block(irn_context *context, const irn_safetensors *file)
-{
-    irn_model *model;
-    irn_model_config config = read_config(file);
-    testing_ok(irn_model_create_empty(&model, context, &config));
-    irn_block *block = &model->blocks[0];
-    block->first_activation =
-        strcmp(irn_safetensors_metadata(file, "first_activation"), "true") == 0;
-    for (size_t i = 0; i < config.layers; i++)
-        write_layer(model, file, i);
-    if (config.actnorm) {
-        write_parameter(model, block->log_scale, file, "actnorm.log_scale");
-        write_parameter(model, block->shift, file, "actnorm.shift");
-        testing_ok(irn_model_initialised(model));
-    }
-    return model;
-}
 
 /* ---- checks ---- */
 
 static float state_number(const irn_model *model, size_t entry)
 {
     float value;
-    testing_ok(irn_arena_read(&model->state, model->single.state, &model->state.entries[entry],
-                              &value));
+    testing_ok(
+        irn_arena_read(&model->state, model->single.state, &model->state.entries[entry], &value));
     return value;
 }
 
@@ -139,11 +44,11 @@ static void check_state(const irn_model *model, const irn_safetensors *file, con
         const irn_layer *layer = &model->blocks[0].layers[i];
         size_t count;
         double *u = golden_read(file, &count, "expect.conv%zu.u5", i);
-        host_check(u, values_of(&model->state, model->single.state, layer->u), count,
-                   GOLDEN_OUTPUT, "%s: u of conv%zu", name, i);
+        host_check(u, values_of(&model->state, model->single.state, layer->u), count, GOLDEN_OUTPUT,
+                   "%s: u of conv%zu", name, i);
         double *v = golden_read(file, &count, "expect.conv%zu.v5", i);
-        host_check(v, values_of(&model->state, model->single.state, layer->v), count,
-                   GOLDEN_OUTPUT, "%s: v of conv%zu", name, i);
+        host_check(v, values_of(&model->state, model->single.state, layer->v), count, GOLDEN_OUTPUT,
+                   "%s: v of conv%zu", name, i);
         double *weights = golden_read(file, &count, "expect.conv%zu.weight_normalised", i);
         double *raw = values_of(&model->parameters, model->single.parameters, layer->weight);
         double scale = (double)state_number(model, layer->scale);
@@ -169,16 +74,250 @@ static void check_maps(irn_model *model, const irn_safetensors *file, const char
     host_check_float(back, out, count, GOLDEN_OUTPUT, "%s: x from y", name);
 }
 
+/* ---- gradients of sum(y gy) + sum(logdet glogdet) ---- */
+
+/* What a block's passes work with: named tensors of the shape of z, and buffers. */
+typedef struct pass {
+    irn_model *model;
+    const irn_block *block;
+    const irn_safetensors *file;
+    size_t images, samples, terms;
+    irn_tensor z, gy, z_gradient, probe, seed;
+    irn_tensor inputs[IRN_MAX_LAYERS], cotangents[IRN_MAX_LAYERS];
+    cl_mem gradient, sigma_gradient, partials, sums, table, dots;
+} pass;
+
+static irn_tensor filled(const pass *p, const double *values)
+{
+    const irn_block *b = p->block;
+    size_t count = p->images * b->channels * b->height * b->width;
+    irn_tensor tensor;
+    testing_ok(irn_tensor_create(&tensor, p->model->context, IRN_SINGLE, p->images, b->channels,
+                                 b->height, b->width));
+    testing_ok(irn_tensor_write(&tensor, host_narrow(values, count), b->channels));
+    return tensor;
+}
+
+static cl_mem floats_on_device(const pass *p, size_t count)
+{
+    cl_mem memory;
+    testing_ok(irn_memory_create(p->model->context, &memory, count, sizeof(float), true));
+    return memory;
+}
+
+static void make_buffers(pass *p)
+{
+    irn_context *context = p->model->context;
+    size_t scratch = 0;
+    for (size_t i = 0; i < p->model->config.layers; i++) {
+        const irn_layer *l = &p->block->layers[i];
+        size_t size = irn_conv_gradient_scratch(context, &l->conv, p->images, l->height, l->width);
+        scratch = size > scratch ? size : scratch;
+        size = irn_conv_gradient_scratch(context, &l->conv, 1, l->sigma_height, l->sigma_width);
+        scratch = size > scratch ? size : scratch;
+        testing_ok(irn_tensor_create(&p->inputs[i], context, IRN_SINGLE, p->images, l->conv.inputs,
+                                     l->height, l->width));
+        testing_ok(irn_tensor_create(&p->cotangents[i], context, IRN_SINGLE, p->images,
+                                     l->conv.inputs, l->height, l->width));
+    }
+    p->gradient = floats_on_device(p, p->model->parameters.size);
+    p->sigma_gradient = floats_on_device(p, p->model->parameters.size);
+    p->partials = floats_on_device(p, scratch);
+    p->sums = floats_on_device(p, irn_channel_scratch(context, p->block->channels));
+    p->dots = floats_on_device(p, p->model->config.layers);
+    testing_ok(irn_memory_create(context, &p->table, IRN_MAX_LAYERS, sizeof(irn_layer_row), true));
+}
+
+static pass pass_begin(irn_model *model, const irn_safetensors *file)
+{
+    pass p = {.model = model, .block = &model->blocks[0], .file = file};
+    size_t count;
+    double *x = golden_read(file, &count, "input.x");
+    p.images = count / irn_model_latent_size(model);
+    p.samples = (size_t)golden_metadata_number(file, "samples");
+    p.terms = (size_t)golden_metadata_number(file, "terms");
+    p.z = filled(&p, x);
+    p.gy = filled(&p, golden_read(file, NULL, "input.gy"));
+    p.z_gradient = filled(&p, x);
+    p.probe = filled(&p, x);
+    p.seed = filled(&p, x);
+    make_buffers(&p);
+    return p;
+}
+
+static void pass_end(pass *p)
+{
+    cl_mem memories[] = {p->gradient, p->sigma_gradient, p->partials, p->sums, p->table, p->dots};
+    irn_tensor *tensors[] = {&p->z, &p->gy, &p->z_gradient, &p->probe, &p->seed};
+    for (size_t i = 0; i < sizeof memories / sizeof *memories; i++)
+        irn_memory_release(p->model->context, memories[i]);
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
+        irn_tensor_free(tensors[i]);
+    for (size_t i = 0; i < IRN_MAX_LAYERS; i++) {
+        irn_tensor_free(&p->inputs[i]);
+        irn_tensor_free(&p->cotangents[i]);
+    }
+}
+
+/* z and what the layers got; then the gradient of sum(y gy) at z and at the weights. */
+static void differentiate_y(pass *p)
+{
+    irn_tensor *out = &p->z_gradient; /* y itself is not needed */
+    testing_ok(irn_block_normalise(p->model, &p->model->single, p->block, &p->z));
+    testing_ok(
+        irn_block_residual(p->model, &p->model->single, p->block, &p->z, p->inputs, NULL, out));
+    testing_ok(irn_model_transpose(p->model));
+    testing_ok(irn_block_vjp(p->model, p->block, p->inputs, &p->gy, p->cotangents, &p->gy,
+                             &p->z_gradient));
+    testing_ok(irn_block_weight_gradients(p->model, p->block, &p->z, p->inputs, p->cotangents,
+                                          &p->gy, p->gradient, p->partials));
+}
+
+/* The probes of one sample, image n's times factors[n]. */
+static void write_probes(const pass *p, size_t sample, const double *factors, const irn_tensor *out)
+{
+    size_t size = irn_model_latent_size(p->model);
+    double *noise = golden_read(p->file, NULL, "input.noise");
+    double *values = host_doubles(p->images * size);
+    for (size_t n = 0; n < p->images; n++)
+        for (size_t i = 0; i < size; i++)
+            values[n * size + i] = factors[n] * noise[(n * p->samples + sample) * size + i];
+    testing_ok(irn_tensor_write(out, host_narrow(values, p->images * size), p->block->channels));
+}
+
+/* Adds the gradient of sum(logdet glogdet), and checks logdet. */
+static void differentiate_logdet(pass *p, const double *weights)
+{
+    double *values = host_doubles(p->images), *logdet = host_doubles(p->images);
+    double *ones = host_doubles(p->images), *shares = host_doubles(p->images);
+    for (size_t n = 0; n < p->images; n++) {
+        ones[n] = 1;
+        shares[n] = weights[n] / (double)p->samples;
+    }
+    for (size_t s = 0; s < p->samples; s++) {
+        write_probes(p, s, ones, &p->probe);
+        write_probes(p, s, shares, &p->seed);
+        testing_ok(irn_block_logdet_series(p->model, p->block, &p->z, p->inputs, &p->probe,
+                                           &p->probe, p->terms, values, NULL, NULL));
+        for (size_t n = 0; n < p->images; n++)
+            logdet[n] += values[n] / (double)p->samples;
+        testing_ok(irn_block_logdet_series(p->model, p->block, &p->z, p->inputs, &p->probe,
+                                           &p->seed, p->terms, values, p->gradient,
+                                           &p->z_gradient));
+    }
+    if (p->model->config.actnorm) {
+        double *log_scale = golden_read(p->file, NULL, "actnorm.log_scale");
+        for (size_t n = 0; n < p->images; n++)
+            for (size_t c = 0; c < p->block->channels; c++)
+                logdet[n] += log_scale[c] * (double)(p->block->height * p->block->width);
+    }
+    host_check(golden_read(p->file, NULL, "expect.logdet_series"), logdet, p->images, GOLDEN_OUTPUT,
+               "logdet");
+}
+
+/* From normalised kernels to raw ones, through sigma. */
+static void through_sigma(pass *p)
+{
+    irn_context *context = p->model->context;
+    irn_layer_row rows[IRN_MAX_LAYERS];
+    size_t layers = p->model->config.layers, largest = 0;
+    for (size_t i = 0; i < layers; i++) {
+        const irn_layer *layer = &p->block->layers[i];
+        irn_power power = irn_layer_power(p->model, layer);
+        irn_place place = {p->sigma_gradient, power.weights.offset};
+        testing_ok(irn_power_gradient(&power, place, p->partials));
+        size_t blocks = irn_conv_weights(context, &layer->conv) / context->tuning.channel_block;
+        rows[i] = (irn_layer_row){power.weights.offset,
+                                  blocks,
+                                  power.scale.offset,
+                                  power.sigma.offset,
+                                  layer->conv.outputs,
+                                  layer->conv.inputs,
+                                  layer->conv.kernel_height * layer->conv.kernel_width};
+        largest = blocks > largest ? blocks : largest;
+    }
+    testing_ok(irn_memory_write(context, p->table, 0, rows, layers * sizeof *rows));
+    irn_layer_gradients finish = {.context = context,
+                                  .table = p->table,
+                                  .layers = layers,
+                                  .largest = largest,
+                                  .parameters = p->model->single.parameters,
+                                  .gradient = p->gradient,
+                                  .sigma_gradient = p->sigma_gradient,
+                                  .state = p->model->single.state,
+                                  .dots = p->dots,
+                                  .coefficient = p->model->config.coefficient};
+    testing_ok(irn_layer_gradients_run(&finish));
+}
+
+static void check_weight_gradients(const pass *p, const char *name)
+{
+    const irn_arena *arena = &p->model->parameters;
+    for (size_t i = 0; i < p->model->config.layers; i++) {
+        const irn_layer *layer = &p->block->layers[i];
+        size_t count;
+        double *weight = golden_read(p->file, &count, "expect.grad.conv%zu.weight", i);
+        host_check(weight, values_of(arena, p->gradient, layer->weight), count, GOLDEN_GRADIENT,
+                   "%s: gradient of conv%zu", name, i);
+        double *bias = golden_read(p->file, &count, "expect.grad.conv%zu.bias", i);
+        host_check(bias, values_of(arena, p->gradient, layer->bias), count, GOLDEN_GRADIENT,
+                   "%s: gradient of conv%zu's bias", name, i);
+    }
+}
+
+static void check_actnorm_gradients(const pass *p, const char *name, const double *weights)
+{
+    const irn_arena *arena = &p->model->parameters;
+    const irn_block *block = p->block;
+    irn_place log_scale = irn_parameter(p->model, block->log_scale);
+    irn_place shift = irn_parameter(p->model, block->shift);
+    size_t channels = block->channels;
+    double sum = 0;
+    for (size_t n = 0; n < p->images; n++)
+        sum += weights[n] * (double)(block->height * block->width);
+    testing_ok(irn_actnorm_gradient(&p->z_gradient, &p->z, shift,
+                                    (irn_place){p->gradient, log_scale.offset},
+                                    (irn_place){p->gradient, shift.offset}, p->sums));
+    double *got = values_of(arena, p->gradient, block->log_scale);
+    for (size_t c = 0; c < channels; c++)
+        got[c] += sum; /* of logdet itself */
+    host_check(golden_read(p->file, NULL, "expect.grad.actnorm.log_scale"), got, channels,
+               GOLDEN_GRADIENT, "%s: gradient of log_scale", name);
+    host_check(golden_read(p->file, NULL, "expect.grad.actnorm.shift"),
+               values_of(arena, p->gradient, block->shift), channels, GOLDEN_GRADIENT,
+               "%s: gradient of shift", name);
+    testing_ok(irn_actnorm_scale(&p->z_gradient, log_scale, &p->z_gradient));
+}
+
+static void check_gradients(irn_model *model, const irn_safetensors *file, const char *name)
+{
+    pass p = pass_begin(model, file);
+    double *weights = golden_read(file, NULL, "input.glogdet");
+    size_t count = p.images * irn_model_latent_size(model);
+    float *x_gradient = host_floats(count);
+    differentiate_y(&p);
+    differentiate_logdet(&p, weights);
+    through_sigma(&p);
+    check_weight_gradients(&p, name);
+    if (model->config.actnorm)
+        check_actnorm_gradients(&p, name, weights);
+    testing_ok(irn_tensor_read(&p.z_gradient, x_gradient, p.block->channels));
+    host_check_float(golden_read(file, NULL, "expect.grad.x"), x_gradient, count, GOLDEN_GRADIENT,
+                     "%s: gradient of x", name);
+    pass_end(&p);
+}
+
 static void check_block(irn_context *context, const char *name)
 {
     irn_safetensors *file = golden_open(name);
-    irn_model *model = read_block(context, file);
+    irn_model *model = golden_block(context, file);
     testing_ok(irn_model_power_iterate(model, 1));
     check_sigma(model, file, "1");
     testing_ok(irn_model_power_iterate(model, 4));
     check_sigma(model, file, "5");
     check_state(model, file, name);
     check_maps(model, file, name);
+    check_gradients(model, file, name);
     irn_model_free(model);
     irn_safetensors_free(file);
 }

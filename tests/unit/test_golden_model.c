@@ -72,8 +72,8 @@ START_TEST(golden_inverse)
         double *z = golden_read(file, &count, "expect.z.0");
         size_t batch = count / irn_model_latent_size(model);
         float *x = host_floats(batch * size);
-        testing_ok(irn_model_decode(model, host_narrow(z, count), batch, &options, x, NULL,
-                                    &iterations));
+        testing_ok(
+            irn_model_decode(model, host_narrow(z, count), batch, &options, x, NULL, &iterations));
         ck_assert_uint_eq(iterations, 60);
         host_check_float(golden_read(file, NULL, "expect.x_from_z_60_iterations"), x, batch * size,
                          GOLDEN_OUTPUT, "%s: x from z", files[i]);
@@ -122,8 +122,7 @@ static void check_parameter_gradients(const irn_safetensors *file, irn_trainer *
     for (size_t i = 0; i < count; i++) {
         if (entries[i].state)
             continue;
-        double *got =
-            golden_entry_values(model, &entries[i], trainer->parameter_gradient, &values);
+        double *got = golden_entry_values(model, &entries[i], trainer->parameter_gradient, &values);
         double *expected = golden_read(file, &wanted, "expect.grad.%s", entries[i].name);
         ck_assert_uint_eq(values, wanted);
         check_gradient(expected, got, values, sqrt(squares), entries[i].name);

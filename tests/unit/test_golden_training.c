@@ -112,9 +112,13 @@ static void check_optimizer(irn_context *context, irn_optimizer kind)
     options.learning_rate = 0.01;
     options.weight_decay = 0.02;
     testing_ok(irn_trainer_create(&trainer, model, &options));
-    oracle_optimizer o = {.kind = kind, .rate = 0.01, .momentum = options.momentum,
-                          .beta1 = options.beta1, .beta2 = options.beta2,
-                          .epsilon = options.epsilon, .decay = options.weight_decay};
+    oracle_optimizer o = {.kind = kind,
+                          .rate = 0.01,
+                          .momentum = options.momentum,
+                          .beta1 = options.beta1,
+                          .beta2 = options.beta2,
+                          .epsilon = options.epsilon,
+                          .decay = options.weight_decay};
     const irn_entry *entry = &arena->entries[model->blocks[1].layers[0].weight];
     size_t count = irn_entry_count(entry);
     float *values = host_floats(count);
@@ -160,8 +164,8 @@ enum { BATCH = 4, STEPS = 6, INPUT = 3 * 6 * 6 };
 static void train(irn_trainer *trainer, const float *x, const int *labels, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++)
-        testing_ok(irn_trainer_step(trainer, x + i * BATCH * INPUT, labels + i * BATCH, BATCH,
-                                    NULL));
+        testing_ok(
+            irn_trainer_step(trainer, x + i * BATCH * INPUT, labels + i * BATCH, BATCH, NULL));
 }
 
 static void check_equal(const irn_model *model, const irn_model *other, cl_mem a, cl_mem b,

@@ -1,0 +1,223 @@
+#!/bin/bash
+# Installs what is missing, builds, and runs the tests. Usage: tests/run.sh [STAGE...]
+#
+#   lint      formatting of C files, shellcheck of scripts
+#   unit      every build/test_* on every OpenCL device found
+#   cli       the program: exit statuses, messages, hostile files
+#   install   a scratch installation, and programs built against it
+#   sanitize  unit tests, the program and the fuzzer under ASan and UBSan, built with clang
+#   valgrind  unit tests that need no device under memcheck
+#   oclgrind  kernels in Oclgrind: no race, no uninitialised or out-of-bounds access
+#   rusticl   unit tests on rusticl/llvmpipe: another compiler, a GPU's layout, no fp64
+#
+# Default: all. Environment: IRN_TEST_BUILD, where things are built and logged (default
+# build/tests); IRN_FUZZ_ROUNDS. The last line counts: Check's checks, the lines of cli and install,
+# and one for each other stage.
+set -u
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+all="lint unit cli install sanitize valgrind oclgrind rusticl"
+# shellcheck disable=SC2086
+[ $# -gt 0 ] || set -- $all
+for stage in "$@"; do
+    [[ " $all " == *" $stage "* ]] || {
+        echo "$0: '$stage' is none of: $all" >&2
+        exit 2
+    }
+done
+
+mkdir -p "${IRN_TEST_BUILD:=$root/build/tests}/logs"
+work=$(cd "$IRN_TEST_BUILD" && pwd)
+logs=$work/logs
+passed=0 failed=0
+
+# The user's caches stay as they are. Compiled kernels are kept from run to run.
+export IRN_CACHE_DIR=$work/cache POCL_CACHE_DIR=$work/pocl
+mkdir -p "$IRN_CACHE_DIR" "$POCL_CACHE_DIR"
+export IRN_TEST_DATA=$root/tests IRN_GOLDEN=$root/tests/golden
+unset IRN_DEVICE IRN_BUILD_OPTIONS RUSTICL_ENABLE OCL_ICD_VENDORS POCL_DEVICES CK_FORK
+export CK_VERBOSITY=normal
+
+finish() {
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ]
+    exit
+}
+
+# Adds to the counts of the stage.
+count() {
+    stage_passed=$((stage_passed + $1)) stage_failed=$((stage_failed + $2))
+}
+
+# run_stage NAME: the function stage_NAME, its output to a log. It counts by itself or is one test.
+run_stage() {
+    local name=$1 begun=$SECONDS status=0 log=$logs/$1.log
+    stage_passed=0 stage_failed=0
+    printf '%-9s ' "$name"
+    "stage_$name" >"$log" 2>&1 </dev/null || status=$?
+    if [ $((stage_passed + stage_failed)) -eq 0 ]; then
+        count $((status == 0)) $((status != 0))
+    elif [ $status -ne 0 ] && [ "$stage_failed" -eq 0 ]; then
+        count 0 1
+    fi
+    printf '%5d passed  %3d failed  %4d s\n' "$stage_passed" "$stage_failed" $((SECONDS - begun))
+    if [ "$stage_failed" -gt 0 ]; then
+        grep -aE '^FAILED|:[FE]:|error:|ERROR|Error' "$log" | head -n 40 | sed 's/^/    /'
+        echo "    the last lines of $log:"
+        tail -n 15 "$log" | sed 's/^/    /'
+    fi
+    passed=$((passed + stage_passed)) failed=$((failed + stage_failed))
+}
+
+# configure_and_build DIRECTORY OPTION...
+configure_and_build() {
+    local folder=$1
+    shift
+    cmake -S "$root" -B "$folder" -G Ninja -DIRN_BUILD_TESTS=ON -DIRN_WERROR=ON "$@" &&
+        cmake --build "$folder"
+}
+
+# run_check PROGRAM [WRAPPER...]: a Check program; counts its checks.
+run_check() {
+    local program=$1 output=$work/check.out status=0 checks=0 failures=0 errors=0
+    shift
+    echo "== ${program##*/}"
+    timeout -k 10 900 "$@" "$program" >"$output" 2>&1 || status=$?
+    cat "$output"
+    read -r checks failures errors < <(sed -n \
+        's/^[0-9]*%: Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\)$/\1 \2 \3/p' \
+        "$output" | tail -n 1)
+    failures=$((failures + errors))
+    if [ -z "$checks" ] || { [ "$failures" -eq 0 ] && [ "$status" -ne 0 ]; }; then
+        echo "FAILED ${program##*/}: exit status $status"
+        failures=$((failures + 1)) checks=$((${checks:-0} + 1))
+    fi
+    count $((checks - failures)) "$failures"
+}
+
+# Counts by the last line of a script's output: N passed, N failed.
+run_script() {
+    local output=$work/script.out
+    "$@" 2>&1 | tee "$output"
+    if [[ $(tail -n 1 "$output") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+        count "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
+    else
+        echo "FAILED $1: no counts"
+        count 0 1
+    fi
+}
+
+# As in a stage that is one test: the counts of Check only say whether all is well.
+only_status() {
+    local failures=$stage_failed checks=$((stage_passed + stage_failed))
+    echo "$checks checks, $failures failed"
+    stage_passed=0 stage_failed=0
+    [ "$checks" -gt 0 ] && [ "$failures" -eq 0 ]
+}
+
+stage_build() {
+    configure_and_build "$work/gcc" -DCMAKE_C_COMPILER=gcc -DCMAKE_INSTALL_PREFIX="$work/prefix"
+}
+
+stage_lint() {
+    local status=0
+    cd "$root" || return
+    find src include tests examples -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run -Werror || status=1
+    shellcheck --severity warning .ci/run examples/*.sh tests/*.sh tests/*/*.sh || status=1
+    bash -n src/cli/iresnet.bash || status=1
+    cd - >/dev/null || return
+    return $status
+}
+
+stage_unit() {
+    local program
+    for program in "$work"/gcc/test_*; do
+        [ -x "$program" ] && run_check "$program"
+    done
+}
+
+stage_cli() {
+    run_script "$root/tests/cli/run.sh" "$work/gcc/iresnet"
+}
+
+stage_install() {
+    run_script "$root/tests/install/run.sh" "$work/gcc" "$work/prefix"
+}
+
+stage_sanitize() {
+    local program status=0
+    export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 IRN_TEST_EFFORT=small
+    export LSAN_OPTIONS=suppressions=$root/tests/lsan.supp:print_suppressions=0
+    configure_and_build "$work/clang" -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+        -DIRN_SANITIZE=address,undefined || return
+    # Drivers stay loaded to the end, so that what they leak is known to be theirs.
+    echo 'int dlclose(void *handle) { (void)handle; return 0; }' >"$work/no_dlclose.c"
+    gcc -shared -fPIC "$work/no_dlclose.c" -o "$work/no_dlclose.so" || return
+    export LD_PRELOAD=$work/no_dlclose.so
+    for program in "$work"/clang/test_*; do
+        [ -x "$program" ] && run_check "$program"
+    done
+    run_script "$root/tests/cli/run.sh" "$work/clang/iresnet"
+    echo "== fuzz_parsers"
+    "$work/clang/fuzz_parsers" -n "${IRN_FUZZ_ROUNDS:-200000}" || status=1
+    unset LD_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS IRN_TEST_EFFORT
+    only_status && [ $status -eq 0 ]
+}
+
+stage_valgrind() {
+    local name
+    export CK_FORK=no
+    for name in test_io test_npy test_gzip test_safetensors test_data test_batches test_png; do
+        [ -x "$work/gcc/$name" ] && run_check "$work/gcc/$name" valgrind --quiet --leak-check=full \
+            --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=99
+    done
+    unset CK_FORK
+    only_status
+}
+
+# Oclgrind exits 0 whatever it finds, so its log must be empty. One process a program: a second one
+# would begin the log anew. Kernels keep their source lines and all their accesses if nothing is
+# optimised away.
+stage_oclgrind() {
+    local program name status=0
+    export CK_FORK=no IRN_BUILD_OPTIONS=-cl-opt-disable IRN_TEST_EFFORT=small IRN_TEST_DEVICE=Oclgrind
+    export IRN_DEVICE=Oclgrind
+    for program in "$work"/gcc/test_ops*; do
+        [ -x "$program" ] || continue
+        name=${program##*/}
+        rm -f "$logs/oclgrind-$name.txt"
+        run_check "$program" oclgrind --data-races --uninitialized --check-api \
+            --log "$logs/oclgrind-$name.txt"
+        if [ ! -e "$logs/oclgrind-$name.txt" ]; then
+            echo "FAILED $name: Oclgrind has written no log"
+            status=1
+        elif [ -s "$logs/oclgrind-$name.txt" ]; then
+            echo "FAILED $name: Oclgrind found something"
+            head -n 60 "$logs/oclgrind-$name.txt"
+            status=1
+        fi
+    done
+    unset CK_FORK IRN_BUILD_OPTIONS IRN_TEST_EFFORT IRN_TEST_DEVICE IRN_DEVICE
+    only_status && [ $status -eq 0 ]
+}
+
+stage_rusticl() {
+    local program
+    export RUSTICL_ENABLE=llvmpipe IRN_DEVICE=llvmpipe IRN_TEST_DEVICE=llvmpipe IRN_TEST_EFFORT=small
+    for program in "$work"/gcc/test_*; do
+        [ -x "$program" ] && run_check "$program"
+    done
+    unset RUSTICL_ENABLE IRN_DEVICE IRN_TEST_DEVICE IRN_TEST_EFFORT
+    only_status
+}
+
+"$root/tests/packages.sh" build test || {
+    failed=1
+    finish
+}
+run_stage build
+[ "$failed" -eq 0 ] || finish
+for stage in "$@"; do
+    run_stage "$stage"
+done
+finish
