@@ -14,22 +14,24 @@
  *
  * Layouts and offsets as in conv.cl, which this follows; besides
  *   u        [Ob][36][Ib][B in][B out], the transformed weights
- *   scratch  a slot for each work-item; see WINOGRAD_*_SLOT
- * Global size of winograd_apply and winograd_weight_gradient: any, and scratch has as many slots.
- * The work-items divide the tiles evenly, and each goes through its own in groups of `group`, a
- * multiple of T, so that its slot stays in the cache. The other kernels: any; their work is divided.
+ *   scratch  a slot of `slot` elements for each work-item, after what else is said at the kernel
+ * Global size of winograd_apply and winograd_weight_gradient: any in two dimensions. The work-items
+ * divide the tiles along dimension 0, and each goes through its own in groups of `group`, a
+ * multiple of T, so that its slot stays in the cache; they divide the blocks of output channels
+ * along dimension 1, where every part transforms the inputs again. The other kernels: any in
+ * dimension 0; their work is divided.
  */
 #define POINTS 36
 #define SQRT_HALF ((real)0.70710678118654752440)
 #define SQRT_2 ((real)1.41421356237309504880)
 
 /*
- * A slot of winograd_apply holds a row of W zeros, the transformed inputs [group/T][36][Ib][T][B],
- * and the products [group/T][36][T][OCB][B]; tiles come before points, or a transform would write
- * to as many pages as there are points. The strides of the points are off a power of 2, or they
- * would fall in the same few sets of the cache.
+ * A slot of winograd_apply: a row of W zeros, the transformed inputs [36][group/T][Ib][T][B], and
+ * the products [36][group][OCB][B]. The strides of the points are off a power of 2, or a tile's 36
+ * blocks would fall in the same few sets of the cache.
  */
-#define POINT_STRIDE(blocks) ((blocks)*T * B + B)
+#define INPUT_STRIDE(group, blocks) ((group) * (blocks)*B + B)
+#define PRODUCT_STRIDE(group) ((group)*OCB * B + B)
 
 /* Half of B^T d for d = (d[0], d[s], ..., d[5s]): the first or the last three of six. */
 INLINE void winograd_input(const int part, const realb *d, const int s, realb *v, const int t)
@@ -133,6 +135,13 @@ INLINE void tile_place(int tile, int H, int W, int *n, int *y, int *x)
     *n = tile / (across * down);
 }
 
+/* The first block of part `part` of the blocks of outputs, in whole groups of OCB. */
+INLINE int part_start(int part, int parts, int blocks)
+{
+    const int groups = (blocks + OCB - 1) / OCB;
+    return min((int)((ulong)groups * part / parts) * OCB, blocks);
+}
+
 /* Row or column p of a map, -1 if it is zero. Past the border that outputs of the map see there
  * are zeros: what tiles that hang over compute from them is thrown away. */
 INLINE int border(int p, int size, int wrap)
@@ -181,13 +190,15 @@ INLINE void transform_tile(__global const real *const *rows, const int *columns,
 }
 
 /*
- * Transformed inputs of tiles [first, end), rounded up to T with tiles of zeros, to v, laid out as
- * [][36][blocks][T][B]. zeros: a row of the map with zeros.
+ * Transformed inputs of tiles [first, end), rounded up to T with tiles of zeros: point k of block
+ * ib of tile i goes to v + k * stride + ib * block_stride + i / T * group_stride + i % T * B.
+ * zeros: a row of the map with zeros.
  */
 INLINE void transform_inputs(__global const real *x, __global const real *zeros, __global real *v,
-                             int first, int end, int blocks, int H, int W, int wrap)
+                             int first, int end, int stride, int block_stride, int group_stride,
+                             int blocks, int H, int W, int wrap)
 {
-    const int count = (end - first + T - 1) / T * T, stride = POINT_STRIDE(blocks);
+    const int count = (end - first + T - 1) / T * T;
     for (int i = 0; i < count; i++) {
         int n, top, left, row[6], columns[6];
         tile_place(min(first + i, end - 1), H, W, &n, &top, &left);
@@ -202,10 +213,9 @@ INLINE void transform_inputs(__global const real *x, __global const real *zeros,
 #pragma unroll
             for (int j = 0; j < 6; j++)
                 rows[j] = row[j] < 0 ? zeros : from + row[j] * W * B;
-            transform_tile(rows, columns, v + (ib * T + i % T) * B, stride);
+            transform_tile(rows, columns, v + ib * block_stride + i / T * group_stride + i % T * B,
+                           stride);
         }
-        if (i % T == T - 1)
-            v += POINTS * stride;
     }
 }
 
@@ -291,6 +301,53 @@ INLINE void winograd_multiply(const int blocks, __global const real *v, __global
     }
 }
 
+/* The products at one point for all tiles of a group. */
+INLINE void multiply_tiles(int blocks, __global const real *v, __global const real *u,
+                           ulong u_stride, __global real *product, int Ib, int count)
+{
+    for (int i = 0; i < count; i += T) {
+        if (blocks == OCB)
+            winograd_multiply(OCB, v, u, u_stride, product, Ib);
+        else
+            for (int o = 0; o < blocks; o++)
+                winograd_multiply(1, v, u + o * u_stride, u_stride, product + o * B, Ib);
+        v += T * Ib * B;
+        product += T * OCB * B;
+    }
+}
+
+/* A^T m A for one block ob of a tile, from the products m, and what conv_apply does with it. */
+INLINE void finish_tile(__global const real *m, int stride, int tile, realb scale, realb bias,
+                        int ob, __global const real *saved, ulong saved0,
+                        __global const real *residual, ulong residual0, __global real *y, ulong y0,
+                        int Ob, int H, int W, int flags)
+{
+    realb t[24];
+    int n, top, left;
+    tile_place(tile, H, W, &n, &top, &left);
+#pragma unroll
+    for (int j = 0; j < 6; j++) {
+        realb p[6];
+#pragma unroll
+        for (int k = 0; k < 6; k++)
+            p[k] = load_block(m + (6 * k + j) * stride);
+        winograd_output(p, 1, t + j, 6);
+    }
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        realb p[4];
+        winograd_output(t + 6 * j, 1, p, 1);
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            if (top + j < H && left + k < W) {
+                const int at = ((n * Ob + ob) * H + top + j) * W + left + k;
+                conv_finish(fma(scale, p[k], bias), (ulong)at * B, ob == Ob - 1, saved, saved0,
+                            residual, residual0, y, y0, flags);
+            }
+        }
+    }
+}
+
 /*
  * As conv_apply with a 3x3 kernel and pad 1; u comes from winograd_transform_weights, and may be of
  * the transposed weights.
@@ -302,41 +359,36 @@ KERNEL void winograd_apply(__global const real *x, ulong x0, __global const real
                            ulong y0, __global real *scratch, ulong scratch0, int slot, int N,
                            int Ib, int Ob, int H, int W, int group, int flags)
 {
-    const int tiles = N * ((H + 3) / 4) * ((W + 3) / 4), plane = H * W;
+    const int tiles = N * ((H + 3) / 4) * ((W + 3) / 4);
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
     const int begin = (int)((ulong)tiles * item / items);
     const int end = (int)((ulong)tiles * (item + 1) / items);
-    const int v_stride = POINT_STRIDE(Ib), m_stride = POINT_STRIDE(OCB);
+    const int part = (int)get_global_id(1), parts = (int)get_global_size(1);
+    const int last_block = part_start(part + 1, parts, Ob);
+    const int v_stride = INPUT_STRIDE(group, Ib), m_stride = PRODUCT_STRIDE(group);
     const ulong u_stride = (ulong)POINTS * Ib * B * B;
-    __global real *zeros = scratch + scratch0 + (ulong)item * slot;
-    __global real *v = zeros + W * B, *m = v + group / T * POINTS * v_stride;
+    __global real *zeros = scratch + scratch0 + ((ulong)item * parts + part) * slot;
+    __global real *v = zeros + W * B, *m = v + POINTS * v_stride;
     const realb s = (realb)(flags & CONV_SCALE ? scale[scale0] : (real)1);
 
     for (int i = 0; i < W; i++)
         store_block((realb)(0), zeros + i * B);
     for (int first = begin; first < end; first += group) {
         const int count = min(group, end - first);
-        transform_inputs(x + x0, zeros, v, first, first + count, Ib, H, W, flags & CONV_WRAP);
-        for (int ob = 0; ob < Ob; ob += OCB) {
-            const int blocks = min(OCB, Ob - ob);
+        transform_inputs(x + x0, zeros, v, first, first + count, v_stride, T * B, Ib * T * B, Ib, H,
+                         W, flags & CONV_WRAP);
+        for (int ob = part_start(part, parts, Ob); ob < last_block; ob += OCB) {
+            const int blocks = min(OCB, last_block - ob);
             __global const real *up = u + u0 + ob * u_stride;
             for (int k = 0; k < POINTS; k++) {
-                for (int i = 0; i < count; i += T) {
-                    __global const real *vp = v + (i / T * POINTS + k) * v_stride;
-                    __global real *mp = m + (i / T * POINTS + k) * m_stride;
-                    if (blocks == OCB)
-                        winograd_multiply(OCB, vp, up, u_stride, mp, Ib);
-                    else
-                        for (int o = 0; o < blocks; o++)
-                            winograd_multiply(1, vp, up + o * u_stride, u_stride, mp + o * B, Ib);
-                }
+                multiply_tiles(blocks, v + k * v_stride, up, u_stride, m + k * m_stride, Ib, count);
                 up += Ib * B * B;
                 fetch(1, y + y0, k, first, count, ob, ob + blocks, Ob, H, W);
                 if (flags & CONV_DERIVATIVE)
                     fetch(0, saved + saved0, k, first, count, ob, ob + blocks, Ob, H, W);
                 if (flags & CONV_RESIDUAL)
                     fetch(0, residual + residual0, k, first, count, ob, ob + blocks, Ob, H, W);
-                if (ob + OCB >= Ob)
+                if (ob + OCB >= last_block)
                     fetch(0, x + x0, k, first + count, min(group, end - first - count), 0, Ib, Ib,
                           H, W);
             }
@@ -344,34 +396,9 @@ KERNEL void winograd_apply(__global const real *x, ulong x0, __global const real
                 realb b = (realb)(0);
                 if (flags & CONV_BIAS)
                     b = load_block(bias + bias0 + (ulong)(ob + o) * B);
-                for (int i = 0; i < count; i++) {
-                    __global const real *mp =
-                        m + i / T * POINTS * m_stride + (i % T * OCB + o) * B;
-                    realb t[24];
-                    int n, top, left;
-                    tile_place(first + i, H, W, &n, &top, &left);
-#pragma unroll
-                    for (int j = 0; j < 6; j++) {
-                        realb p[6];
-#pragma unroll
-                        for (int k = 0; k < 6; k++)
-                            p[k] = load_block(mp + (6 * k + j) * m_stride);
-                        winograd_output(p, 1, t + j, 6);
-                    }
-#pragma unroll
-                    for (int j = 0; j < 4; j++) {
-                        realb p[4];
-                        winograd_output(t + 6 * j, 1, p, 1);
-#pragma unroll
-                        for (int k = 0; k < 4; k++) {
-                            if (top + j < H && left + k < W) {
-                                const int at = (n * Ob + ob + o) * plane + (top + j) * W + left + k;
-                                conv_finish(fma(s, p[k], b), (ulong)at * B, ob + o == Ob - 1, saved,
-                                            saved0, residual, residual0, y, y0, flags);
-                            }
-                        }
-                    }
-                }
+                for (int i = 0; i < count; i++)
+                    finish_tile(m + (i * OCB + o) * B, m_stride, first + i, s, b, ob + o, saved,
+                                saved0, residual, residual0, y, y0, Ob, H, W, flags);
             }
         }
     }
@@ -415,41 +442,37 @@ INLINE realb transform_gradient_tile(__global const real *const *rows, const int
     return sum;
 }
 
-/* Transformed output gradients of tiles [first, end), rounded up and laid out as in
- * transform_inputs. Their sums are added to `bias`. */
+/* Transformed output gradients of tiles [first, end) and blocks [from, to): point k of block ob of
+ * tile i goes to v + k * stride + ((ob - from) * group + i) * B. Their sums are added to `bias`. */
 INLINE void transform_gradients(__global const real *gy, __global const real *zeros,
-                                __global real *v, __global real *bias, int first, int end,
-                                int blocks, int H, int W)
+                                __global real *v, __global real *bias, int first, int end, int from,
+                                int to, int stride, int group, int blocks, int H, int W)
 {
-    const int count = (end - first + T - 1) / T * T, stride = POINT_STRIDE(blocks);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < end - first; i++) {
         int n, top, left, columns[4];
-        tile_place(min(first + i, end - 1), H, W, &n, &top, &left);
+        tile_place(first + i, H, W, &n, &top, &left);
 #pragma unroll
         for (int j = 0; j < 4; j++)
-            columns[j] = first + i < end && left + j < W ? (left + j) * B : -1;
-        for (int ob = 0; ob < blocks; ob++) {
-            __global const real *from = gy + (ulong)(n * blocks + ob) * (H * W * B);
+            columns[j] = left + j < W ? (left + j) * B : -1;
+        for (int ob = from; ob < to; ob++) {
+            __global const real *map = gy + (ulong)(n * blocks + ob) * (H * W * B);
             __global const real *rows[4];
 #pragma unroll
             for (int j = 0; j < 4; j++)
-                rows[j] = top + j < H ? from + (top + j) * W * B : zeros;
+                rows[j] = top + j < H ? map + (top + j) * W * B : zeros;
             const realb sum =
-                transform_gradient_tile(rows, columns, v + (ob * T + i % T) * B, stride);
+                transform_gradient_tile(rows, columns, v + ((ob - from) * group + i) * B, stride);
             store_block(load_block(bias + ob * B) + sum, bias + ob * B);
         }
-        if (i % T == T - 1)
-            v += POINTS * stride;
     }
 }
 
-/* u (=, or += with `add`) sum over tiles of v outer g, for half of the channels of a block of inputs
- * and `blocks` <= OCB blocks of outputs, a constant. */
+/* u (=, or += with `add`) sum over tiles of v outer g, for half of the channels of a block of
+ * inputs and `blocks` <= OCB blocks of outputs, a constant. */
 #define HALF (B / 2)
 
-INLINE void winograd_outer(const int blocks, __global const real *v, int v_stride,
-                           __global const real *g, int g_stride, __global real *u, int u_stride,
-                           int count, int add)
+INLINE void winograd_outer(const int blocks, __global const real *v, __global const real *g,
+                           int g_stride, __global real *u, int u_stride, int count, int add)
 {
     realb acc[OCB * HALF];
 #pragma unroll
@@ -461,24 +484,22 @@ INLINE void winograd_outer(const int blocks, __global const real *v, int v_strid
                 acc[o * HALF + i] = load_block(u + o * u_stride + i * B);
         }
     }
-    for (int first = 0; first < count; first += T) {
-        for (int t = 0; t < T; t++) {
-            realb gv[OCB];
+    for (int t = 0; t < count; t++) {
+        realb gv[OCB];
 #pragma unroll
-            for (int o = 0; o < OCB; o++)
-                gv[o] = load_block(g + ((o < blocks ? o : 0) * T + t) * B);
+        for (int o = 0; o < OCB; o++)
+            gv[o] = load_block(g + (o < blocks ? o : 0) * g_stride);
 #pragma unroll
-            for (int i = 0; i < HALF; i++) {
-                const realb vv = (realb)(v[t * B + i]);
+        for (int i = 0; i < HALF; i++) {
+            const realb vv = (realb)(v[i]);
 #pragma unroll
-                for (int o = 0; o < OCB; o++) {
-                    if (o < blocks)
-                        acc[o * HALF + i] = fma(vv, gv[o], acc[o * HALF + i]);
-                }
+            for (int o = 0; o < OCB; o++) {
+                if (o < blocks)
+                    acc[o * HALF + i] = fma(vv, gv[o], acc[o * HALF + i]);
             }
         }
-        v += v_stride;
-        g += g_stride;
+        v += B;
+        g += B;
     }
 #pragma unroll
     for (int o = 0; o < OCB; o++) {
@@ -491,9 +512,10 @@ INLINE void winograd_outer(const int blocks, __global const real *v, int v_strid
 }
 
 /*
- * Gradients of <gy, W * x> with respect to the transformed weights, and the sum of gy, over the
- * tiles of each work-item; they are in its slot, [Ob][Ib][36][B][B] and [Ob][B], and behind them
- * the zeros and the transforms of a group of tiles.
+ * Gradients of <gy, W * x> with respect to the transformed weights, and the sum of gy, over a part
+ * of the tiles for each of the work-items along dimension 0: scratch begins with `items` times
+ * [Ob][Ib][36][B][B] and [Ob][B], and a slot holds the zeros and the transforms of a group of
+ * tiles.
  */
 KERNEL void winograd_weight_gradient(__global const real *x, ulong x0, __global const real *gy,
                                      ulong gy0, __global real *scratch, ulong scratch0, int slot,
@@ -501,52 +523,57 @@ KERNEL void winograd_weight_gradient(__global const real *x, ulong x0, __global 
 {
     const int tiles = N * ((H + 3) / 4) * ((W + 3) / 4);
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
+    const int part = (int)get_global_id(1), parts = (int)get_global_size(1);
     const int begin = (int)((ulong)tiles * item / items);
     const int end = (int)((ulong)tiles * (item + 1) / items);
-    const int v_stride = POINT_STRIDE(Ib), g_stride = POINT_STRIDE(Ob);
-    const int u_stride = Ib * POINTS * B * B;
-    __global real *u = scratch + scratch0 + (ulong)item * slot;
-    __global real *bias = u + Ob * u_stride, *zeros = bias + Ob * B;
-    __global real *v = zeros + W * B, *g = v + group / T * POINTS * v_stride;
+    const int from = part_start(part, parts, Ob), to = part_start(part + 1, parts, Ob);
+    const int v_stride = INPUT_STRIDE(group, Ib), g_stride = INPUT_STRIDE(group, to - from);
+    const int u_stride = Ib * POINTS * B * B, partial = Ob * (u_stride + B);
+    __global real *u = scratch + scratch0 + (ulong)item * partial, *bias = u + Ob * u_stride;
+    __global real *zeros =
+        scratch + scratch0 + (ulong)items * partial + ((ulong)item * parts + part) * slot;
+    __global real *v = zeros + W * B, *g = v + POINTS * v_stride;
 
-    for (int i = 0; i < Ob + W; i++)
-        store_block((realb)(0), bias + i * B);
+    for (int i = 0; i < W; i++)
+        store_block((realb)(0), zeros + i * B);
+    for (int ob = from; ob < to; ob++)
+        store_block((realb)(0), bias + ob * B);
     /* Once without tiles too, to store zeros. */
     for (int first = begin; first < end || first == begin; first += group) {
         const int count = min(group, end - first), next = min(group, end - first - count);
-        const int add = first != begin;
-        transform_inputs(x + x0, zeros, v, first, first + count, Ib, H, W, flags & CONV_WRAP);
-        transform_gradients(gy + gy0, zeros, g, bias, first, first + count, Ob, H, W);
+        transform_inputs(x + x0, zeros, v, first, first + count, v_stride, group * B, T * B, Ib, H,
+                         W, flags & CONV_WRAP);
+        transform_gradients(gy + gy0, zeros, g, bias, first, first + count, from, to, g_stride,
+                            group, Ob, H, W);
         for (int k = 0; k < POINTS; k++) {
             fetch(0, x + x0, k, first + count, next, 0, Ib, Ib, H, W);
-            fetch(0, gy + gy0, k, first + count, next, 0, Ob, Ob, H, W);
-            for (int ob = 0; ob < Ob; ob += OCB) {
-                __global const real *gp = g + k * g_stride + ob * T * B;
+            fetch(0, gy + gy0, k, first + count, next, from, to, Ob, H, W);
+            for (int ob = from; ob < to; ob += OCB) {
+                __global const real *gp = g + k * g_stride + (ob - from) * group * B;
                 for (int c = 0; c < Ib * B; c += HALF) {
-                    __global const real *vp = v + k * v_stride + c / B * T * B + c % B;
+                    __global const real *vp = v + k * v_stride + c / B * group * B + c % B;
                     __global real *up =
                         u + ob * u_stride + (c / B * POINTS + k) * B * B + c % B * B;
-                    if (ob + OCB <= Ob)
-                        winograd_outer(OCB, vp, POINTS * v_stride, gp, POINTS * g_stride, up,
-                                       u_stride, count, add);
+                    if (ob + OCB <= to)
+                        winograd_outer(OCB, vp, gp, group * B, up, u_stride, count, first != begin);
                     else
-                        for (int o = 0; o < Ob - ob; o++)
-                            winograd_outer(1, vp, POINTS * v_stride, gp + o * T * B,
-                                           POINTS * g_stride, up + o * u_stride, 0, count, add);
+                        for (int o = 0; o < to - ob; o++)
+                            winograd_outer(1, vp, gp + o * group * B, 0, up + o * u_stride, 0,
+                                           count, first != begin);
                 }
             }
         }
     }
 }
 
-/* Adds up the `items` slots that winograd_weight_gradient left, and overwrites grad_w, in the layout
- * of direct weights, and, if biases is not 0, grad_b. */
-KERNEL void winograd_reduce_gradient(__global const real *scratch, ulong scratch0, int slot,
-                                     int items, __global real *grad_w, ulong grad_w0,
-                                     __global real *grad_b, ulong grad_b0, int Ib, int Ob,
-                                     int biases)
+/* Adds up what `items` along dimension 0 of winograd_weight_gradient left, and overwrites grad_w,
+ * in the layout of direct weights, and, if biases is not 0, grad_b. */
+KERNEL void winograd_reduce_gradient(__global const real *scratch, ulong scratch0, int items,
+                                     __global real *grad_w, ulong grad_w0, __global real *grad_b,
+                                     ulong grad_b0, int Ib, int Ob, int biases)
 {
     const int total = Ob * Ib * B, step = (int)get_global_size(0);
+    const int partial = total * POINTS * B + Ob * B;
     scratch += scratch0;
     for (int k = (int)get_global_id(0); k < total; k += step) {
         __global const real *from = scratch + ((ulong)(k / B) * POINTS * B + k % B) * B;
@@ -556,7 +583,7 @@ KERNEL void winograd_reduce_gradient(__global const real *scratch, ulong scratch
         for (int i = 0; i < POINTS; i++) {
             u[i] = load_block(from + i * B * B);
             for (int s = 1; s < items; s++)
-                u[i] += load_block(from + i * B * B + (ulong)s * slot);
+                u[i] += load_block(from + i * B * B + (ulong)s * partial);
         }
 #pragma unroll
         for (int i = 0; i < 6; i++)
@@ -572,7 +599,7 @@ KERNEL void winograd_reduce_gradient(__global const real *scratch, ulong scratch
     for (int k = (int)get_global_id(0); k < (biases ? Ob : 0); k += step) {
         realb sum = load_block(scratch + k * B);
         for (int s = 1; s < items; s++)
-            sum += load_block(scratch + k * B + (ulong)s * slot);
+            sum += load_block(scratch + k * B + (ulong)s * partial);
         store_block(sum, grad_b + grad_b0 + k * B);
     }
 }

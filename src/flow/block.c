@@ -51,14 +51,12 @@ irn_status irn_block_residual(const irn_model *model, const irn_operands *operan
         const irn_layer *layer = &block->layers[i];
         bool last = i + 1 == layers;
         irn_epilogue epilogue = {
-            .scale = in_buffer(operands->state, &model->state, layer->scale),
             .bias = in_buffer(operands->parameters, &model->parameters, layer->bias),
             .activate = !last,
             .residual = last ? residual : NULL};
-        irn_place weights = in_buffer(operands->parameters, &model->parameters, layer->weight);
-        IRN_TRY(irn_conv_forward(&layer->conv, weights,
-                                 i == 0 ? first_input(block, z, inputs) : &inputs[i], &epilogue,
-                                 last ? out : &inputs[i + 1]));
+        IRN_TRY(irn_layer_forward(model, operands, layer,
+                                  i == 0 ? first_input(block, z, inputs) : &inputs[i], epilogue,
+                                  last ? out : &inputs[i + 1]));
     }
     return IRN_OK;
 }
@@ -72,11 +70,10 @@ irn_status irn_block_jvp(const irn_model *model, const irn_block *block, const i
     for (size_t i = 0; i < layers; i++) {
         const irn_layer *layer = &block->layers[i];
         bool last = i + 1 == layers;
-        irn_epilogue epilogue = {.scale = irn_state(model, layer->scale),
-                                 .derivative = last ? NULL : &inputs[i + 1]};
-        IRN_TRY(irn_conv_forward(&layer->conv, irn_parameter(model, layer->weight),
-                                 i == 0 ? first_input(block, t, tangents) : &tangents[i], &epilogue,
-                                 last ? out : &tangents[i + 1]));
+        irn_epilogue epilogue = {.derivative = last ? NULL : &inputs[i + 1]};
+        IRN_TRY(irn_layer_forward(model, &model->single, layer,
+                                  i == 0 ? first_input(block, t, tangents) : &tangents[i], epilogue,
+                                  last ? out : &tangents[i + 1]));
     }
     return IRN_OK;
 }
@@ -86,13 +83,9 @@ static irn_status layer_vjp(const irn_model *model, const irn_block *block, size
                             const irn_tensor *inputs, const irn_tensor *from,
                             const irn_tensor *residual, const irn_tensor *to)
 {
-    const irn_layer *layer = &block->layers[i];
     bool activated = i > 0 || block->first_activation;
-    irn_epilogue epilogue = {.scale = irn_state(model, layer->scale),
-                             .derivative = activated ? &inputs[i] : NULL,
-                             .residual = residual};
-    irn_place transposed = {model->transposed, irn_parameter(model, layer->weight).offset};
-    return irn_conv_backward(&layer->conv, transposed, from, &epilogue, to);
+    irn_epilogue epilogue = {.derivative = activated ? &inputs[i] : NULL, .residual = residual};
+    return irn_layer_backward(model, &block->layers[i], from, epilogue, to);
 }
 
 irn_status irn_block_vjp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,
@@ -113,13 +106,9 @@ irn_status irn_block_weight_gradients(const irn_model *model, const irn_block *b
                                       cl_mem gradient, cl_mem partials)
 {
     size_t layers = model->config.layers;
-    for (size_t i = 0; i < layers; i++) {
-        const irn_layer *layer = &block->layers[i];
-        irn_place weights = in_buffer(gradient, &model->parameters, layer->weight);
-        irn_place bias = in_buffer(gradient, &model->parameters, layer->bias);
-        IRN_TRY(irn_conv_weight_gradient(
-            &layer->conv, i == 0 ? first_input(block, z, inputs) : &inputs[i],
-            i + 1 == layers ? t : &cotangents[i + 1], weights, bias, partials));
-    }
+    for (size_t i = 0; i < layers; i++)
+        IRN_TRY(irn_layer_weight_gradient(
+            model, &block->layers[i], i == 0 ? first_input(block, z, inputs) : &inputs[i],
+            i + 1 == layers ? t : &cotangents[i + 1], true, gradient, partials));
     return IRN_OK;
 }

@@ -288,6 +288,7 @@ irn_status irn_model_decode(irn_model *model, const float *z, size_t batch,
     IRN_TRY(check_options(inv.options));
     if (error_upper)
         IRN_TRY(check_claims(model));
+    IRN_TRY(irn_model_prepare(model));
     irn_status status = prepare(&inv, chunk);
     if (status == IRN_OK)
         status = irn_memory_create(model->context, &staging, chunk * size, sizeof(float), false);

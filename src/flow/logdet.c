@@ -40,8 +40,7 @@ static irn_status pair_memory_create(const irn_model *model, const irn_block *bl
         for (size_t k = 0; k < 4; k++)
             IRN_TRY(irn_tensor_create(tensors[k], model->context, IRN_SINGLE, images,
                                       layer->conv.inputs, block->height, block->width));
-        size_t need = irn_conv_gradient_scratch(model->context, &layer->conv, images, block->height,
-                                                block->width);
+        size_t need = irn_layer_partials(model, layer, images);
         partials = need > partials ? need : partials;
     }
     IRN_TRY(irn_arena_create_buffer(&model->parameters, &m->gradient));
@@ -61,10 +60,9 @@ static irn_status forward_tangents(const irn_model *model, const irn_block *bloc
         if (i == 0) {
             IRN_TRY(irn_tensor_copy(t, &m->tangent[0]));
         } else {
-            const irn_layer *before = &block->layers[i - 1];
-            irn_epilogue epilogue = {.scale = irn_state(model, before->scale)};
-            IRN_TRY(irn_conv_forward(&before->conv, irn_parameter(model, before->weight),
-                                     &m->activated[i - 1], &epilogue, &m->tangent[i]));
+            const irn_epilogue plain = {.activate = false};
+            IRN_TRY(irn_layer_forward(model, &model->single, &block->layers[i - 1],
+                                      &m->activated[i - 1], plain, &m->tangent[i]));
         }
         IRN_TRY(activated(block, i)
                     ? irn_activation_derivative(model->config.activation, &inputs[i],
@@ -83,12 +81,10 @@ static irn_status reverse_layer(const irn_model *model, const irn_block *block, 
 {
     const irn_layer *layer = &block->layers[i];
     irn_activation phi = model->config.activation;
-    irn_place transposed = {model->transposed, irn_parameter(model, layer->weight).offset};
-    irn_epilogue scaled = {.scale = irn_state(model, layer->scale)};
-    IRN_TRY(irn_conv_backward(&layer->conv, transposed, tangent_bar, &scaled, &m->tangent_bar[i]));
+    const irn_epilogue plain = {.activate = false};
+    IRN_TRY(irn_layer_backward(model, layer, tangent_bar, plain, &m->tangent_bar[i]));
     if (primal_bar)
-        IRN_TRY(
-            irn_conv_backward(&layer->conv, transposed, primal_bar, &scaled, &m->primal_bar[i]));
+        IRN_TRY(irn_layer_backward(model, layer, primal_bar, plain, &m->primal_bar[i]));
     else
         IRN_TRY(irn_memory_zero(model->context, m->primal_bar[i].memory, 0,
                                 irn_tensor_size(&m->primal_bar[i]) * sizeof(float)));
@@ -117,9 +113,7 @@ static irn_status add_outer(const irn_model *model, const irn_layer *layer, cons
     irn_tensor to = entry_row(model, gradient, layer->weight);
     irn_tensor bias_from = entry_row(model, m->gradient, layer->bias);
     irn_tensor bias_to = entry_row(model, gradient, layer->bias);
-    irn_place weights = {m->gradient, from.offset};
-    irn_place biases = {bias ? m->gradient : NULL, bias_from.offset};
-    IRN_TRY(irn_conv_weight_gradient(&layer->conv, x, y, weights, biases, m->partials));
+    IRN_TRY(irn_layer_weight_gradient(model, layer, x, y, bias, m->gradient, m->partials));
     IRN_TRY(irn_add_scaled(1, &from, &to));
     return bias ? irn_add_scaled(1, &bias_from, &bias_to) : IRN_OK;
 }

@@ -9,7 +9,7 @@
 /* Adds the gradient of sum over images of a^T J(z; theta) t, with a and t constant: with respect to
  * the normalised kernels and the biases to `gradient`, a buffer like the parameters', and with
  * respect to the block's input z (after actnorm) to z_gradient. `inputs` are what
- * irn_block_residual() kept for z. Needs irn_model_transpose(). */
+ * irn_block_residual() kept for z. Needs irn_model_prepare(). */
 irn_status irn_block_pair_gradient(const irn_model *model, const irn_block *block,
                                    const irn_tensor *z, const irn_tensor *inputs,
                                    const irn_tensor *a, const irn_tensor *t, cl_mem gradient,

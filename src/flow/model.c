@@ -1,6 +1,7 @@
 /* Making a model: the chain of blocks for a configuration, and random weights. */
 #include "flow/model.h"
 #include "base/philox.h"
+#include "ops/winograd.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -192,6 +193,30 @@ static irn_status fill(irn_model *model)
     return irn_model_power_iterate(model, 10);
 }
 
+/* Transformed kernels of the layers that are computed by Winograd's method, side by side. */
+static irn_status create_winograd(irn_model *model)
+{
+    irn_context *context = model->context;
+    size_t size = 0, scratch = 0;
+    for (size_t b = 0; b < model->block_count; b++)
+        for (size_t i = 0; i < model->config.layers; i++) {
+            irn_layer *layer = &model->blocks[b].layers[i];
+            layer->winograd =
+                irn_winograd_suits(context, &layer->conv, layer->height, layer->width);
+            if (!layer->winograd)
+                continue;
+            size_t need = irn_winograd_scratch(context, &layer->conv, layer->width);
+            layer->winograd_offset = size;
+            size += irn_winograd_weights(context, &layer->conv);
+            scratch = need > scratch ? need : scratch;
+        }
+    if (!size)
+        return IRN_OK;
+    IRN_TRY(irn_memory_create(context, &model->winograd, size, sizeof(float), false));
+    IRN_TRY(irn_memory_create(context, &model->winograd_transposed, size, sizeof(float), false));
+    return irn_memory_create(context, &model->winograd_scratch, scratch, sizeof(float), true);
+}
+
 static irn_status build(irn_model *model)
 {
     irn_arena_init(&model->parameters, model->context);
@@ -201,6 +226,7 @@ static irn_status build(irn_model *model)
     IRN_TRY(irn_arena_create_buffer(&model->parameters, &model->single.parameters));
     IRN_TRY(irn_arena_create_buffer(&model->parameters, &model->transposed));
     IRN_TRY(irn_arena_create_buffer(&model->state, &model->single.state));
+    IRN_TRY(create_winograd(model));
     model->actnorm_ready = !model->config.actnorm;
     return IRN_OK;
 }
@@ -241,6 +267,9 @@ void irn_model_free(irn_model *model)
     irn_memory_release(model->context, model->single.parameters);
     irn_memory_release(model->context, model->single.state);
     irn_memory_release(model->context, model->transposed);
+    irn_memory_release(model->context, model->winograd);
+    irn_memory_release(model->context, model->winograd_transposed);
+    irn_memory_release(model->context, model->winograd_scratch);
     irn_arena_free(&model->parameters);
     irn_arena_free(&model->state);
     free(model->blocks);

@@ -15,6 +15,8 @@ typedef struct irn_layer {
     size_t sigma_height, sigma_width; /* the map power iteration acts on */
     size_t weight, bias;              /* entries of parameters */
     size_t u, v, sigma, scale;        /* entries of state */
+    bool winograd;                    /* computed so, with the transformed kernel at: */
+    size_t winograd_offset;           /* in model->winograd and model->winograd_transposed */
 } irn_layer;
 
 typedef struct irn_block {
@@ -45,10 +47,11 @@ struct irn_model {
     irn_head head;
     irn_arena parameters, state;
     irn_operands single;
-    cl_mem transposed;     /* transposed kernels, at the offsets of the kernels */
-    bool transposed_valid; /* false once the weights change */
-    size_t initialised;    /* state entry: 1 once actnorm has its data-dependent values */
-    bool actnorm_ready;    /* the same on the host */
+    cl_mem transposed; /* transposed kernels, at the offsets of the kernels */
+    cl_mem winograd, winograd_transposed, winograd_scratch; /* NULL if no layer wants them */
+    bool derived_valid; /* of the kernels derived from the weights; false once these change */
+    size_t initialised; /* state entry: 1 once actnorm has its data-dependent values */
+    bool actnorm_ready; /* the same on the host */
 };
 
 static inline irn_place irn_parameter(const irn_model *model, size_t entry)
@@ -68,14 +71,31 @@ irn_status irn_model_create_empty(irn_model **out, irn_context *context,
                                   const irn_model_config *config);
 /* Parameters changed: certified bounds and what was derived from the weights are forgotten. */
 void irn_model_changed(irn_model *model);
-/* Makes model->transposed fit the weights. */
-irn_status irn_model_transpose(irn_model *model);
+/* Makes the kernels that are derived from the weights fit them. Everything below that applies a
+ * layer needs this first. */
+irn_status irn_model_prepare(irn_model *model);
 irn_power irn_layer_power(const irn_model *model, const irn_layer *layer);
 /* Power iteration of every layer. */
 irn_status irn_model_power_iterate(irn_model *model, size_t iterations);
 
 /* Remembers that the actnorm layers have their data-dependent values (workspace.c). */
 irn_status irn_model_initialised(irn_model *model);
+
+/* ---- layer.c ---- */
+
+/* y = epilogue(W x) with the layer's scale, whatever the epilogue's own says; x = epilogue(W^T y)
+ * likewise. Operands in double precision are allowed forward. */
+irn_status irn_layer_forward(const irn_model *model, const irn_operands *operands,
+                             const irn_layer *layer, const irn_tensor *x, irn_epilogue epilogue,
+                             const irn_tensor *y);
+irn_status irn_layer_backward(const irn_model *model, const irn_layer *layer, const irn_tensor *y,
+                              irn_epilogue epilogue, const irn_tensor *x);
+/* Gradients of the normalised kernel and, if asked, of the bias, overwritten in a buffer like the
+ * parameters. partials: irn_layer_partials() floats. */
+irn_status irn_layer_weight_gradient(const irn_model *model, const irn_layer *layer,
+                                     const irn_tensor *x, const irn_tensor *y, bool bias,
+                                     cl_mem gradient, cl_mem partials);
+size_t irn_layer_partials(const irn_model *model, const irn_layer *layer, size_t images);
 
 /* ---- config.c ---- */
 
@@ -109,7 +129,7 @@ irn_status irn_block_jvp(const irn_model *model, const irn_block *block, const i
 
 /* out = J^T t + residual (NULL: none). cotangents[i] receives that of layer i's input before its
  * activation, for i > 0. out may be t or the residual if the block has more than one layer. Needs
- * irn_model_transpose(). */
+ * irn_model_prepare(). */
 irn_status irn_block_vjp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,
                          const irn_tensor *t, const irn_tensor *cotangents,
                          const irn_tensor *residual, const irn_tensor *out);

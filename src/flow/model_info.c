@@ -1,5 +1,6 @@
 /* Questions about a model, and what keeps its derived values true. */
 #include "flow/model.h"
+#include "ops/winograd.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -35,7 +36,7 @@ irn_context *irn_model_context(const irn_model *model)
 
 void irn_model_changed(irn_model *model)
 {
-    model->transposed_valid = false;
+    model->derived_valid = false;
     for (size_t b = 0; b < model->block_count; b++)
         model->blocks[b].lipschitz_upper = NAN;
 }
@@ -99,22 +100,36 @@ irn_status irn_model_block_affine(const irn_model *model, size_t block, double *
     return status;
 }
 
-irn_status irn_model_transpose(irn_model *model)
+static irn_status derive(irn_model *model, const irn_conv *conv, size_t entry)
 {
-    if (model->transposed_valid)
+    irn_place weights = irn_parameter(model, entry);
+    irn_place transposed = {model->transposed, weights.offset};
+    return irn_conv_transpose(model->context, conv, weights, transposed);
+}
+
+static irn_status derive_winograd(irn_model *model, const irn_layer *layer)
+{
+    irn_place weights = irn_parameter(model, layer->weight);
+    irn_place transposed = {model->transposed, weights.offset};
+    irn_place forward = {model->winograd, layer->winograd_offset};
+    irn_place backward = {model->winograd_transposed, layer->winograd_offset};
+    IRN_TRY(irn_winograd_transform(model->context, &layer->conv, weights, forward));
+    return irn_winograd_transform_transposed(model->context, &layer->conv, transposed, backward);
+}
+
+irn_status irn_model_prepare(irn_model *model)
+{
+    if (model->derived_valid)
         return IRN_OK;
     for (size_t i = 0; i < irn_model_layer_count(model); i++) {
         const irn_layer *layer = layer_at(model, i);
-        irn_place weights = irn_parameter(model, layer->weight);
-        irn_place transposed = {model->transposed, weights.offset};
-        IRN_TRY(irn_conv_transpose(model->context, &layer->conv, weights, transposed));
+        IRN_TRY(derive(model, &layer->conv, layer->weight));
+        if (layer->winograd)
+            IRN_TRY(derive_winograd(model, layer));
     }
-    if (model->config.classes) {
-        irn_place weights = irn_parameter(model, model->head.weight);
-        irn_place transposed = {model->transposed, weights.offset};
-        IRN_TRY(irn_conv_transpose(model->context, &model->head.dense, weights, transposed));
-    }
-    model->transposed_valid = true;
+    if (model->config.classes)
+        IRN_TRY(derive(model, &model->head.dense, model->head.weight));
+    model->derived_valid = true;
     return IRN_OK;
 }
 
@@ -139,7 +154,7 @@ irn_status irn_model_power_iterate(irn_model *model, size_t iterations)
 {
     if (!(model->config.coefficient > 0))
         return IRN_OK;
-    IRN_TRY(irn_model_transpose(model));
+    IRN_TRY(irn_model_prepare(model));
     for (size_t i = 0; i < irn_model_layer_count(model); i++) {
         irn_power power = irn_layer_power(model, layer_at(model, i));
         IRN_TRY(irn_power_iterate(&power, iterations));

@@ -111,6 +111,7 @@ irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x
     irn_tensor inputs[IRN_MAX_LAYERS];
     irn_tensor now =
         irn_tensor_view(&workspace->flow[0], images, model->channels, model->height, model->width);
+    IRN_TRY(irn_model_prepare(model));
     IRN_TRY(irn_flow_input(model, x, offset, &workspace->flow[1], &now));
     for (size_t b = 0; b < model->block_count; b++) {
         const irn_block *block = &model->blocks[b];

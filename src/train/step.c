@@ -185,7 +185,7 @@ static irn_status backward(irn_trainer *trainer, size_t images, irn_tensor *inpu
 static irn_status normalise_layers(irn_trainer *trainer)
 {
     irn_model *model = trainer->model;
-    IRN_TRY(irn_model_transpose(model));
+    IRN_TRY(irn_model_prepare(model));
     for (size_t b = 0; b < model->block_count; b++)
         for (size_t i = 0; i < model->config.layers && model->config.coefficient > 0; i++) {
             const irn_layer *layer = &model->blocks[b].layers[i];

@@ -164,8 +164,7 @@ static size_t largest_partials(const irn_model *model, size_t images)
     for (size_t b = 0; b < model->block_count; b++)
         for (size_t i = 0; i < model->config.layers; i++) {
             const irn_layer *layer = &model->blocks[b].layers[i];
-            size_t batch = irn_conv_gradient_scratch(context, &layer->conv, images, layer->height,
-                                                     layer->width);
+            size_t batch = irn_layer_partials(model, layer, images);
             size_t power = irn_conv_gradient_scratch(context, &layer->conv, 1, layer->sigma_height,
                                                      layer->sigma_width);
             most = batch > most ? batch : most;

@@ -163,10 +163,11 @@ static void check_ending(irn_context *context, const oracle_conv *c, irn_precisi
                e->finish, e->residual);
 }
 
+/* Every step-th combination; 1: all. */
 static void check_endings(irn_context *context, irn_precision precision, oracle_conv shape(void),
-                          irn_activation activation)
+                          irn_activation activation, int step)
 {
-    for (int i = 0; i < 4 * FINISHES * RESIDUALS; i++) {
+    for (int i = 0; i < 4 * FINISHES * RESIDUALS; i += step) {
         ending e = {.scale = i % 2,
                     .bias = i / 2 % 2,
                     .finish = i / 4 % FINISHES,
@@ -185,17 +186,20 @@ static void check_endings(irn_context *context, irn_precision precision, oracle_
 START_TEST(convolutions)
 {
     irn_context *context = devices_open(_i);
-    for (irn_activation a = IRN_IDENTITY; a <= IRN_SOFTPLUS; a++)
-        check_endings(context, IRN_SINGLE, random_shape, a);
+    check_endings(context, IRN_SINGLE, random_shape, IRN_ELU, 1);
+    /* Padded channels need care where phi(0) is not 0. */
+    check_endings(context, IRN_SINGLE, random_shape, IRN_SOFTPLUS, 1);
+    check_endings(context, IRN_SINGLE, regular_shape, IRN_ELU, 1);
     devices_close(context);
 }
 END_TEST
 
-START_TEST(regular_convolutions)
+START_TEST(other_activations)
 {
     irn_context *context = devices_open(_i);
-    check_endings(context, IRN_SINGLE, regular_shape, IRN_ELU);
-    check_endings(context, IRN_SINGLE, regular_shape, IRN_SOFTPLUS);
+    check_endings(context, IRN_SINGLE, random_shape, IRN_IDENTITY, 5);
+    check_endings(context, IRN_SINGLE, random_shape, IRN_RELU, 5);
+    check_endings(context, IRN_SINGLE, random_shape, IRN_TANH, 5);
     devices_close(context);
 }
 END_TEST
@@ -203,9 +207,10 @@ END_TEST
 START_TEST(convolutions_in_double)
 {
     irn_context *context = devices_open(_i);
-    if (irn_context_device(context)->has_fp64)
-        for (irn_activation a = IRN_IDENTITY; a <= IRN_SOFTPLUS; a++)
-            check_endings(context, IRN_DOUBLE, random_shape, a);
+    if (irn_context_device(context)->has_fp64) {
+        check_endings(context, IRN_DOUBLE, random_shape, IRN_ELU, 1);
+        check_endings(context, IRN_DOUBLE, random_shape, IRN_SOFTPLUS, 5);
+    }
     devices_close(context);
 }
 END_TEST
@@ -257,7 +262,7 @@ static void check_weight_gradient(irn_context *context, const oracle_conv *c)
 START_TEST(weight_gradients)
 {
     irn_context *context = devices_open(_i);
-    for (int i = 0; i < 120; i++) {
+    for (int i = 0; i < 60; i++) {
         oracle_conv c = i % 3 ? random_shape() : regular_shape();
         check_weight_gradient(context, &c);
     }
@@ -300,7 +305,7 @@ static void check_adjoint(irn_context *context, const oracle_conv *c, irn_precis
 START_TEST(adjoints)
 {
     irn_context *context = devices_open(_i);
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < 40; i++) {
         oracle_conv c = i % 3 ? random_shape() : regular_shape();
         check_adjoint(context, &c, IRN_SINGLE);
         if (irn_context_device(context)->has_fp64)
@@ -367,11 +372,11 @@ START_TEST(nan_comes_through)
         irn_place kernel = guarded_kernel(IRN_SINGLE, &conv, w);
         testing_ok(irn_conv_forward(&conv, kernel, &in, &activate, &out));
         oracle_conv_forward(&c, w, x, y);
-        check_nan(y, guarded_read_clean(&out), outputs, "forward");
+        check_nan(y, guarded_read(&out), outputs, "forward");
         testing_ok(irn_conv_backward(&conv, transposed(context, IRN_SINGLE, &conv, w), &out, &plain,
                                      &returned));
         oracle_conv_backward(&c, w, y, back);
-        check_nan(back, guarded_read_clean(&returned), inputs, "adjoint");
+        check_nan(back, guarded_read(&returned), inputs, "adjoint");
         double *other = host_normal(outputs);
         gradients g = weight_gradient(context, &c, x, other, true);
         oracle_conv_gradient(&c, x, other, gradient, bias);
@@ -389,7 +394,7 @@ int main(void)
     Suite *suite = suite_create("convolutions");
     TCase *test = devices_case(suite, "convolutions");
     devices_add(test, convolutions);
-    devices_add(test, regular_convolutions);
+    devices_add(test, other_activations);
     devices_add(test, convolutions_in_double);
     devices_add(test, weight_gradients);
     devices_add(test, adjoints);

@@ -111,7 +111,7 @@ static void make_buffers(pass *p)
     size_t scratch = 0;
     for (size_t i = 0; i < p->model->config.layers; i++) {
         const irn_layer *l = &p->block->layers[i];
-        size_t size = irn_conv_gradient_scratch(context, &l->conv, p->images, l->height, l->width);
+        size_t size = irn_layer_partials(p->model, l, p->images);
         scratch = size > scratch ? size : scratch;
         size = irn_conv_gradient_scratch(context, &l->conv, 1, l->sigma_height, l->sigma_width);
         scratch = size > scratch ? size : scratch;
@@ -166,7 +166,7 @@ static void differentiate_y(pass *p)
     testing_ok(irn_block_normalise(p->model, &p->model->single, p->block, &p->z));
     testing_ok(
         irn_block_residual(p->model, &p->model->single, p->block, &p->z, p->inputs, NULL, out));
-    testing_ok(irn_model_transpose(p->model));
+    testing_ok(irn_model_prepare(p->model));
     testing_ok(irn_block_vjp(p->model, p->block, p->inputs, &p->gy, p->cotangents, &p->gy,
                              &p->z_gradient));
     testing_ok(irn_block_weight_gradients(p->model, p->block, &p->z, p->inputs, p->cotangents,

@@ -1,0 +1,308 @@
+/* The runtime: choice of devices, adopted contexts, the cache of compiled kernels, memory, and
+ * random numbers. */
+#include "guarded.h"
+
+#include "base/philox.h"
+
+#include <iresnet/model.h>
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- devices ---- */
+
+START_TEST(choices)
+{
+    irn_device_info *list;
+    size_t count;
+    irn_context *context;
+    irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
+    testing_ok(irn_device_list(&list, &count));
+    ck_assert_uint_ge(count, 1);
+    options.device = "no such device";
+    testing_fails(irn_context_create(&context, &options), IRN_ERROR_DEVICE,
+                  "no devices match 'no such device'; choose from 0: ");
+    for (size_t i = 0; i < count; i++)
+        ck_assert_ptr_nonnull(strstr(irn_last_error(), list[i].name));
+    ck_assert_ptr_null(context);
+    options.device = "4711";
+    testing_fails(irn_context_create(&context, &options), IRN_ERROR_DEVICE,
+                  "there is no device 4711; choose from 0: ");
+    options.device = "";
+    testing_ok(irn_context_create(&context, &options)); /* as if nothing was chosen */
+    irn_context_free(context);
+    options.version = 77;
+    testing_fails(irn_context_create(&context, &options), IRN_ERROR_ARGUMENT, "77");
+    irn_device_list_free(list);
+}
+END_TEST
+
+START_TEST(choice_by_index_name_and_environment)
+{
+    irn_context *context = devices_open(_i);
+    irn_device_info info = *irn_context_device(context);
+    irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
+    devices_close(context);
+    setenv("IRN_DEVICE", devices_choice(_i), 1);
+    testing_ok(irn_context_create(&context, NULL));
+    ck_assert_str_eq(irn_context_device(context)->name, info.name);
+    devices_close(context);
+    setenv("IRN_DEVICE", "nothing of the kind", 1);
+    testing_fails(irn_context_create(&context, NULL), IRN_ERROR_DEVICE, "nothing of the kind");
+    options.device = devices_choice(_i); /* goes before the environment */
+    testing_ok(irn_context_create(&context, &options));
+    ck_assert_str_eq(irn_context_device(context)->name, info.name);
+    devices_close(context);
+    unsetenv("IRN_DEVICE");
+    for (char *c = info.name; *c; c++)
+        *c = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+    options.device = info.name;
+    irn_status status = irn_context_create(&context, &options);
+    if (status == IRN_OK) /* else several devices have this name */
+        devices_close(context);
+    else
+        ck_assert_ptr_nonnull(strstr(irn_last_error(), "several devices match"));
+}
+END_TEST
+
+/* ---- adopting ---- */
+
+static float *encode_something(irn_context *context, size_t *count)
+{
+    irn_model_config config;
+    irn_model *model;
+    testing_ok(irn_model_config_init(&config, "digits"));
+    testing_ok(irn_model_create(&model, context, &config));
+    *count = 2 * irn_model_latent_size(model);
+    float *z = host_floats(*count);
+    host_restart();
+    float *x = host_narrow(host_normal(2 * 64), 2 * 64);
+    testing_ok(irn_model_encode(model, x, 2, z));
+    irn_model_free(model);
+    return z;
+}
+
+START_TEST(adopted_contexts)
+{
+    irn_context *own = devices_open(_i), *adopted;
+    irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
+    cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)own->platform,
+                                          0};
+    cl_int code;
+    size_t count;
+    cl_context cl = clCreateContext(properties, 1, &own->device, NULL, NULL, &code);
+    ck_assert_int_eq(code, CL_SUCCESS);
+    cl_command_queue queue = clCreateCommandQueue(cl, own->device, 0, &code);
+    ck_assert_int_eq(code, CL_SUCCESS);
+    options.seed = host_seed();
+    testing_ok(irn_context_adopt(&adopted, cl, own->device, queue, &options));
+    adopted->tuning = own->tuning; /* which may be pretended */
+    clReleaseCommandQueue(queue);
+    clReleaseContext(cl); /* the library has its own references */
+    float *z = encode_something(own, &count), *other = encode_something(adopted, &count);
+    ck_assert_mem_eq(z, other, count * sizeof *z);
+    devices_close(adopted);
+    devices_close(own);
+}
+END_TEST
+
+START_TEST(queues_out_of_order_are_refused)
+{
+    irn_context *own = devices_open(_i), *adopted;
+    cl_int code;
+    cl_command_queue queue =
+        clCreateCommandQueue(own->cl, own->device, CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &code);
+    if (code == CL_SUCCESS) {
+        testing_fails(irn_context_adopt(&adopted, own->cl, own->device, queue, NULL),
+                      IRN_ERROR_ARGUMENT, "out of order");
+        ck_assert_ptr_null(adopted);
+        clReleaseCommandQueue(queue);
+    }
+    devices_close(own);
+}
+END_TEST
+
+/* ---- the cache ---- */
+
+typedef struct log_count {
+    int compiled, rejected;
+} log_count;
+
+static void count_message(const char *message, void *payload)
+{
+    log_count *log = payload;
+    log->compiled += strncmp(message, "compiling ", 10) == 0;
+    log->rejected += strstr(message, "not usable") != NULL;
+}
+
+/* One small program in a fresh context; checks that it works. */
+static log_count use_cache(int device, const char *folder)
+{
+    log_count log = {0, 0};
+    irn_context *context;
+    irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
+    const double values[] = {1, 2, 3}, sum[] = {2, 4, 6};
+    options.device = devices_choice(device);
+    options.cache_dir = folder;
+    options.log = count_message;
+    options.log_payload = &log;
+    testing_ok(irn_context_create(&context, &options));
+    guarded_begin(context);
+    irn_tensor x = guarded_tensor(IRN_SINGLE, 1, 3, 1, 1, values);
+    testing_ok(irn_add_scaled(1, &x, &x));
+    host_check(sum, guarded_read_clean(&x), 3, 0, "x + x");
+    guarded_end();
+    devices_close(context);
+    return log;
+}
+
+/* Overwrites every entry of the cache. */
+static int spoil(const char *folder, const void *bytes, size_t size)
+{
+    int count = 0;
+    DIR *entries = opendir(folder);
+    ck_assert_ptr_nonnull(entries);
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+        char path[2048];
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (!strstr(entry->d_name, ".bin"))
+            continue;
+        FILE *file = fopen(path, "wb");
+        ck_assert_ptr_nonnull(file);
+        ck_assert_uint_eq(fwrite(bytes, 1, size, file), size);
+        fclose(file);
+        count++;
+    }
+    closedir(entries);
+    return count;
+}
+
+START_TEST(compiled_kernels_are_kept)
+{
+    const char *folder = testing_path("made/on/demand");
+    log_count first = use_cache(_i, folder), second = use_cache(_i, folder);
+    ck_assert_int_ge(first.compiled, 1);
+    ck_assert_int_eq(first.rejected, 0);
+    ck_assert_int_eq(second.compiled, 0);
+    const char noise[] = "this is no kernel", magic[] = "irncl01\nand this is no binary";
+    ck_assert_int_eq(spoil(folder, noise, sizeof noise), first.compiled);
+    log_count third = use_cache(_i, folder);
+    ck_assert_int_eq(third.compiled, first.compiled);
+    ck_assert_int_eq(third.rejected, first.compiled);
+    spoil(folder, magic, sizeof magic);
+    ck_assert_int_eq(use_cache(_i, folder).compiled, first.compiled);
+    spoil(folder, "", 0);
+    ck_assert_int_eq(use_cache(_i, folder).compiled, first.compiled);
+    ck_assert_int_eq(use_cache(_i, folder).compiled, 0); /* it was mended */
+}
+END_TEST
+
+START_TEST(no_cache)
+{
+    setenv("XDG_CACHE_HOME", testing_path("xdg"), 1);
+    unsetenv("IRN_CACHE_DIR");
+    log_count first = use_cache(_i, "off");
+    ck_assert_int_eq(use_cache(_i, "off").compiled, first.compiled);
+    ck_assert_uint_eq(testing_count_files(), 0);
+    /* A folder that cannot be made is no failure either. */
+    const char *blocked = testing_write("file", "", 0);
+    ck_assert_int_eq(use_cache(_i, blocked).compiled, first.compiled);
+    use_cache(_i, NULL);
+    ck_assert_int_eq(use_cache(_i, NULL).compiled, 0); /* in XDG_CACHE_HOME */
+    ck_assert_uint_eq(testing_count_files(), 2);
+}
+END_TEST
+
+/* ---- memory ---- */
+
+START_TEST(memory_is_counted)
+{
+    irn_context *context = devices_open(_i);
+    cl_mem a, b;
+    testing_ok(irn_memory_create(context, &a, 1000, 4, true));
+    testing_ok(irn_memory_create(context, &b, 10, 8, false));
+    ck_assert_uint_eq(irn_context_memory(context), 4080);
+    irn_memory_release(context, a);
+    ck_assert_uint_eq(irn_context_memory(context), 80);
+    ck_assert_uint_eq(irn_context_peak_memory(context), 4080);
+    irn_memory_release(context, b);
+    irn_memory_release(context, NULL);
+    devices_close(context);
+}
+END_TEST
+
+START_TEST(too_much_memory)
+{
+    irn_context *context = devices_open(_i);
+    const irn_device_info *info = irn_context_device(context);
+    cl_mem memory = (cl_mem)context;
+    testing_fails(irn_memory_create(context, &memory, info->max_allocation / 4 + 1, 4, true),
+                  IRN_ERROR_MEMORY, "cannot hold");
+    ck_assert_ptr_null(memory);
+    testing_fails(irn_memory_create(context, &memory, SIZE_MAX / 2, 8, false), IRN_ERROR_MEMORY,
+                  "cannot hold");
+    irn_tensor tensor;
+    testing_fails(irn_tensor_create(&tensor, context, IRN_SINGLE, SIZE_MAX / 4, 16, 4, 4),
+                  IRN_ERROR_MEMORY, "does not fit");
+    ck_assert_ptr_null(tensor.memory);
+    ck_assert_uint_eq(irn_context_memory(context), 0);
+    devices_close(context);
+}
+END_TEST
+
+/* ---- random numbers ---- */
+
+START_TEST(philox)
+{
+    const uint32_t known[4] = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
+    uint32_t bits[4], other[4];
+    irn_philox(bits, 0, (irn_stream)0, 0, 0);
+    ck_assert_mem_eq(bits, known, sizeof known);
+    irn_philox(other, 0, (irn_stream)1, 0, 0);
+    ck_assert_mem_ne(bits, other, sizeof known);
+    irn_philox(other, 0, (irn_stream)0, 1, 0);
+    ck_assert_mem_ne(bits, other, sizeof known);
+    irn_philox(other, UINT64_C(1) << 32, (irn_stream)0, 0, 0);
+    ck_assert_mem_ne(bits, other, sizeof known);
+    ck_assert(irn_uniform_from_bits(0) == 0);
+    ck_assert(irn_uniform_from_bits(UINT32_MAX) < 1);
+}
+END_TEST
+
+START_TEST(normal_numbers)
+{
+    enum { COUNT = 40001 };
+    float *values = host_floats(COUNT), *fewer = host_floats(COUNT);
+    double moments[5] = {0};
+    irn_normal_fill(values, COUNT, 5, IRN_STREAM_PROBE, 3);
+    irn_normal_fill(fewer, 101, 5, IRN_STREAM_PROBE, 3);
+    ck_assert_mem_eq(values, fewer, 101 * sizeof(float)); /* no matter how many are asked for */
+    for (size_t i = 0; i < COUNT; i++)
+        for (int k = 1; k < 5; k++)
+            moments[k] += pow((double)values[i], k) / COUNT;
+    host_check_number(0, moments[1], 0.03, "mean");
+    host_check_number(1, moments[2], 0.04, "variance");
+    host_check_number(0, moments[3], 0.1, "third moment");
+    host_check_number(3, moments[4], 0.3, "fourth moment");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("runtime");
+    TCase *test = devices_case(suite, "runtime");
+    tcase_add_test(test, choices);
+    tcase_add_test(test, philox);
+    tcase_add_test(test, normal_numbers);
+    devices_add(test, choice_by_index_name_and_environment);
+    devices_add(test, adopted_contexts);
+    devices_add(test, queues_out_of_order_are_refused);
+    devices_add(test, compiled_kernels_are_kept);
+    devices_add(test, no_cache);
+    devices_add(test, memory_is_counted);
+    devices_add(test, too_much_memory);
+    return testing_run(suite);
+}
