@@ -36,7 +36,7 @@ export IRN_CACHE_DIR=$work/cache POCL_CACHE_DIR=$work/pocl
 mkdir -p "$IRN_CACHE_DIR" "$POCL_CACHE_DIR"
 export IRN_TEST_DATA=$root/tests IRN_GOLDEN=$root/tests/golden
 unset IRN_DEVICE IRN_BUILD_OPTIONS RUSTICL_ENABLE OCL_ICD_VENDORS POCL_DEVICES CK_FORK
-export CK_VERBOSITY=normal
+export CK_VERBOSITY=normal CK_TIMEOUT_MULTIPLIER=10 MESA_SHADER_CACHE_DIR=$work/mesa
 
 finish() {
     echo "$passed passed, $failed failed"

@@ -14,13 +14,16 @@ extern "C" {
 IRN_API irn_status irn_bench_peak(irn_context *context, double *gflops);
 
 typedef struct irn_conv_rates {
-    double forward, data_gradient, weight_gradient; /* GFLOP/s */
+    double forward, data_gradient, weight_gradient; /* GFLOP/s, counted as sums of products */
+    bool
+        winograd; /* computed by Winograd's method, which needs fewer operations than are counted */
 } irn_conv_rates;
 
-/* A k x k convolution, zero padding, of a random batch. */
+/* A k x k convolution, zero padding, of a random batch: in the form that models use on this device,
+ * or, if direct is set, as sums of products whatever models use. */
 IRN_API irn_status irn_bench_conv(irn_context *context, size_t batch, size_t inputs, size_t outputs,
-                                  size_t height, size_t width, size_t kernel, size_t repeats,
-                                  irn_conv_rates *rates);
+                                  size_t height, size_t width, size_t kernel, bool direct,
+                                  size_t repeats, irn_conv_rates *rates);
 
 #ifdef __cplusplus
 }

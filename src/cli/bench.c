@@ -36,20 +36,27 @@ typedef struct conv_shape {
 
 static const conv_shape conv_shapes[] = {
     {128, 32, 32, 32}, {128, 16, 64, 64}, {128, 8, 128, 128}, {32, 16, 512, 512}};
-enum { CONV_SHAPES = 4, CONV_KERNEL = 3 };
+/* Each shape is measured in the form that models use, then as plain sums of products. */
+enum { CONV_SHAPES = 4, CONV_KERNEL = 3, CONV_ROWS = 2 * CONV_SHAPES };
+
+static const char *conv_method(const irn_conv_rates *rates)
+{
+    return rates->winograd ? "winograd" : "direct";
+}
 
 static int measure_conv(cli_session *session, size_t repeats, double *peak,
-                        irn_conv_rates rates[CONV_SHAPES])
+                        irn_conv_rates rates[CONV_ROWS])
 {
     cli_progress_begin(&session->progress, "convolutions");
     irn_status status = irn_bench_peak(session->context, peak);
-    for (size_t i = 0; i < CONV_SHAPES && status == IRN_OK; i++) {
-        const conv_shape *shape = &conv_shapes[i];
-        if (!cli_progress_step(i, CONV_SHAPES, NULL, &session->progress))
+    for (size_t i = 0; i < CONV_ROWS && status == IRN_OK; i++) {
+        const conv_shape *shape = &conv_shapes[i % CONV_SHAPES];
+        if (!cli_progress_step(i, CONV_ROWS, NULL, &session->progress))
             status = IRN_ERROR_CANCELLED;
         else
             status = irn_bench_conv(session->context, shape->batch, shape->inputs, shape->outputs,
-                                    shape->side, shape->side, CONV_KERNEL, repeats, &rates[i]);
+                                    shape->side, shape->side, CONV_KERNEL, i >= CONV_SHAPES,
+                                    repeats, &rates[i]);
     }
     cli_progress_clear(&session->progress);
     return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
@@ -62,13 +69,15 @@ static int print_conv_json(cli_session *session, double peak, const irn_conv_rat
     cli_json_text(&json, json.root, "device", irn_context_device(session->context)->name);
     cli_json_number(&json, json.root, "peak_gflops", peak);
     cJSON *list = cJSON_AddArrayToObject(json.root, "shapes");
-    for (size_t i = 0; list && i < CONV_SHAPES; i++) {
+    for (size_t i = 0; list && i < CONV_ROWS; i++) {
+        const conv_shape *shape = &conv_shapes[i % CONV_SHAPES];
         cJSON *entry = cli_json_object(&json, list, NULL);
-        cli_json_number(&json, entry, "batch", (double)conv_shapes[i].batch);
-        cli_json_number(&json, entry, "height", (double)conv_shapes[i].side);
-        cli_json_number(&json, entry, "width", (double)conv_shapes[i].side);
-        cli_json_number(&json, entry, "inputs", (double)conv_shapes[i].inputs);
-        cli_json_number(&json, entry, "outputs", (double)conv_shapes[i].outputs);
+        cli_json_text(&json, entry, "method", conv_method(&rates[i]));
+        cli_json_number(&json, entry, "batch", (double)shape->batch);
+        cli_json_number(&json, entry, "height", (double)shape->side);
+        cli_json_number(&json, entry, "width", (double)shape->side);
+        cli_json_number(&json, entry, "inputs", (double)shape->inputs);
+        cli_json_number(&json, entry, "outputs", (double)shape->outputs);
         cli_json_number(&json, entry, "kernel", CONV_KERNEL);
         cli_json_number(&json, entry, "forward_gflops", rates[i].forward);
         cli_json_number(&json, entry, "data_gradient_gflops", rates[i].data_gradient);
@@ -81,27 +90,27 @@ static int print_conv_json(cli_session *session, double peak, const irn_conv_rat
 static void print_conv(double peak, const irn_conv_rates *rates)
 {
     printf("measured FMA peak: %.1f GFLOP/s\n\n", peak);
-    printf("%-26s  %18s  %18s  %18s\n", "3x3 convolution", "forward", "data gradient",
-           "weight gradient");
-    for (size_t i = 0; i < CONV_SHAPES; i++) {
-        const conv_shape *shape = &conv_shapes[i];
+    printf("%-26s  %-8s  %17s  %17s  %17s\n", "3x3 convolution", "method", "forward",
+           "data gradient", "weight gradient");
+    for (size_t i = 0; i < CONV_ROWS; i++) {
+        const conv_shape *shape = &conv_shapes[i % CONV_SHAPES];
         const double values[] = {rates[i].forward, rates[i].data_gradient,
                                  rates[i].weight_gradient};
         char name[96];
         snprintf(name, sizeof name, "%zu x %zux%zu, %zu -> %zu", shape->batch, shape->side,
                  shape->side, shape->inputs, shape->outputs);
-        printf("%-26s", name);
+        printf("%-26s  %-8s", name, conv_method(&rates[i]));
         for (size_t j = 0; j < 3; j++)
-            printf("  %9.1f (%4.1f %%)", values[j], 100 * values[j] / peak);
+            printf("  %7.1f (%5.1f %%)", values[j], 100 * values[j] / peak);
         putchar('\n');
     }
-    puts("GFLOP/s (share of the peak)");
+    puts("GFLOP/s, counted as sums of products whatever the method (share of the peak)");
 }
 
 static int bench_conv(cli_session *session, const bench_options *options)
 {
     double peak = 0;
-    irn_conv_rates rates[CONV_SHAPES];
+    irn_conv_rates rates[CONV_ROWS];
     memset(rates, 0, sizeof rates);
     int result = cli_session_context(session);
     if (result == CLI_DONE)

@@ -1,6 +1,6 @@
 /* Rates of the device and of the convolutions: see bench.h. */
 #include "base/philox.h"
-#include "ops/conv.h"
+#include "ops/winograd.h"
 
 #include <iresnet/bench.h>
 
@@ -54,7 +54,8 @@ typedef struct conv_bench {
     irn_conv conv;
     irn_tensor x, y;
     irn_place weights, transposed, gradient;
-    cl_mem memory[4]; /* three kernels and scratch */
+    bool winograd;
+    cl_mem memory[7]; /* three kernels, partial sums, and Winograd's two kernels and scratch */
 } conv_bench;
 
 typedef irn_status (*conv_work)(const conv_bench *);
@@ -62,18 +63,27 @@ typedef irn_status (*conv_work)(const conv_bench *);
 static irn_status forward(const conv_bench *b)
 {
     const irn_epilogue plain = {.activate = false};
+    if (b->winograd)
+        return irn_winograd_forward(&b->conv, (irn_place){b->memory[4], 0}, &b->x, &plain, &b->y,
+                                    b->memory[6]);
     return irn_conv_forward(&b->conv, b->weights, &b->x, &plain, &b->y);
 }
 
 static irn_status data_gradient(const conv_bench *b)
 {
     const irn_epilogue plain = {.activate = false};
+    if (b->winograd)
+        return irn_winograd_backward(&b->conv, (irn_place){b->memory[5], 0}, &b->y, &plain, &b->x,
+                                     b->memory[6]);
     return irn_conv_backward(&b->conv, b->transposed, &b->y, &plain, &b->x);
 }
 
 static irn_status weight_gradient(const conv_bench *b)
 {
     const irn_place none = {NULL, 0};
+    if (b->winograd)
+        return irn_winograd_weight_gradient(&b->conv, &b->x, &b->y, b->gradient, none,
+                                            b->memory[3]);
     return irn_conv_weight_gradient(&b->conv, &b->x, &b->y, b->gradient, none, b->memory[3]);
 }
 
@@ -108,31 +118,51 @@ static irn_status fill_normal(irn_context *context, cl_mem memory, size_t count,
     return status;
 }
 
+/* Floats in each of the bench's buffers. */
+static void buffer_sizes(const conv_bench *b, irn_context *context, size_t batch, size_t height,
+                         size_t width, size_t sizes[7])
+{
+    sizes[0] = sizes[1] = sizes[2] = irn_conv_weights(context, &b->conv);
+    sizes[3] = irn_conv_gradient_scratch(context, &b->conv, batch, height, width);
+    sizes[4] = sizes[5] = sizes[6] = 0;
+    if (!b->winograd)
+        return;
+    sizes[3] = irn_winograd_gradient_scratch(context, &b->conv, batch, height, width);
+    sizes[4] = sizes[5] = irn_winograd_weights(context, &b->conv);
+    sizes[6] = irn_winograd_scratch(context, &b->conv, width);
+}
+
 static irn_status prepare(conv_bench *b, irn_context *context, size_t batch, size_t height,
                           size_t width)
 {
-    size_t weights = irn_conv_weights(context, &b->conv);
-    size_t scratch = irn_conv_gradient_scratch(context, &b->conv, batch, height, width);
+    size_t sizes[7];
+    buffer_sizes(b, context, batch, height, width, sizes);
     IRN_TRY(irn_tensor_create(&b->x, context, IRN_SINGLE, batch, b->conv.inputs, height, width));
     IRN_TRY(irn_tensor_create(&b->y, context, IRN_SINGLE, batch, b->conv.outputs, height, width));
-    for (size_t i = 0; i < 4; i++)
-        IRN_TRY(irn_memory_create(context, &b->memory[i], i < 3 ? weights : scratch, sizeof(float),
-                                  true));
+    for (size_t i = 0; i < 7; i++)
+        IRN_TRY(irn_memory_create(context, &b->memory[i], sizes[i], sizeof(float), true));
     b->weights.memory = b->memory[0];
     b->transposed.memory = b->memory[1];
     b->gradient.memory = b->memory[2];
     IRN_TRY(fill_normal(context, b->x.memory, irn_tensor_size(&b->x), 1));
-    IRN_TRY(fill_normal(context, b->memory[0], weights, 0.01f));
-    return irn_conv_transpose(context, &b->conv, b->weights, b->transposed);
+    IRN_TRY(fill_normal(context, b->memory[0], sizes[0], 0.01f));
+    IRN_TRY(irn_conv_transpose(context, &b->conv, b->weights, b->transposed));
+    if (!b->winograd)
+        return IRN_OK;
+    irn_place forward = {b->memory[4], 0}, backward = {b->memory[5], 0};
+    IRN_TRY(irn_winograd_transform(context, &b->conv, b->weights, forward));
+    return irn_winograd_transform_transposed(context, &b->conv, b->transposed, backward);
 }
 
 irn_status irn_bench_conv(irn_context *context, size_t batch, size_t inputs, size_t outputs,
-                          size_t height, size_t width, size_t kernel, size_t repeats,
+                          size_t height, size_t width, size_t kernel, bool direct, size_t repeats,
                           irn_conv_rates *rates)
 {
     conv_bench b = {
         .conv = {
             .inputs = inputs, .outputs = outputs, .kernel_height = kernel, .kernel_width = kernel}};
+    b.winograd = !direct && irn_winograd_suits(context, &b.conv, height, width);
+    rates->winograd = b.winograd;
     irn_status status = prepare(&b, context, batch, height, width);
     if (status == IRN_OK)
         status = rate_of(&b, forward, repeats, &rates->forward);
@@ -142,7 +172,7 @@ irn_status irn_bench_conv(irn_context *context, size_t batch, size_t inputs, siz
         status = rate_of(&b, weight_gradient, repeats, &rates->weight_gradient);
     irn_tensor_free(&b.x);
     irn_tensor_free(&b.y);
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 7; i++)
         irn_memory_release(context, b.memory[i]);
     return status;
 }

@@ -114,7 +114,8 @@ static division divide_apply(const irn_context *context, size_t inputs, size_t o
 
 /* A work-item needs many tiles to make up for its partial sums, which are as large as the
  * transformed weights; where there are not so many for each unit, blocks of outputs are divided
- * too. The groups are as large as the cache beside the sums allows. */
+ * too. Where there are more, several work-items a unit also keep the sums' errors small. The groups
+ * are as large as the cache beside the sums allows. */
 static division divide_gradient(const irn_context *context, const irn_conv *conv, size_t tiles,
                                 size_t width)
 {
@@ -125,7 +126,7 @@ static division divide_gradient(const irn_context *context, const irn_conv *conv
     size_t units = context->info.compute_units, most = ceil_divide(out, t->output_blocks);
     division d = {.group = (size_t)t->tile_float * (in + out > MANY_BLOCKS ? 8 : 4)};
     d.items = larger(tiles / ENOUGH_TILES, ceil_divide(units, most));
-    d.items = smaller(d.items, smaller(units, ceil_divide(tiles, t->tile_float)));
+    d.items = smaller(d.items, smaller(units * 4, ceil_divide(tiles, t->tile_float)));
     d.parts = smaller(most, ceil_divide(units, d.items));
     d.slot = width * t->channel_block + transformed_size(context, d.group, in) +
              transformed_size(context, d.group, out);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- devices ---- */
 
@@ -202,17 +203,19 @@ END_TEST
 
 START_TEST(no_cache)
 {
+    /* Drivers have caches of their own there. */
+    const char *ours = testing_path("xdg/iresnet");
     setenv("XDG_CACHE_HOME", testing_path("xdg"), 1);
     unsetenv("IRN_CACHE_DIR");
     log_count first = use_cache(_i, "off");
     ck_assert_int_eq(use_cache(_i, "off").compiled, first.compiled);
-    ck_assert_uint_eq(testing_count_files(), 0);
+    ck_assert_int_ne(access(ours, F_OK), 0);
     /* A folder that cannot be made is no failure either. */
     const char *blocked = testing_write("file", "", 0);
     ck_assert_int_eq(use_cache(_i, blocked).compiled, first.compiled);
     use_cache(_i, NULL);
-    ck_assert_int_eq(use_cache(_i, NULL).compiled, 0); /* in XDG_CACHE_HOME */
-    ck_assert_uint_eq(testing_count_files(), 2);
+    ck_assert_int_eq(access(ours, F_OK), 0);
+    ck_assert_int_eq(use_cache(_i, NULL).compiled, 0);
 }
 END_TEST
 

@@ -1,0 +1,193 @@
+#include "convolver.h"
+
+#include "ops/winograd.h"
+#include "oracle/elementwise.h"
+
+#include <stdio.h>
+#include <string.h>
+
+irn_conv convolver_conv(const oracle_conv *c, irn_activation activation)
+{
+    return (irn_conv){.inputs = c->inputs,
+                      .outputs = c->outputs,
+                      .kernel_height = c->kernel_height,
+                      .kernel_width = c->kernel_width,
+                      .padding = c->circular ? IRN_PAD_CIRCULAR : IRN_PAD_ZEROS,
+                      .activation = activation};
+}
+
+const char *convolver_describe(const oracle_conv *c)
+{
+    static char text[96];
+    snprintf(text, sizeof text, "%zu images %zu->%zu %zux%zu map %zux%zu kernel %s", c->images,
+             c->inputs, c->outputs, c->height, c->width, c->kernel_height, c->kernel_width,
+             c->circular ? "circular" : "zeros");
+    return text;
+}
+
+/* ---- shapes ---- */
+
+static oracle_conv random_shape(void)
+{
+    const size_t sizes[] = {1, 2, 3, 3, 3, 5};
+    return (oracle_conv){.images = host_between(1, 5),
+                         .inputs = host_between(1, 40),
+                         .outputs = host_between(1, 40),
+                         .height = host_between(1, 9),
+                         .width = host_between(1, 9),
+                         .kernel_height = sizes[host_below(6)],
+                         .kernel_width = sizes[host_below(6)],
+                         .circular = host_below(2) == 1};
+}
+
+bool convolver_shape(irn_context *context, convolver how, oracle_conv *c)
+{
+    *c = random_shape();
+    if (how == DIRECT)
+        return true;
+    c->kernel_height = c->kernel_width = 3;
+    for (int i = 0; i < 20; i++) {
+        irn_conv conv = convolver_conv(c, IRN_ELU);
+        if (irn_winograd_suits(context, &conv, c->height, c->width))
+            return true;
+        c->height = host_between(1, 14);
+        c->width = host_between(1, 14);
+    }
+    return false;
+}
+
+irn_tensor convolver_x(const oracle_conv *c, irn_precision precision, const double *values)
+{
+    return guarded_tensor(precision, c->images, c->inputs, c->height, c->width, values);
+}
+
+irn_tensor convolver_y(const oracle_conv *c, irn_precision precision, const double *values)
+{
+    return guarded_tensor(precision, c->images, c->outputs, c->height, c->width, values);
+}
+
+/* ---- both ways ---- */
+
+/* Scratch full of NaN; for calls that take a buffer from its beginning. */
+static cl_mem scratch_memory(irn_context *context, size_t size)
+{
+    cl_mem memory;
+    float *nan = host_floats(size);
+    memset(nan, 0xff, size * sizeof *nan);
+    testing_ok(irn_memory_create(context, &memory, size, sizeof *nan, false));
+    testing_ok(irn_memory_write(context, memory, 0, nan, size * sizeof *nan));
+    return memory;
+}
+
+static void scratch_free(irn_context *context, cl_mem scratch)
+{
+    testing_ok(irn_finish(context));
+    irn_memory_release(context, scratch);
+}
+
+void convolver_forward(convolver how, const irn_conv *conv, const double *w, const irn_tensor *x,
+                       const irn_epilogue *epilogue, const irn_tensor *y)
+{
+    irn_context *context = x->context;
+    irn_place kernel = guarded_kernel(x->precision, conv, w);
+    if (how == DIRECT) {
+        testing_ok(irn_conv_forward(conv, kernel, x, epilogue, y));
+        return;
+    }
+    cl_mem scratch = scratch_memory(context, irn_winograd_scratch(context, conv, x->width));
+    irn_place transformed = guarded_place(IRN_SINGLE, irn_winograd_weights(context, conv));
+    testing_ok(irn_winograd_transform(context, conv, kernel, transformed));
+    testing_ok(irn_winograd_forward(conv, transformed, x, epilogue, y, scratch));
+    scratch_free(context, scratch);
+}
+
+/* The kernel of the adjoint, transposed by the device and then widened. */
+static irn_place transposed(irn_context *context, irn_precision precision, const irn_conv *conv,
+                            const double *w)
+{
+    irn_conv other = *conv;
+    other.inputs = conv->outputs;
+    other.outputs = conv->inputs;
+    irn_place plain = guarded_kernel(IRN_SINGLE, conv, w);
+    irn_place out = guarded_kernel(IRN_SINGLE, &other, NULL);
+    testing_ok(irn_conv_transpose(context, conv, plain, out));
+    return precision == IRN_SINGLE
+               ? out
+               : guarded_kernel(precision, &other, guarded_read_kernel(out, &other));
+}
+
+void convolver_backward(convolver how, const irn_conv *conv, const double *w, const irn_tensor *y,
+                        const irn_epilogue *epilogue, const irn_tensor *x)
+{
+    irn_context *context = y->context;
+    irn_place kernel = transposed(context, y->precision, conv, w);
+    if (how == DIRECT) {
+        testing_ok(irn_conv_backward(conv, kernel, y, epilogue, x));
+        return;
+    }
+    cl_mem scratch = scratch_memory(context, irn_winograd_scratch(context, conv, y->width));
+    irn_place transformed = guarded_place(IRN_SINGLE, irn_winograd_weights(context, conv));
+    testing_ok(irn_winograd_transform_transposed(context, conv, kernel, transformed));
+    testing_ok(irn_winograd_backward(conv, transformed, y, epilogue, x, scratch));
+    scratch_free(context, scratch);
+}
+
+gradients convolver_gradient(convolver how, const oracle_conv *c, const double *x, const double *y,
+                             bool with_bias)
+{
+    irn_conv conv = convolver_conv(c, IRN_ELU);
+    irn_tensor in = convolver_x(c, IRN_SINGLE, x), out = convolver_y(c, IRN_SINGLE, y);
+    irn_context *context = in.context;
+    gradients g = {.weights = guarded_kernel(IRN_SINGLE, &conv, NULL)};
+    size_t size =
+        how == DIRECT
+            ? irn_conv_gradient_scratch(context, &conv, c->images, c->height, c->width)
+            : irn_winograd_gradient_scratch(context, &conv, c->images, c->height, c->width);
+    cl_mem scratch = scratch_memory(context, size);
+    if (with_bias)
+        g.bias = guarded_vector(IRN_SINGLE, c->outputs, NULL);
+    testing_ok(how == DIRECT
+                   ? irn_conv_weight_gradient(&conv, &in, &out, g.weights, g.bias, scratch)
+                   : irn_winograd_weight_gradient(&conv, &in, &out, g.weights, g.bias, scratch));
+    scratch_free(context, scratch);
+    return g;
+}
+
+/* ---- epilogues ---- */
+
+void convolver_finish(finished *f, const ending *e, const irn_tensor *like, double *plain)
+{
+    size_t pixels = like->height * like->width, channels = like->channels;
+    size_t count = like->images * channels * pixels;
+    irn_precision precision = like->precision;
+    double *scale = host_normal(1), *bias = host_normal(channels), *z = host_normal(count);
+    double *residual = host_normal(count);
+    irn_tensor before =
+        guarded_tensor(precision, like->images, channels, like->height, like->width, z);
+    memset(f, 0, sizeof *f);
+    f->out = guarded_tensor(precision, like->images, channels, like->height, like->width,
+                            e->residual == RESIDUAL_IS_OUTPUT ? residual : NULL);
+    f->saved = e->finish == DERIVATIVE_IS_OUTPUT ? f->out
+                                                 : guarded_tensor(precision, like->images, channels,
+                                                                  like->height, like->width, NULL);
+    f->residual = e->residual == RESIDUAL_IS_OUTPUT
+                      ? f->out
+                      : guarded_tensor(precision, like->images, channels, like->height, like->width,
+                                       residual);
+    if (e->finish >= DERIVATIVE)
+        testing_ok(irn_activation_forward(e->activation, &before, &f->saved));
+    for (size_t i = 0; i < count; i++) {
+        double value =
+            plain[i] * (e->scale ? scale[0] : 1) + (e->bias ? bias[i / pixels % channels] : 0);
+        value = e->finish == ACTIVATE ? oracle_activation(e->activation, value) : value;
+        value *= e->finish >= DERIVATIVE ? oracle_derivative(e->activation, z[i]) : 1;
+        plain[i] = value + (e->residual ? residual[i] : 0);
+    }
+    if (e->scale)
+        f->epilogue.scale = guarded_vector(precision, 1, scale);
+    if (e->bias)
+        f->epilogue.bias = guarded_vector(precision, channels, bias);
+    f->epilogue.activate = e->finish == ACTIVATE;
+    f->epilogue.derivative = e->finish >= DERIVATIVE ? &f->saved : NULL;
+    f->epilogue.residual = e->residual ? &f->residual : NULL;
+}

@@ -1,0 +1,54 @@
+/* The library's two ways to convolve behind one interface, random shapes for them, and random
+ * epilogues with what they should give. */
+#ifndef CONVOLVER_H
+#define CONVOLVER_H
+
+#include "guarded.h"
+
+#include "oracle/conv.h"
+
+typedef enum convolver { DIRECT, WINOGRAD } convolver;
+
+irn_conv convolver_conv(const oracle_conv *c, irn_activation activation);
+/* Words for it; valid until the next call. */
+const char *convolver_describe(const oracle_conv *c);
+
+/* Any shape; or one that Winograd's algorithm suits, should the device have it: false else. */
+bool convolver_shape(irn_context *context, convolver how, oracle_conv *c);
+
+irn_tensor convolver_x(const oracle_conv *c, irn_precision precision, const double *values);
+irn_tensor convolver_y(const oracle_conv *c, irn_precision precision, const double *values);
+
+/* y = epilogue(W x), x = epilogue(W^T y), with kernels derived from w anew. */
+void convolver_forward(convolver how, const irn_conv *conv, const double *w, const irn_tensor *x,
+                       const irn_epilogue *epilogue, const irn_tensor *y);
+void convolver_backward(convolver how, const irn_conv *conv, const double *w, const irn_tensor *y,
+                        const irn_epilogue *epilogue, const irn_tensor *x);
+
+typedef struct gradients {
+    irn_place weights, bias;
+} gradients;
+gradients convolver_gradient(convolver how, const oracle_conv *c, const double *x, const double *y,
+                             bool with_bias);
+
+/* ---- epilogues ---- */
+
+enum { NO_RESIDUAL, RESIDUAL, RESIDUAL_IS_OUTPUT, RESIDUALS };
+enum { NOTHING, ACTIVATE, DERIVATIVE, DERIVATIVE_IS_OUTPUT, FINISHES };
+
+typedef struct ending {
+    bool scale, bias;
+    int finish, residual;
+    irn_activation activation;
+} ending;
+
+/* An epilogue with random operands, and the tensor it goes to. */
+typedef struct finished {
+    irn_epilogue epilogue;
+    irn_tensor out, saved, residual;
+} finished;
+
+/* Makes the epilogue, and turns plain, values of W x in the shape of `like`, into what it gives. */
+void convolver_finish(finished *f, const ending *e, const irn_tensor *like, double *plain);
+
+#endif

@@ -1,0 +1,294 @@
+/* Blocks: their Jacobian against differences of a double-precision evaluation, its adjoint, the
+ * derivative of a^T J t, and power iteration against the oracle. */
+#include "guarded.h"
+
+#include "flow/logdet.h"
+#include "oracle/conv.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- a random block, and its passes ---- */
+
+typedef struct subject {
+    irn_model *model;
+    irn_block *block;
+    size_t images, count;
+    double *z;
+    irn_tensor at, inputs[IRN_MAX_LAYERS], others[IRN_MAX_LAYERS];
+    irn_operands wide;
+} subject;
+
+static irn_model *random_block(irn_context *context, irn_activation activation, size_t layers)
+{
+    irn_model_config config;
+    irn_model *model;
+    testing_ok(irn_model_config_init(&config, NULL));
+    config.channels = host_between(1, 20);
+    config.height = host_between(1, 6);
+    config.width = host_between(1, 6);
+    config.widths[0] = host_between(1, 24);
+    config.layers = layers;
+    for (size_t i = 0; i < layers; i++)
+        config.kernels[i] = host_between(1, 5);
+    if (host_below(3) == 0) { /* what fast algorithms are for */
+        config.channels = 16;
+        config.height = config.width = 8;
+        config.widths[0] = 32;
+        config.kernels[0] = config.kernels[layers - 1] = 3;
+    }
+    config.padding = host_below(2) ? IRN_PAD_CIRCULAR : IRN_PAD_ZEROS;
+    config.activation = activation;
+    config.actnorm = false;
+    testing_ok(irn_model_create(&model, context, &config));
+    model->blocks[0].first_activation = host_below(2) == 1;
+    return model;
+}
+
+static cl_mem widened(irn_context *context, const irn_arena *arena, cl_mem narrow)
+{
+    cl_mem wide;
+    testing_ok(irn_memory_create(context, &wide, arena->size, sizeof(double), false));
+    irn_call call =
+        irn_call_begin(context, irn_general_sources, irn_precision_options(IRN_DOUBLE), "widen");
+    irn_call_memory(&call, narrow, 0);
+    irn_call_memory(&call, wide, 0);
+    testing_ok(irn_call_run(&call, arena->size, 1, 1, 0));
+    return wide;
+}
+
+static irn_tensor shaped(const subject *s, irn_precision precision, const double *values)
+{
+    const irn_block *b = s->block;
+    return guarded_tensor(precision, s->images, b->channels, b->height, b->width, values);
+}
+
+static void make_inputs(const subject *s, irn_precision precision, irn_tensor *out)
+{
+    for (size_t i = 0; i < s->model->config.layers; i++)
+        out[i] = guarded_tensor(precision, s->images, s->block->layers[i].conv.inputs,
+                                s->block->height, s->block->width, NULL);
+}
+
+static subject begin(irn_context *context, irn_activation activation, size_t layers)
+{
+    subject s = {.model = random_block(context, activation, layers), .images = host_between(1, 3)};
+    s.block = &s.model->blocks[0];
+    s.count = s.images * irn_model_latent_size(s.model);
+    s.z = host_normal(s.count);
+    guarded_begin(context);
+    s.at = shaped(&s, IRN_SINGLE, s.z);
+    make_inputs(&s, IRN_SINGLE, s.inputs);
+    make_inputs(&s, IRN_SINGLE, s.others);
+    s.wide.parameters = widened(context, &s.model->parameters, s.model->single.parameters);
+    s.wide.state = widened(context, &s.model->state, s.model->single.state);
+    irn_tensor out = shaped(&s, IRN_SINGLE, NULL);
+    testing_ok(irn_model_prepare(s.model));
+    testing_ok(irn_block_residual(s.model, &s.model->single, s.block, &s.at, s.inputs, NULL, &out));
+    return s;
+}
+
+static void end(subject *s)
+{
+    irn_memory_release(s->model->context, s->wide.parameters);
+    irn_memory_release(s->model->context, s->wide.state);
+    guarded_end();
+    irn_model_free(s->model);
+    host_free_all();
+}
+
+/* g(z + a t + b d) in double. */
+static double *g_at(const subject *s, double a, const double *t, double b, const double *d)
+{
+    irn_tensor inputs[IRN_MAX_LAYERS], z = shaped(s, IRN_DOUBLE, s->z);
+    irn_tensor along_t = shaped(s, IRN_DOUBLE, t), along_d = shaped(s, IRN_DOUBLE, d);
+    irn_tensor out = shaped(s, IRN_DOUBLE, NULL);
+    testing_ok(irn_add_scaled(a, &along_t, &z));
+    testing_ok(irn_add_scaled(b, &along_d, &z));
+    make_inputs(s, IRN_DOUBLE, inputs);
+    testing_ok(irn_block_residual(s->model, &s->wide, s->block, &z, inputs, NULL, &out));
+    return guarded_read_clean(&out);
+}
+
+/* ---- checks ---- */
+
+static void check_first_order(subject *s)
+{
+    const double h = 0x1p-20;
+    double *t = host_normal(s->count), *a = host_normal(s->count);
+    double *plus = g_at(s, h, t, 0, t), *minus = g_at(s, -h, t, 0, t);
+    for (size_t i = 0; i < s->count; i++)
+        plus[i] = (plus[i] - minus[i]) / (2 * h);
+    irn_tensor along = shaped(s, IRN_SINGLE, t), out = shaped(s, IRN_SINGLE, NULL);
+    testing_ok(irn_block_jvp(s->model, s->block, s->inputs, &along, s->others, &out));
+    double *jt = guarded_read_clean(&out);
+    host_check(plus, jt, s->count, 2e-5, "J t, activation %d", (int)s->model->config.activation);
+    irn_tensor from = shaped(s, IRN_SINGLE, a), back = shaped(s, IRN_SINGLE, NULL);
+    testing_ok(irn_block_vjp(s->model, s->block, s->inputs, &from, s->others, NULL, &back));
+    double *ja = guarded_read_clean(&back);
+    host_check_number(host_dot(a, jt, s->count), host_dot(ja, t, s->count),
+                      1e-5 * (host_norm(a, s->count) * host_norm(jt, s->count) +
+                              host_norm(ja, s->count) * host_norm(t, s->count)),
+                      "<a, J t>");
+    /* out may be the residual, and t itself, if there is more than one layer. */
+    if (s->model->config.layers == 1)
+        return;
+    testing_ok(irn_block_vjp(s->model, s->block, s->inputs, &from, s->others, &from, &from));
+    for (size_t i = 0; i < s->count; i++)
+        ja[i] += a[i];
+    host_check(ja, guarded_read_clean(&from), s->count, 1e-5, "J^T a + a in place");
+}
+
+START_TEST(jacobians)
+{
+    irn_context *context = devices_open(_i);
+    for (int i = 0; i < 15 && irn_context_device(context)->has_fp64; i++) {
+        subject s = begin(context, (irn_activation)(i % 5), host_between(1, 4));
+        check_first_order(&s);
+        end(&s);
+    }
+    devices_close(context);
+}
+END_TEST
+
+/* d/dz a^T J(z) t along d, from four values of g. */
+static void check_second_order(subject *s, double tolerance)
+{
+    const double h = 0x1p-12;
+    double *a = host_normal(s->count), *t = host_normal(s->count), *d = host_normal(s->count);
+    double *values[4] = {g_at(s, h, t, h, d), g_at(s, -h, t, h, d), g_at(s, h, t, -h, d),
+                         g_at(s, -h, t, -h, d)};
+    double expected = (host_dot(a, values[0], s->count) - host_dot(a, values[1], s->count) -
+                       host_dot(a, values[2], s->count) + host_dot(a, values[3], s->count)) /
+                      (4 * h * h);
+    irn_tensor left = shaped(s, IRN_SINGLE, a), right = shaped(s, IRN_SINGLE, t);
+    irn_tensor gradient = shaped(s, IRN_SINGLE, host_doubles(s->count));
+    cl_mem parameters;
+    testing_ok(irn_arena_create_buffer(&s->model->parameters, &parameters));
+    testing_ok(irn_block_pair_gradient(s->model, s->block, &s->at, s->inputs, &left, &right,
+                                       parameters, &gradient));
+    irn_memory_release(s->model->context, parameters);
+    double *got = guarded_read_clean(&gradient);
+    host_check_number(expected, host_dot(got, d, s->count),
+                      tolerance * (host_norm(got, s->count) * host_norm(d, s->count) + 1),
+                      "derivative of a^T J t, activation %d", (int)s->model->config.activation);
+}
+
+START_TEST(derivatives_of_jacobians)
+{
+    irn_context *context = devices_open(_i);
+    const irn_activation smooth[] = {IRN_TANH, IRN_SOFTPLUS};
+    for (int i = 0; i < 12 && irn_context_device(context)->has_fp64; i++) {
+        subject s = begin(context, smooth[i % 2], host_between(1, 4));
+        check_second_order(&s, 1e-5);
+        end(&s);
+    }
+    devices_close(context);
+}
+END_TEST
+
+/* ---- power iteration ---- */
+
+static irn_tensor unit(size_t channels, size_t height, size_t width, double *values)
+{
+    size_t count = channels * height * width;
+    double length = host_norm(values, count);
+    for (size_t i = 0; i < count; i++)
+        values[i] = (double)(float)(values[i] / length);
+    return guarded_tensor(IRN_SINGLE, 1, channels, height, width, values);
+}
+
+static void check_power(irn_context *context)
+{
+    const size_t iterations[] = {1, 2, 8};
+    oracle_conv c = {1,
+                     host_between(1, 20),
+                     host_between(1, 20),
+                     host_between(1, 7),
+                     host_between(1, 7),
+                     host_between(1, 5),
+                     host_between(1, 5),
+                     host_below(2) == 1};
+    irn_conv conv = {.inputs = c.inputs,
+                     .outputs = c.outputs,
+                     .kernel_height = c.kernel_height,
+                     .kernel_width = c.kernel_width,
+                     .padding = c.circular ? IRN_PAD_CIRCULAR : IRN_PAD_ZEROS};
+    irn_conv other = conv;
+    other.inputs = c.outputs;
+    other.outputs = c.inputs;
+    double *w = host_normal(oracle_conv_weights(&c));
+    double *u = host_normal(oracle_conv_outputs(&c)), *v = host_normal(oracle_conv_inputs(&c));
+    size_t times = iterations[host_below(3)];
+    guarded_begin(context);
+    irn_power power = {.conv = conv,
+                       .weights = guarded_kernel(IRN_SINGLE, &conv, w),
+                       .transposed = guarded_kernel(IRN_SINGLE, &other, NULL),
+                       .u = unit(c.outputs, c.height, c.width, u),
+                       .v = unit(c.inputs, c.height, c.width, v),
+                       .sigma = guarded_place(IRN_SINGLE, 1),
+                       .scale = guarded_place(IRN_SINGLE, 1),
+                       .coefficient = 0.5 + (double)host_below(40),
+                       .epsilon = (double)host_below(2) * 1e-2};
+    testing_ok(irn_conv_transpose(context, &conv, power.weights, power.transposed));
+    testing_ok(irn_power_iterate(&power, times));
+    double sigma = oracle_power(&c, w, u, v, times);
+    double scale = 1 / (fmax(1, sigma / power.coefficient) + power.epsilon);
+    double got_sigma = (double)guarded_read_raw(power.sigma, 1)[0];
+    double got_scale = (double)guarded_read_raw(power.scale, 1)[0];
+    host_check_number(sigma, got_sigma, 1e-5 * sigma, "sigma");
+    host_check_number(scale, got_scale, 1e-5 * scale, "scale");
+    host_check(u, guarded_read_clean(&power.u), oracle_conv_outputs(&c), 1e-4, "u");
+    host_check(v, guarded_read_clean(&power.v), oracle_conv_inputs(&c), 1e-4, "v");
+    /* No iteration leaves sigma and finds the scale again. */
+    power.coefficient *= 2;
+    testing_ok(irn_power_iterate(&power, 0));
+    scale = 1 / (fmax(1, got_sigma / power.coefficient) + power.epsilon);
+    host_check_number(scale, (double)guarded_read_raw(power.scale, 1)[0], 1e-6, "scale again");
+    guarded_end();
+    host_free_all();
+}
+
+START_TEST(power_iteration)
+{
+    irn_context *context = devices_open(_i);
+    for (int i = 0; i < 25; i++)
+        check_power(context);
+    devices_close(context);
+}
+END_TEST
+
+/* A kernel of zeros has norm 0 and scale 1, and nothing becomes NaN. */
+START_TEST(zero_kernel)
+{
+    irn_context *context = devices_open(_i);
+    irn_conv conv = {.inputs = 3, .outputs = 3, .kernel_height = 3, .kernel_width = 3};
+    guarded_begin(context);
+    double *zeros = host_doubles(81);
+    irn_power power = {.conv = conv,
+                       .weights = guarded_kernel(IRN_SINGLE, &conv, zeros),
+                       .transposed = guarded_kernel(IRN_SINGLE, &conv, zeros),
+                       .u = unit(3, 4, 4, host_normal(48)),
+                       .v = unit(3, 4, 4, host_normal(48)),
+                       .sigma = guarded_place(IRN_SINGLE, 1),
+                       .scale = guarded_place(IRN_SINGLE, 1),
+                       .coefficient = 0.9};
+    testing_ok(irn_power_iterate(&power, 3));
+    ck_assert(guarded_read_raw(power.sigma, 1)[0] == 0);
+    ck_assert(guarded_read_raw(power.scale, 1)[0] == 1);
+    guarded_end();
+    devices_close(context);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("derivatives");
+    TCase *test = devices_case(suite, "blocks");
+    devices_add(test, jacobians);
+    devices_add(test, derivatives_of_jacobians);
+    TCase *power = devices_case(suite, "power iteration");
+    devices_add(power, power_iteration);
+    devices_add(power, zero_kernel);
+    return testing_run(suite);
+}
