@@ -93,6 +93,13 @@ static irn_status solve(inverse *inv, size_t index, const irn_tensor *y, const i
     }
     for (size_t n = 0; n < x->images; n++) {
         float taken = inv->progress_host[3 * n + 1];
+        /* With a bound the caller sees how far it came; without, silence would look like success.
+         */
+        if (taken >= 0 && !o->fixed_iterations && !inv->errors)
+            return irn_fail(IRN_ERROR_NUMERIC,
+                            "the inverse of blocks.%zu has a residual of %g for sample %zu of the "
+                            "batch after %zu steps, not %g",
+                            index, (double)inv->progress_host[3 * n], n, steps, limit);
         size_t count = taken < 0 ? (size_t)(-taken) - 1 : (size_t)taken;
         inv->iterations = count > inv->iterations ? count : inv->iterations;
     }

@@ -13,6 +13,10 @@ static void largest_sizes(const irn_model *model, size_t *flow, size_t *hidden)
     size_t block_size = context->tuning.channel_block;
     const irn_model_config *c = &model->config;
     *flow = irn_channel_blocks(context, c->channels) * c->height * c->width * block_size;
+    /* Padded channels that the first block squeezes are here only. */
+    size_t first =
+        irn_channel_blocks(context, model->channels) * model->height * model->width * block_size;
+    *flow = first > *flow ? first : *flow;
     *hidden = *flow;
     for (size_t b = 0; b < model->block_count; b++) {
         const irn_block *block = &model->blocks[b];

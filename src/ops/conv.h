@@ -20,8 +20,8 @@ typedef struct irn_place {
 } irn_place;
 
 /* What happens to W x before it is stored, in this order; absent parts are left out:
- * y = scale W x + bias; y = phi(y); y = y phi'(.) with phi' from the activation outputs
- * `derivative`; y += residual. derivative and residual have y's shape and may be y itself. */
+ * y = scale W x + bias; then y = phi(y), or y = y phi'(.) with phi' from the activation outputs
+ * `derivative` (not both); y += residual. derivative and residual have y's shape and may be y. */
 typedef struct irn_epilogue {
     irn_place scale, bias;
     bool activate;

@@ -70,6 +70,8 @@ int devices_count(void)
 TCase *devices_case(Suite *suite, const char *name)
 {
     TCase *test = testing_case(suite, name);
+    const double seconds = 300; /* the first run also compiles kernels */
+    tcase_set_timeout(test, seconds);
     tcase_add_checked_fixture(test, host_restart, host_free_all);
     return test;
 }

@@ -100,7 +100,8 @@ START_TEST(adopted_contexts)
     ck_assert_int_eq(code, CL_SUCCESS);
     options.seed = host_seed();
     testing_ok(irn_context_adopt(&adopted, cl, own->device, queue, &options));
-    adopted->tuning = own->tuning; /* which may be pretended */
+    adopted->info = own->info; /* which may be pretended */
+    adopted->tuning = own->tuning;
     clReleaseCommandQueue(queue);
     clReleaseContext(cl); /* the library has its own references */
     float *z = encode_something(own, &count), *other = encode_something(adopted, &count);

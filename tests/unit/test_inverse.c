@@ -1,0 +1,216 @@
+/* Models of all shapes there and back, and the proven error above the true one. */
+#include "guarded.h"
+
+#include "flow/model.h"
+
+#include <iresnet/certify.h>
+
+#include <string.h>
+
+static irn_model_config small(size_t channels, size_t height, size_t width)
+{
+    irn_model_config config;
+    testing_ok(irn_model_config_init(&config, NULL));
+    config.channels = channels;
+    config.height = height;
+    config.width = width;
+    config.widths[0] = 12;
+    config.coefficient = 0.7; /* far below 1, so that zero padding's bounds are below 1 too */
+    return config;
+}
+
+typedef struct exact {
+    irn_model *model;
+    irn_operands wide;
+    size_t images;
+} exact;
+
+static cl_mem widened(irn_context *context, const irn_arena *arena, cl_mem narrow)
+{
+    irn_call call =
+        irn_call_begin(context, irn_general_sources, irn_precision_options(IRN_DOUBLE), "widen");
+    cl_mem wide;
+    testing_ok(irn_memory_create(context, &wide, arena->size, sizeof(double), false));
+    irn_call_memory(&call, narrow, 0);
+    irn_call_memory(&call, wide, 0);
+    testing_ok(irn_call_run(&call, arena->size, 1, 1, 0));
+    return wide;
+}
+
+/* x = F^-1(y) of one block in double: 400 plain steps. y is used up. */
+static irn_tensor invert_block(const exact *e, const irn_block *b, const irn_tensor *y)
+{
+    const irn_model *model = e->model;
+    irn_tensor inputs[IRN_MAX_LAYERS];
+    irn_tensor x = guarded_tensor(IRN_DOUBLE, e->images, b->channels, b->height, b->width, NULL);
+    irn_tensor g = guarded_tensor(IRN_DOUBLE, e->images, b->channels, b->height, b->width, NULL);
+    for (size_t i = 0; i < model->config.layers; i++)
+        inputs[i] = guarded_tensor(IRN_DOUBLE, e->images, b->layers[i].conv.inputs, b->height,
+                                   b->width, NULL);
+    testing_ok(irn_tensor_copy(y, &x));
+    for (int step = 0; step < 400; step++) {
+        testing_ok(irn_block_residual(model, &e->wide, b, &x, inputs, NULL, &g));
+        testing_ok(irn_tensor_copy(y, &x));
+        testing_ok(irn_add_scaled(-1, &g, &x));
+    }
+    if (model->config.actnorm) {
+        const irn_entry *entries = model->parameters.entries;
+        irn_place log_scale = {e->wide.parameters, entries[b->log_scale].offset};
+        irn_place shift = {e->wide.parameters, entries[b->shift].offset};
+        testing_ok(irn_actnorm_inverse(&x, log_scale, shift, &x));
+    }
+    return x;
+}
+
+/* The exact inverse of the float array z, first channels only. */
+static double *exact_inverse(irn_model *model, const float *z, size_t images)
+{
+    const irn_model_config *c = &model->config;
+    irn_context *context = model->context;
+    exact e = {.model = model, .images = images};
+    e.wide.parameters = widened(context, &model->parameters, model->single.parameters);
+    e.wide.state = widened(context, &model->state, model->single.state);
+    const irn_block *last = &model->blocks[model->block_count - 1];
+    size_t count = images * irn_model_latent_size(model);
+    irn_tensor y = guarded_tensor(IRN_DOUBLE, images, last->channels, last->height, last->width,
+                                  host_widen(z, count));
+    for (size_t b = model->block_count; b-- > 0;) {
+        const irn_block *block = &model->blocks[b];
+        y = invert_block(&e, block, &y);
+        if (!block->squeeze)
+            continue;
+        irn_tensor plain = guarded_tensor(IRN_DOUBLE, images, block->channels / 4,
+                                          2 * block->height, 2 * block->width, NULL);
+        testing_ok(irn_unsqueeze(&y, &plain));
+        y = plain;
+    }
+    if (c->init_squeeze) {
+        irn_tensor plain =
+            guarded_tensor(IRN_DOUBLE, images, c->channels, c->height, c->width, NULL);
+        testing_ok(irn_unsqueeze(&y, &plain));
+        y = plain;
+    }
+    double *all = guarded_read(&y), *x = host_doubles(images * c->channels * c->height * c->width);
+    size_t kept = c->channels * c->height * c->width, held = y.channels * c->height * c->width;
+    for (size_t n = 0; n < images; n++)
+        memcpy(x + n * kept, all + n * held, kept * sizeof *x);
+    irn_memory_release(context, e.wide.parameters);
+    irn_memory_release(context, e.wide.state);
+    return x;
+}
+
+/* Each sample's error is below its bound, and the bound is not idle. */
+static void check_errors(irn_model *model, const float *z, size_t images)
+{
+    const irn_model_config *c = &model->config;
+    size_t size = c->channels * c->height * c->width, iterations;
+    float *back = host_floats(images * size);
+    double *bounds = host_doubles(images), *truth = exact_inverse(model, z, images);
+    testing_ok(irn_model_decode(model, z, images, NULL, back, bounds, &iterations));
+    ck_assert_uint_ge(iterations, 1);
+    for (size_t n = 0; n < images; n++) {
+        double *got = host_widen(back + n * size, size), *expected = truth + n * size;
+        double error = host_error(expected, got, size) * host_norm(expected, size);
+        ck_assert_msg(error <= bounds[n], "error %g above its bound %g", error, bounds[n]);
+        ck_assert_msg(bounds[n] <= 0.01, "the bound is %g", bounds[n]);
+    }
+}
+
+static void check_there_and_back(irn_context *context, const irn_model_config *config)
+{
+    enum { IMAGES = 3 };
+    irn_model *model;
+    irn_certificate *certificate;
+    size_t size = config->channels * config->height * config->width;
+    guarded_begin(context);
+    testing_ok(irn_model_create(&model, context, config));
+    size_t latent = irn_model_latent_size(model);
+    double *x = host_normal(IMAGES * size);
+    float *narrow = host_narrow(x, IMAGES * size), *z = host_floats(IMAGES * latent);
+    float *back = host_floats(IMAGES * size);
+    testing_ok(irn_model_power_iterate(model, 50));
+    testing_ok(irn_model_encode(model, narrow, IMAGES, z));
+    testing_ok(irn_model_decode(model, z, IMAGES, NULL, back, NULL, NULL));
+    host_check_float(x, back, IMAGES * size, 1e-4, "decode(encode(x))");
+    testing_ok(irn_certify_model(&certificate, model, NULL));
+    irn_certificate_free(certificate);
+    if (irn_context_device(context)->has_fp64)
+        check_errors(model, z, IMAGES);
+    irn_model_free(model);
+    guarded_end();
+    host_free_all();
+}
+
+START_TEST(all_activations)
+{
+    irn_context *context = devices_open(_i);
+    for (irn_activation a = IRN_IDENTITY; a <= IRN_SOFTPLUS; a++) {
+        irn_model_config config = small(3, 5, 6);
+        config.activation = a;
+        config.blocks[0] = 2;
+        config.padding = a % 2 ? IRN_PAD_CIRCULAR : IRN_PAD_ZEROS;
+        check_there_and_back(context, &config);
+    }
+    devices_close(context);
+}
+END_TEST
+
+START_TEST(points)
+{
+    irn_context *context = devices_open(_i);
+    const size_t dimensions[] = {1, 2, 17, 33};
+    for (size_t i = 0; i < 4; i++) {
+        irn_model_config config = small(dimensions[i], 1, 1);
+        config.kernels[0] = config.kernels[2] = 1;
+        config.blocks[0] = 3;
+        config.activation = IRN_TANH;
+        check_there_and_back(context, &config);
+    }
+    devices_close(context);
+}
+END_TEST
+
+START_TEST(numbers_of_layers)
+{
+    irn_context *context = devices_open(_i);
+    for (size_t layers = 1; layers <= IRN_MAX_LAYERS; layers += layers < 3 ? 1 : 5) {
+        irn_model_config config = small(5, 3, 7);
+        config.layers = layers;
+        for (size_t i = 0; i < layers; i++)
+            config.kernels[i] = 1 + i % 4;
+        config.blocks[0] = 2;
+        check_there_and_back(context, &config);
+    }
+    devices_close(context);
+}
+END_TEST
+
+START_TEST(squeezes_and_padding)
+{
+    irn_context *context = devices_open(_i);
+    for (size_t i = 0; i < 12; i++) {
+        irn_model_config config = small(i % 3 + 1, 8, 12);
+        config.init_squeeze = i % 2 == 1;
+        config.pad_channels = i % 4 < 2 ? 0 : 16;
+        config.stages = 2;
+        config.blocks[1] = 1;
+        config.widths[1] = 9;
+        config.strides[0] = i < 6 ? 2 : 1;
+        config.strides[1] = i < 6 ? 1 : 2;
+        config.actnorm = i % 5 != 0;
+        check_there_and_back(context, &config);
+    }
+    devices_close(context);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("inverses");
+    TCase *test = devices_case(suite, "there and back");
+    devices_add(test, all_activations);
+    devices_add(test, points);
+    devices_add(test, numbers_of_layers);
+    devices_add(test, squeezes_and_padding);
+    return testing_run(suite);
+}
