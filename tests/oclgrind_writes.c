@@ -1,6 +1,7 @@
-/* Oclgrind 21.10 loses what it knows about a buffer's initialised bytes when the host fills it, or
- * writes or copies to an offset in it. Preloaded before Oclgrind, this fills by writing, and does
- * the rest by a kernel, whose stores Oclgrind follows. For tests of one thread. */
+/* Oclgrind 21.10 forgets which bytes of a buffer are initialised when the host fills it, or writes
+ * or copies to a part of it. Preloaded before Oclgrind, this fills by writing, and writes and
+ * copies by a kernel, whose stores Oclgrind follows. For tests of one thread; it gives no memory
+ * back, because Oclgrind remembers freed buffers too. */
 #define _GNU_SOURCE
 #define CL_TARGET_OPENCL_VERSION 120
 #include <CL/cl.h>
@@ -62,7 +63,7 @@ cl_int clEnqueueCopyBuffer(cl_command_queue queue, cl_mem from, cl_mem to, size_
     copy_function *real;
     void *symbol = dlsym(RTLD_NEXT, "clEnqueueCopyBuffer");
     memcpy(&real, &symbol, sizeof real);
-    if (to_offset == 0 || size == 0 || event)
+    if (size == 0 || event)
         return real(queue, from, to, from_offset, to_offset, size, wait_count, wait, event);
     return copy(queue, from, from_offset, to, to_offset, size);
 }
@@ -74,7 +75,9 @@ cl_int clEnqueueWriteBuffer(cl_command_queue queue, cl_mem buffer, cl_bool block
     write_function *real;
     void *symbol = dlsym(RTLD_NEXT, "clEnqueueWriteBuffer");
     memcpy(&real, &symbol, sizeof real);
-    if (offset == 0 || size == 0 || event)
+    size_t whole = 0;
+    clGetMemObjectInfo(buffer, CL_MEM_SIZE, sizeof whole, &whole, NULL);
+    if (size == whole || size == 0 || event)
         return real(queue, buffer, blocking, offset, size, data, wait_count, wait, event);
     cl_context context;
     cl_int result = clGetMemObjectInfo(buffer, CL_MEM_CONTEXT, sizeof context, &context, NULL);
@@ -86,7 +89,7 @@ cl_int clEnqueueWriteBuffer(cl_command_queue queue, cl_mem buffer, cl_bool block
     result = real(queue, staging, CL_TRUE, 0, size, data, wait_count, wait, NULL);
     if (result == CL_SUCCESS)
         result = copy(queue, staging, 0, buffer, offset, size);
-    clReleaseMemObject(staging);
+
     return result;
 }
 

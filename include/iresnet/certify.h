@@ -51,8 +51,9 @@ IRN_API irn_status irn_certify_kernel(irn_bound *out, irn_context *context, cons
 IRN_API irn_status irn_singular_values(irn_array *out, irn_context *context, const float *kernel,
                                        const irn_kernel_shape *shape);
 
-/* The same of a model's layer by its name ("blocks.3.conv0"), its scale included, or of a 2-D or 4-D tensor
- * of a safetensors file on a height x width map. Errors: IRN_ERROR_ARGUMENT (no such layer). */
+/* The same of a model's layer by its name ("blocks.3.conv0"), its scale included, or of a 2-D or
+ * 4-D tensor of a safetensors file on a height x width map. Errors: IRN_ERROR_ARGUMENT (no such
+ * layer). */
 IRN_API irn_status irn_model_singular_values(irn_array *out, irn_model *model, const char *layer);
 IRN_API irn_status irn_weights_singular_values(irn_array *out, irn_context *context,
                                                const char *path, const char *tensor, size_t height,

@@ -136,7 +136,8 @@ irn_status irn_conv_transpose(irn_context *context, const irn_conv *conv, irn_pl
     irn_call_int(&call, irn_channel_blocks(context, conv->inputs));
     irn_call_int(&call, conv->kernel_height * conv->kernel_width);
     size_t items = irn_conv_weights(context, conv) / context->tuning.channel_block;
-    return irn_call_run(&call, context->info.is_simt ? items : 64, 1, 1, context->tuning.work_group);
+    return irn_call_run(&call, context->info.is_simt ? items : 64, 1, 1,
+                        context->tuning.work_group);
 }
 
 /* Work-items of the weight gradient beside its splits. */
@@ -191,8 +192,8 @@ static irn_status reduce_partials(const irn_conv *conv, irn_context *context, cl
     irn_call_int(&call, count);
     irn_call_int(&call, bias.memory ? biases : 0);
     irn_call_int(&call, splits);
-    return irn_call_run(&call, context->info.is_simt ? count / context->tuning.channel_block : 64, 1,
-                        1, context->tuning.work_group);
+    return irn_call_run(&call, context->info.is_simt ? count / context->tuning.channel_block : 64,
+                        1, 1, context->tuning.work_group);
 }
 
 irn_status irn_conv_weight_gradient(const irn_conv *conv, const irn_tensor *x, const irn_tensor *y,

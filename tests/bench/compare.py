@@ -1,0 +1,51 @@
+#!/usr/bin/python3
+"""Ratios from the lines that tests/bench/run.sh collects. Usage: compare.py RESULTS. Exit status: 0; 3 if one misses its goal."""
+import json
+import sys
+
+GOALS = {"step": 2.0, "inverse": 3.0, "conv": 0.8}
+RATES = {"forward_gflops": "forward", "data_gradient_gflops": "data gradient", "weight_gradient_gflops": "weight gradient"}
+
+
+def read(path):
+    ours, theirs = [], []
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            (ours if row["from"] == "iresnet" else theirs).append(row["data"])
+    return ours, theirs
+
+
+def main():
+    ours, theirs = read(sys.argv[1])
+    failed = False
+
+    def line(what, mine, other, unit, ratio, goal):
+        nonlocal failed
+        missed = goal is not None and not ratio >= goal
+        failed |= missed
+        verdict = "" if goal is None else f"  goal {goal:.1f}x {'MISSED' if missed else 'met'}"
+        print(f"{what:48} {mine:9.3f} {other:9.3f} {unit:8} {ratio:6.2f}x{verdict}")
+
+    print(f"{'':48} {'iresnet':>9} {'other':>9}")
+    for what in ("step", "inverse"):
+        mine = min(row["best_seconds"] for row in ours if row.get("bench") == what)
+        other = min(row["seconds_min"] for row in theirs if row["what"] == what)
+        line(f"{what}, cifar10, batch 128, PyTorch", mine, other, "s", other / mine, GOALS[what])
+    gemm = max(row["gflops"] for row in theirs if row["what"] == "gemm")
+    best = {}
+    for shape in (shape for row in ours for shape in row.get("shapes", [])):
+        size = f"{shape['batch']}x{shape['height']}x{shape['width']}, {shape['inputs']} -> {shape['outputs']}"
+        for key, part in RATES.items():
+            name = f"{shape['method']} {size}, {part}"
+            best[name] = max(best.get(name, 0), shape[key])
+    for name, rate in best.items():
+        # Winograd's method is counted as if it did all the operations, so only the other one is compared by them.
+        line(name, rate, gemm, "GFLOP/s", rate / gemm, GOALS["conv"] if name.startswith("direct") else None)
+    memory = [row["peak_device_memory"] for row in ours if row.get("bench") == "step"]
+    print(f"{'step: peak device memory':48} {max(memory) / 2**30:9.3f} GiB")
+    return 3 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
