@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- the pool ---- */
 
@@ -161,4 +162,10 @@ void host_check_number_at(const char *file, int line, double expected, double go
     if (!(fabs(got - expected) <= limit))
         ck_abort_msg("%s:%d: %s: %.9g instead of %.9g, more than %.3g off (seed %llu)", file, line,
                      text, got, expected, limit, (unsigned long long)host_seed());
+}
+
+int host_step(int step)
+{
+    const char *effort = getenv("IRN_TEST_EFFORT");
+    return effort && strcmp(effort, "small") == 0 ? 7 * step : step;
 }

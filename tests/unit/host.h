@@ -47,4 +47,8 @@ void host_check_at(const char *file, int line, const double *expected, const dou
 void host_check_number_at(const char *file, int line, double expected, double got, double limit,
                           const char *what, ...) __attribute__((format(printf, 6, 7)));
 
+/* The step through a list of cases: step, or with IRN_TEST_EFFORT=small, for slow devices such as
+ * Oclgrind, one that leaves about a seventh of them. */
+int host_step(int step);
+
 #endif

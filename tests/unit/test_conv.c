@@ -35,7 +35,7 @@ static void check_ending(convolver how, const oracle_conv *c, irn_precision prec
 static void check_endings(irn_context *context, convolver how, irn_precision precision,
                           irn_activation activation, int step)
 {
-    for (int i = 0; i < 4 * FINISHES * RESIDUALS; i += step) {
+    for (int i = 0; i < 4 * FINISHES * RESIDUALS; i += host_step(step)) {
         ending e = {.scale = i % 2,
                     .bias = i / 2 % 2,
                     .finish = i / 4 % FINISHES,
@@ -101,7 +101,7 @@ typedef void check(irn_context *, convolver, const oracle_conv *);
 static void on_shapes(int device, int count, check work)
 {
     irn_context *context = devices_open(device);
-    for (int i = 0; i < 2 * count; i++) {
+    for (int i = 0; i < 2 * count; i += host_step(1)) {
         convolver how = i < count ? DIRECT : WINOGRAD;
         oracle_conv c;
         if (!convolver_shape(context, how, &c))
