@@ -32,8 +32,8 @@ logs=$work/logs
 passed=0 failed=0
 
 # The user's caches stay as they are. Compiled kernels are kept from run to run.
-export IRN_CACHE_DIR=$work/cache POCL_CACHE_DIR=$work/pocl
-mkdir -p "$IRN_CACHE_DIR" "$POCL_CACHE_DIR"
+export IRN_CACHE_DIR=$work/cache POCL_CACHE_DIR=$work/pocl MESA_SHADER_CACHE_DIR=$work/mesa
+mkdir -p "$IRN_CACHE_DIR" "$POCL_CACHE_DIR" "$MESA_SHADER_CACHE_DIR"
 export IRN_TEST_DATA=$root/tests IRN_GOLDEN=$root/tests/golden
 unset IRN_DEVICE IRN_BUILD_OPTIONS RUSTICL_ENABLE OCL_ICD_VENDORS POCL_DEVICES CK_FORK
 export CK_VERBOSITY=normal CK_TIMEOUT_MULTIPLIER=10 MESA_SHADER_CACHE_DIR=$work/mesa
@@ -179,7 +179,7 @@ stage_valgrind() {
 # Oclgrind exits 0 whatever it finds, so its log must be empty. One process a program: a second one
 # would begin the log anew. Optimised kernels have instructions that it does not know.
 stage_oclgrind() {
-    local program name log status=0
+    local program name log status=0 limit=300
     gcc -shared -fPIC "$root/tests/oclgrind_writes.c" -o "$work/oclgrind_writes.so" -ldl || return
     export CK_FORK=no IRN_BUILD_OPTIONS=-cl-opt-disable IRN_TEST_EFFORT=small IRN_TEST_DEVICE=Oclgrind
     for name in test_elementwise test_head test_head_tangent test_conv test_spectral; do

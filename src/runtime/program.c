@@ -29,7 +29,7 @@ struct irn_program {
     size_t kernel_count;
 };
 
-static const char cache_magic[8] = {'i', 'r', 'n', 'c', 'l', '0', '1', '\n'};
+static const char cache_magic[8] = {'i', 'r', 'n', 'c', 'l', '0', '2', '\n'};
 
 /* The files of `sources` one after another, each with #line so that a compiler's messages point
  * into it. The caller frees. */
@@ -81,6 +81,33 @@ static void cache_path(char *path, size_t size, const irn_context *context, cons
         path[0] = 0;
 }
 
+enum { CACHE_HEADER = sizeof cache_magic + IRN_SHA256_HEX };
+
+/* Whether bytes are an entry as store_cached() writes it. */
+static bool is_entry(const uint8_t *bytes, size_t size)
+{
+    char hex[IRN_SHA256_HEX];
+    if (size <= CACHE_HEADER || memcmp(bytes, cache_magic, sizeof cache_magic) != 0)
+        return false;
+    irn_sha256_bytes(hex, bytes + CACHE_HEADER, size - CACHE_HEADER);
+    return memcmp(bytes + sizeof cache_magic, hex, sizeof hex) == 0;
+}
+
+static cl_program from_binary(irn_context *context, const unsigned char *binary, size_t length,
+                              const char *options)
+{
+    cl_int code, binary_code;
+    cl_program program = clCreateProgramWithBinary(context->cl, 1, &context->device, &length,
+                                                   &binary, &binary_code, &code);
+    if (program &&
+        (code != CL_SUCCESS || binary_code != CL_SUCCESS ||
+         clBuildProgram(program, 1, &context->device, options, NULL, NULL) != CL_SUCCESS)) {
+        clReleaseProgram(program);
+        program = NULL;
+    }
+    return program;
+}
+
 static cl_program load_cached(irn_context *context, const char *path, const char *options)
 {
     uint8_t *bytes;
@@ -90,19 +117,8 @@ static cl_program load_cached(irn_context *context, const char *path, const char
         irn_file_read(&bytes, &size, path, MAX_BINARY, false) != IRN_OK)
         return NULL;
     cl_program program = NULL;
-    if (size > sizeof cache_magic && memcmp(bytes, cache_magic, sizeof cache_magic) == 0) {
-        const unsigned char *binary = bytes + sizeof cache_magic;
-        size_t length = size - sizeof cache_magic;
-        cl_int code, binary_code;
-        program = clCreateProgramWithBinary(context->cl, 1, &context->device, &length, &binary,
-                                            &binary_code, &code);
-        if (program &&
-            (code != CL_SUCCESS || binary_code != CL_SUCCESS ||
-             clBuildProgram(program, 1, &context->device, options, NULL, NULL) != CL_SUCCESS)) {
-            clReleaseProgram(program);
-            program = NULL;
-        }
-    }
+    if (is_entry(bytes, size))
+        program = from_binary(context, bytes + CACHE_HEADER, size - CACHE_HEADER, options);
     free(bytes);
     if (!program)
         irn_log(context, "%s: not usable, building from source", path);
@@ -136,11 +152,14 @@ static void store_cached(irn_context *context, const char *path, cl_program prog
         size == 0 || size > MAX_BINARY || !(binary = malloc(size)))
         return;
     make_folders(context->cache_dir);
-    bool stored = clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) ==
-                      CL_SUCCESS &&
-                  irn_writer_open(&writer, path) == IRN_OK &&
-                  irn_writer_write(writer, cache_magic, sizeof cache_magic) == IRN_OK &&
-                  irn_writer_write(writer, binary, size) == IRN_OK;
+    char hex[IRN_SHA256_HEX];
+    bool stored =
+        clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS;
+    irn_sha256_bytes(hex, binary, size);
+    stored = stored && irn_writer_open(&writer, path) == IRN_OK &&
+             irn_writer_write(writer, cache_magic, sizeof cache_magic) == IRN_OK &&
+             irn_writer_write(writer, hex, sizeof hex) == IRN_OK &&
+             irn_writer_write(writer, binary, size) == IRN_OK;
     if (stored)
         stored = irn_writer_commit(writer) == IRN_OK;
     else

@@ -98,12 +98,15 @@ static irn_trainer *start_training(irn_model *model)
 
 /* Batch norm takes the mean off, so the bias right before it has no influence, and its gradient is
  * rounding alone in the file and here: there the whole gradient is the measure. */
-static void check_gradient(const double *expected, const double *got, size_t count, double whole,
-                           const char *name)
+static void check_gradient(const irn_context *context, const double *expected, const double *got,
+                           size_t count, double whole, const char *name)
 {
     const double nothing = 1e-10 * whole;
+    /* Shifts right before batch norm nearly cancel too: 3.8e-5 on PoCL, 1.05e-4 on llvmpipe. */
+    const double tolerance =
+        irn_context_device(context)->has_fp64 ? GOLDEN_GRADIENT : 2 * GOLDEN_GRADIENT;
     if (host_norm(expected, count) > nothing)
-        host_check(expected, got, count, GOLDEN_GRADIENT, "gradient of %s", name);
+        host_check(expected, got, count, tolerance, "gradient of %s", name);
     else
         host_check_number(0, host_norm(got, count), 1e-5 * whole, "zero gradient of %s", name);
 }
@@ -125,7 +128,7 @@ static void check_parameter_gradients(const irn_safetensors *file, irn_trainer *
         double *got = golden_entry_values(model, &entries[i], trainer->parameter_gradient, &values);
         double *expected = golden_read(file, &wanted, "expect.grad.%s", entries[i].name);
         ck_assert_uint_eq(values, wanted);
-        check_gradient(expected, got, values, sqrt(squares), entries[i].name);
+        check_gradient(model->context, expected, got, values, sqrt(squares), entries[i].name);
     }
 }
 
