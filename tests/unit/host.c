@@ -167,5 +167,5 @@ void host_check_number_at(const char *file, int line, double expected, double go
 int host_step(int step)
 {
     const char *effort = getenv("IRN_TEST_EFFORT");
-    return effort && strcmp(effort, "small") == 0 ? 7 * step : step;
+    return effort && strcmp(effort, "small") == 0 ? 31 * step : step;
 }

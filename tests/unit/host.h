@@ -48,7 +48,7 @@ void host_check_number_at(const char *file, int line, double expected, double go
                           const char *what, ...) __attribute__((format(printf, 6, 7)));
 
 /* The step through a list of cases: step, or with IRN_TEST_EFFORT=small, for slow devices such as
- * Oclgrind, one that leaves about a seventh of them. */
+ * Oclgrind, one that leaves few of them. */
 int host_step(int step);
 
 #endif
