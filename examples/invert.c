@@ -1,6 +1,6 @@
 /* Sends the bundled test digits through a trained network, inverts it, and compares each true error
  * with the bound that the library proves for it. Draws ten digits (top), what the inverse makes of
- * their latents (middle), and the difference times four million (bottom).
+ * their latents (middle), and the difference times a million (bottom).
  *
  * Usage: invert MODEL.safetensors [PICTURE.png]. Exit status: 0; 1 if something failed; 2 usage; 3
  * if a bound does not hold, or the model is not certified. */
@@ -68,7 +68,7 @@ static irn_status draw(const char *path)
     for (size_t i = 0; i < COLUMNS * PIXELS; i++) {
         rows[0][i] = images[i];
         rows[1][i] = back[i];
-        rows[2][i] = fabsf(back[i] - images[i]) * 4e6F - 0.5F;
+        rows[2][i] = fabsf(back[i] - images[i]) * 1e6F - 0.5F;
     }
     return irn_png_write_grid(&rows[0][0], (size_t)3 * COLUMNS, 1, SIDE, SIDE, -0.5F, 0.5F, COLUMNS,
                               0, path);

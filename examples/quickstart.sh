@@ -59,7 +59,7 @@ grep 'test accuracy' train.txt
 tail -n 1 certify.txt
 head -n 1 invert.txt
 cat <<END
-$out/reconstruction.png   ten test digits, their reconstructions, the difference x 4 million
+$out/reconstruction.png   ten test digits, their reconstructions, the difference times a million
 $out/decoded.png          a hundred test digits, decoded from their latents
 $out/run/model.safetensors
 $out/certificate.json
