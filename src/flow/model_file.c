@@ -7,6 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A file with such values could not be read back, and would replace one that can. */
+static irn_status check_finite(const float *values, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return irn_fail(IRN_ERROR_NUMERIC, "%s is %g at index %zu: not saved", name,
+                            (double)values[i], i);
+    return IRN_OK;
+}
+
 irn_status irn_arena_add_to_file(const irn_arena *arena, cl_mem buffer, const char *prefix,
                                  irn_safetensors_writer *writer)
 {
@@ -17,6 +27,8 @@ irn_status irn_arena_add_to_file(const irn_arena *arena, cl_mem buffer, const ch
         snprintf(name, sizeof name, "%s%s", prefix, entry->name);
         IRN_TRY(irn_array_create(&array, IRN_FLOAT32, entry->rank, entry->shape));
         irn_status status = irn_arena_read(arena, buffer, entry, array.data);
+        if (status == IRN_OK)
+            status = check_finite(array.data, irn_entry_count(entry), name);
         if (status == IRN_OK)
             status = irn_safetensors_add(writer, name, &array);
         irn_array_free(&array);

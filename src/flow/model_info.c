@@ -155,6 +155,8 @@ irn_status irn_model_power_iterate(irn_model *model, size_t iterations)
     if (!(model->config.coefficient > 0))
         return IRN_OK;
     IRN_TRY(irn_model_prepare(model));
+    for (size_t b = 0; b < model->block_count; b++)
+        model->blocks[b].lipschitz_upper = NAN; /* the scales change */
     for (size_t i = 0; i < irn_model_layer_count(model); i++) {
         irn_power power = irn_layer_power(model, layer_at(model, i));
         IRN_TRY(irn_power_iterate(&power, iterations));

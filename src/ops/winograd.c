@@ -220,10 +220,14 @@ static size_t biases_of(const irn_context *context, const irn_conv *conv)
 size_t irn_winograd_gradient_scratch(const irn_context *context, const irn_conv *conv,
                                      size_t images, size_t height, size_t width)
 {
-    size_t tiles = larger(tiles_of(images, height, width), 1);
-    division d = divide_gradient(context, conv, tiles, width);
-    size_t partial = irn_winograd_weights(context, conv) + biases_of(context, conv);
-    return d.items * (partial + d.parts * d.slot);
+    size_t partial = irn_winograd_weights(context, conv) + biases_of(context, conv), most = 0;
+    /* Fewer images may need more, for outputs are then divided further: room for any number up to
+     * it. */
+    for (size_t n = 1; n <= images; n++) {
+        division d = divide_gradient(context, conv, tiles_of(n, height, width), width);
+        most = larger(most, d.items * (partial + d.parts * d.slot));
+    }
+    return most;
 }
 
 static irn_status reduce(const irn_conv *conv, irn_context *context, cl_mem scratch,
