@@ -128,10 +128,11 @@ typedef struct irn_decode_options {
  * NULL, receives for every sample a proven bound on the Euclidean distance of x (padded channels
  * included) from the exact inverse of z, with L from the model's certified bounds:
  * irn_certify_model() must have been called on this model object or its bounds loaded; else
- * IRN_ERROR_NOT_CERTIFIED names the block, and nothing is claimed. Without error_upper an
- * uncertified model is inverted all the same, stopping when the residual itself meets the
- * tolerance; a diverging iteration is IRN_ERROR_NUMERIC. iterations, if not NULL, receives the
- * largest number of steps that any block took. options NULL: defaults. */
+ * IRN_ERROR_NOT_CERTIFIED names the block, and nothing is claimed; on a device without float64 it
+ * is IRN_ERROR_UNSUPPORTED. Without error_upper an uncertified model is inverted all the same,
+ * stopping when the residual itself meets the tolerance; a diverging iteration is
+ * IRN_ERROR_NUMERIC. iterations, if not NULL, receives the largest number of steps that any block
+ * took. options NULL: defaults. */
 IRN_API irn_status irn_model_decode(irn_model *model, const float *z, size_t batch,
                                     const irn_decode_options *options, float *x,
                                     double *error_upper, size_t *iterations);

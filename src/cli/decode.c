@@ -56,7 +56,8 @@ static void report(cli_session *session, const decode_options *options, const de
                    size_t count)
 {
     if (!images->errors) {
-        cli_warn(session, "%s is not certified: no error is claimed", session->model_path);
+        cli_warn(session, "%s is not certified, or the device has no float64: no error is claimed",
+                 session->model_path);
         return;
     }
     size_t missed = 0;
@@ -88,7 +89,8 @@ static int decode_all(cli_session *session, const decode_options *options, const
     cli_progress_begin(&session->progress, "decoding");
     irn_status status = irn_model_decode(session->model, z->values, z->count, &how, images->x,
                                          images->errors, &images->iterations);
-    if (status == IRN_ERROR_NOT_CERTIFIED && !options->errors) {
+    if ((status == IRN_ERROR_NOT_CERTIFIED || status == IRN_ERROR_UNSUPPORTED) &&
+        !options->errors) {
         free(images->errors);
         images->errors = NULL;
         status = irn_model_decode(session->model, z->values, z->count, &how, images->x, NULL,

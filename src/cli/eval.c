@@ -88,7 +88,7 @@ static int decode(cli_session *session, const float *z, size_t count, float *x, 
     irn_status status =
         irn_model_decode(session->model, z, count, &how, x, bounds, &out->iterations);
     out->certified = status == IRN_OK;
-    if (status == IRN_ERROR_NOT_CERTIFIED)
+    if (status == IRN_ERROR_NOT_CERTIFIED || status == IRN_ERROR_UNSUPPORTED)
         status = irn_model_decode(session->model, z, count, &how, x, NULL, &out->iterations);
     cli_progress_clear(&session->progress);
     return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
@@ -182,7 +182,8 @@ static void print_text(const evaluation *values)
         printf("proven bound      %.3g at most; every true error is%s below its own\n",
                inverse->max_bound, inverse->bound_holds ? "" : " NOT");
     else
-        printf("proven bound      none: the model is not certified\n");
+        printf(
+            "proven bound      none: the model is not certified, or the device has no float64\n");
 }
 
 static int run(const cli_command *self, int argc, char **argv)
