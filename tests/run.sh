@@ -182,7 +182,7 @@ stage_oclgrind() {
     local program name log status=0 limit=900
     gcc -shared -fPIC "$root/tests/oclgrind_writes.c" -o "$work/oclgrind_writes.so" -ldl || return
     export CK_FORK=no IRN_BUILD_OPTIONS=-cl-opt-disable IRN_TEST_EFFORT=small IRN_TEST_DEVICE=Oclgrind
-    for name in test_elementwise test_head test_head_tangent test_conv test_spectral; do
+    for name in test_elementwise test_head test_head_tangent test_conv; do
         program=$work/gcc/$name log=$logs/oclgrind-$name.txt
         [ -x "$program" ] || continue
         rm -f "$log"
