@@ -90,8 +90,8 @@ INLINE void conv_finish(realb v, ulong at, int last_block, __global const real *
         if (last_block) {
 #pragma unroll
             for (int c = 0; c < B; c++)
-                ((real *)&v)[c] = c < B - (flags >> CONV_PADDED_SHIFT) ? ((const real *)&v)[c]
-                                                                       : (real)0;
+                ((real *)&v)[c] =
+                    c < B - (flags >> CONV_PADDED_SHIFT) ? ((const real *)&v)[c] : (real)0;
         }
 #endif
     } else if (flags & CONV_DERIVATIVE) {

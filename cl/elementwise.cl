@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Work on single blocks of channels: actnorm, the activation with its derivatives, sums. Global size: channel blocks of
- * the whole tensor, N*Cb*H*W, rounded up to WG. `count` is that number, `pixels` H*W, `blocks` Cb. Outputs may be the
- * same tensor as inputs.
+ * Work on single blocks of channels: actnorm, the activation with its derivatives, sums. Global
+ * size: channel blocks of the whole tensor, N*Cb*H*W, rounded up to WG. `count` is that number,
+ * `pixels` H*W, `blocks` Cb. Outputs may be the same tensor as inputs.
  */
 
 INLINE size_t channel_of(size_t i, int blocks, int pixels)
@@ -11,16 +11,17 @@ INLINE size_t channel_of(size_t i, int blocks, int pixels)
 }
 
 /* Actnorm (Kingma and Dhariwal 2018): z = x exp(log_scale) + shift per channel. */
-KERNEL void actnorm(__global const real *x, ulong x0, __global const real *log_scale, ulong log_scale0,
-                    __global const real *shift, ulong shift0, __global real *z, ulong z0, ulong count,
-                    int blocks, int pixels)
+KERNEL void actnorm(__global const real *x, ulong x0, __global const real *log_scale,
+                    ulong log_scale0, __global const real *shift, ulong shift0, __global real *z,
+                    ulong z0, ulong count, int blocks, int pixels)
 {
     const size_t i = get_global_id(0);
     if (i >= count)
         return;
     const size_t c = channel_of(i, blocks, pixels);
     const realb scale = exp(load_block(log_scale + log_scale0 + c));
-    store_block(fma(load_block(x + x0 + i * B), scale, load_block(shift + shift0 + c)), z + z0 + i * B);
+    store_block(fma(load_block(x + x0 + i * B), scale, load_block(shift + shift0 + c)),
+                z + z0 + i * B);
 }
 
 KERNEL void actnorm_inverse(__global const real *z, ulong z0, __global const real *log_scale,
@@ -32,7 +33,8 @@ KERNEL void actnorm_inverse(__global const real *z, ulong z0, __global const rea
         return;
     const size_t c = channel_of(i, blocks, pixels);
     const realb scale = exp(-load_block(log_scale + log_scale0 + c));
-    store_block((load_block(z + z0 + i * B) - load_block(shift + shift0 + c)) * scale, x + x0 + i * B);
+    store_block((load_block(z + z0 + i * B) - load_block(shift + shift0 + c)) * scale,
+                x + x0 + i * B);
 }
 
 /* The linear part of actnorm, which is its own transpose: vjp and jvp. */
@@ -57,18 +59,20 @@ KERNEL void activation(__global const real *z, ulong z0, __global real *y, ulong
 }
 
 /* Both vjp and jvp: phi'(z) t, with phi' from the saved output y. */
-KERNEL void activation_derivative(__global const real *y, ulong y0, __global const real *t, ulong t0,
-                                  __global real *out, ulong out0, ulong count)
+KERNEL void activation_derivative(__global const real *y, ulong y0, __global const real *t,
+                                  ulong t0, __global real *out, ulong out0, ulong count)
 {
     const size_t i = get_global_id(0);
     if (i < count)
-        store_block(act_d(load_block(y + y0 + i * B)) * load_block(t + t0 + i * B), out + out0 + i * B);
+        store_block(act_d(load_block(y + y0 + i * B)) * load_block(t + t0 + i * B),
+                    out + out0 + i * B);
 }
 
-/* The second-order part of the jvp's vjp: out += phi''(z) zdot ydot_bar, which flows to the primal z. */
-KERNEL void activation_second(__global const real *y, ulong y0, __global const real *zdot, ulong zdot0,
-                              __global const real *ydot_bar, ulong ydot_bar0, __global real *out,
-                              ulong out0, ulong count)
+/* The second-order part of the jvp's vjp: out += phi''(z) zdot ydot_bar, which flows to the primal
+ * z. */
+KERNEL void activation_second(__global const real *y, ulong y0, __global const real *zdot,
+                              ulong zdot0, __global const real *ydot_bar, ulong ydot_bar0,
+                              __global real *out, ulong out0, ulong count)
 {
     const size_t i = get_global_id(0);
     if (i >= count)
@@ -79,7 +83,8 @@ KERNEL void activation_second(__global const real *y, ulong y0, __global const r
 }
 
 /* y += a x. */
-KERNEL void add_scaled(real a, __global const real *x, ulong x0, __global real *y, ulong y0, ulong count)
+KERNEL void add_scaled(real a, __global const real *x, ulong x0, __global real *y, ulong y0,
+                       ulong count)
 {
     const size_t i = get_global_id(0);
     if (i < count)

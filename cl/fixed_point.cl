@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inverse of a block by x <- y - g(x) (Behrmann et al. 2019, algorithm 1), sample by sample: a sample that is done
- * keeps its x while the others go on.
+ * The inverse of a block by x <- y - g(x) (Behrmann et al. 2019, algorithm 1), sample by sample: a
+ * sample that is done keeps its x while the others go on.
  */
 
-/* One step with g = g(x) given: r = y - x - g, x += r, and progress[n] = (||r||, steps done or, once done, that number made
- * negative less one, ||x||). A sample is done when ||r|| <= limit, when ||r|| is no more than rounding of x, or never if
- * limit < 0. Global size: WG times samples. */
+/* One step with g = g(x) given: r = y - x - g, x += r, and progress[n] = (||r||, steps done or,
+ * once done, that number made negative less one, ||x||). A sample is done when ||r|| <= limit, when
+ * ||r|| is no more than rounding of x, or never if limit < 0. Global size: WG times samples. */
 KERNEL void fixed_point_step(__global const real *y, ulong y0, __global const real *g, ulong g0,
                              __global real *x, ulong x0, __global real *progress, ulong progress0,
                              ulong count, real limit, real rounding)
@@ -36,7 +36,8 @@ KERNEL void fixed_point_step(__global const real *y, ulong y0, __global const re
     }
 }
 
-/* ||y - f||, sample by sample: the residual of a finished inverse. Global size: WG times samples. */
+/* ||y - f||, sample by sample: the residual of a finished inverse. Global size: WG times samples.
+ */
 KERNEL void sample_distance(__global const real *y, ulong y0, __global const real *f, ulong f0,
                             __global real *out, ulong out0, ulong count)
 {
@@ -44,7 +45,8 @@ KERNEL void sample_distance(__global const real *y, ulong y0, __global const rea
     const size_t n = get_group_id(0);
     realb sum = 0;
     for (size_t i = get_local_id(0); i < count; i += WG) {
-        const realb r = load_block(y + y0 + (n * count + i) * B) - load_block(f + f0 + (n * count + i) * B);
+        const realb r =
+            load_block(y + y0 + (n * count + i) * B) - load_block(f + f0 + (n * count + i) * B);
         sum = fma(r, r, sum);
     }
     const real total = group_sum(block_sum(sum), scratch);

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The classifier's head: batch norm, ReLU and the average over the map in one pass, and softmax cross-entropy. (The
- * dense layer between them is a 1x1 convolution.) Batch norm (Ioffe and Szegedy 2015) acts as x scale + offset per channel;
- * the four vectors of C values it works with lie one after another in `work`: mean, 1/std, scale, offset.
+ * The classifier's head: batch norm, ReLU and the average over the map in one pass, and softmax
+ * cross-entropy. (The dense layer between them is a 1x1 convolution.) Batch norm (Ioffe and Szegedy
+ * 2015) acts as x scale + offset per channel; the four vectors of C values it works with lie one
+ * after another in `work`: mean, 1/std, scale, offset.
  */
 
-/* From the batch's mean and variance: work, and the running statistics with the unbiased variance. Global size: Cb. */
-__kernel void norm_prepare(__global const real *variance, ulong variance0, __global const real *gamma,
-                           ulong gamma0, __global const real *beta, ulong beta0,
-                           __global real *running_mean, ulong running_mean0,
+/* From the batch's mean and variance: work, and the running statistics with the unbiased variance.
+ * Global size: Cb. */
+__kernel void norm_prepare(__global const real *variance, ulong variance0,
+                           __global const real *gamma, ulong gamma0, __global const real *beta,
+                           ulong beta0, __global real *running_mean, ulong running_mean0,
                            __global real *running_variance, ulong running_variance0,
-                           __global real *work, ulong work0, real momentum, real unbias, real epsilon)
+                           __global real *work, ulong work0, real momentum, real unbias,
+                           real epsilon)
 {
     const size_t c = get_global_id(0) * B, channels = get_global_size(0) * B;
     __global real *out = work + work0 + c;
@@ -20,17 +23,18 @@ __kernel void norm_prepare(__global const real *variance, ulong variance0, __glo
     store_block(rstd, out + channels);
     store_block(scale, out + 2 * channels);
     store_block(load_block(beta + beta0 + c) - mean * scale, out + 3 * channels);
-    __global real *m = running_mean + running_mean0 + c, *v = running_variance + running_variance0 + c;
-    store_block((realb)(1 - momentum) * load_block(m) + (realb)(momentum) * mean, m);
+    __global real *m = running_mean + running_mean0 + c,
+                  *v = running_variance + running_variance0 + c;
+    store_block((realb)(1 - momentum) * load_block(m) + (realb)(momentum)*mean, m);
     store_block((realb)(1 - momentum) * load_block(v) + (realb)(momentum * unbias) * var, v);
 }
 
 /* From the running statistics: work. Global size: Cb. */
-__kernel void norm_prepare_running(__global const real *gamma, ulong gamma0, __global const real *beta,
-                                   ulong beta0, __global const real *running_mean,
-                                   ulong running_mean0, __global const real *running_variance,
-                                   ulong running_variance0, __global real *work, ulong work0,
-                                   real epsilon)
+__kernel void norm_prepare_running(__global const real *gamma, ulong gamma0,
+                                   __global const real *beta, ulong beta0,
+                                   __global const real *running_mean, ulong running_mean0,
+                                   __global const real *running_variance, ulong running_variance0,
+                                   __global real *work, ulong work0, real epsilon)
 {
     const size_t c = get_global_id(0) * B, channels = get_global_size(0) * B;
     __global real *out = work + work0 + c;
@@ -45,8 +49,8 @@ __kernel void norm_prepare_running(__global const real *gamma, ulong gamma0, __g
 }
 
 /* pooled[n][c] = mean over the map of relu(x scale + offset). Global size: Cb, N. */
-__kernel void norm_relu_pool(__global const real *x, ulong x0, __global const real *work, ulong work0,
-                             __global real *pooled, ulong pooled0, int pixels)
+__kernel void norm_relu_pool(__global const real *x, ulong x0, __global const real *work,
+                             ulong work0, __global real *pooled, ulong pooled0, int pixels)
 {
     const size_t cb = get_global_id(0), blocks = get_global_size(0), n = get_global_id(1);
     const realb scale = load_block(work + work0 + (2 * blocks + cb) * B);
@@ -60,10 +64,11 @@ __kernel void norm_relu_pool(__global const real *x, ulong x0, __global const re
     store_block(sum / (realb)(pixels), pooled + pooled0 + (n * blocks + cb) * B);
 }
 
-/* The gradient with respect to the batch norm's output, from the pooled gradient. Global size: H*W, Cb, N. */
-__kernel void relu_pool_vjp(__global const real *x, ulong x0, __global const real *work, ulong work0,
-                            __global const real *pooled_gradient, ulong pooled_gradient0,
-                            __global real *gradient, ulong gradient0)
+/* The gradient with respect to the batch norm's output, from the pooled gradient. Global size: H*W,
+ * Cb, N. */
+__kernel void relu_pool_vjp(__global const real *x, ulong x0, __global const real *work,
+                            ulong work0, __global const real *pooled_gradient,
+                            ulong pooled_gradient0, __global real *gradient, ulong gradient0)
 {
     const size_t p = get_global_id(0), pixels = get_global_size(0);
     const size_t cb = get_global_id(1), blocks = get_global_size(1), n = get_global_id(2);
@@ -75,13 +80,13 @@ __kernel void relu_pool_vjp(__global const real *x, ulong x0, __global const rea
     store_block(v > (realb)(0) ? g / (realb)(pixels) : (realb)(0), gradient + gradient0 + at);
 }
 
-/* gradient (with respect to the output y) becomes that with respect to x, through the batch's statistics:
- * scale (g - mean(g) - x^ mean(g x^)), x^ = (x - mean) / std. sums and products are the means of g and of g (x - mean).
- * Global size: channel blocks, rounded up to WG. */
+/* gradient (with respect to the output y) becomes that with respect to x, through the batch's
+ * statistics: scale (g - mean(g) - x^ mean(g x^)), x^ = (x - mean) / std. sums and products are the
+ * means of g and of g (x - mean). Global size: channel blocks, rounded up to WG. */
 KERNEL void norm_vjp(__global const real *x, ulong x0, __global const real *work, ulong work0,
                      __global const real *sums, ulong sums0, __global const real *products,
-                     ulong products0, __global real *gradient, ulong gradient0, ulong count, int blocks,
-                     int pixels)
+                     ulong products0, __global real *gradient, ulong gradient0, ulong count,
+                     int blocks, int pixels)
 {
     const size_t i = get_global_id(0);
     if (i >= count)
@@ -100,7 +105,8 @@ __kernel void norm_parameter_gradients(__global const real *work, ulong work0,
                                        __global const real *sums, ulong sums0,
                                        __global const real *products, ulong products0,
                                        __global real *gamma_gradient, ulong gamma_gradient0,
-                                       __global real *beta_gradient, ulong beta_gradient0, real total)
+                                       __global real *beta_gradient, ulong beta_gradient0,
+                                       real total)
 {
     const size_t c = get_global_id(0) * B, channels = get_global_size(0) * B;
     store_block(load_block(sums + sums0 + c) * (realb)(total), beta_gradient + beta_gradient0 + c);
@@ -109,8 +115,8 @@ __kernel void norm_parameter_gradients(__global const real *work, ulong work0,
                 gamma_gradient + gamma_gradient0 + c);
 }
 
-/* Loss of each sample, whether its largest score is the label's, and the gradient of the batch's mean loss. scores and
- * gradient: [N][Cb][B]. Global size: N. */
+/* Loss of each sample, whether its largest score is the label's, and the gradient of the batch's
+ * mean loss. scores and gradient: [N][Cb][B]. Global size: N. */
 __kernel void cross_entropy(__global const real *scores, ulong scores0, __global const int *labels,
                             ulong labels0, __global real *gradient, ulong gradient0,
                             __global real *losses, ulong losses0, int classes)

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The classifier's head along a tangent, and the reverse of that: jvp, and vjp of the jvp. `work` is head.cl's: mean,
- * 1/std = r, scale = gamma r, offset. Batch norm through the batch's statistics is y = gamma x^ + beta with x^ = (x - m(x)) r,
- * m the mean over the M = N H W values of a channel, and its jvp is the self-adjoint
- *   y' = gamma r (x' - m(x') - x^ m(x' x^)),
- * which norm_vjp() of head.cl computes. With a the cotangent of y', q = m(x' x^), p = m(a x^) and A = m(a x') - m(a) m(x'),
- *   <a, y'> = M gamma r (A - p q).
- * Derivatives along x_i: of r, -r^2 x^_i / M; of p, r (a_i - m(a) - x^_i p) / M; of q the same with x'. So x receives
- *   -gamma r^2 (x^ (A - p q) + q (a - m(a) - x^ p) + p (x' - m(x') - x^ q)),
- * gamma M r (A - p q), and x' the operator above applied to a. Epsilon changes nothing: it is in r, and r' = -r^2 q holds
- * with it.
+ * The classifier's head along a tangent, and the reverse of that: jvp, and vjp of the jvp. `work`
+ * is head.cl's: mean, 1/std = r, scale = gamma r, offset. Batch norm through the batch's statistics
+ * is y = gamma x^ + beta with x^ = (x - m(x)) r, m the mean over the M = N H W values of a channel,
+ * and its jvp is the self-adjoint y' = gamma r (x' - m(x') - x^ m(x' x^)), which norm_vjp() of
+ * head.cl computes. With a the cotangent of y', q = m(x' x^), p = m(a x^) and A = m(a x') - m(a)
+ * m(x'), <a, y'> = M gamma r (A - p q). Derivatives along x_i: of r, -r^2 x^_i / M; of p, r (a_i -
+ * m(a) - x^_i p) / M; of q the same with x'. So x receives -gamma r^2 (x^ (A - p q) + q (a - m(a) -
+ * x^ p) + p (x' - m(x') - x^ q)), gamma M r (A - p q), and x' the operator above applied to a.
+ * Epsilon changes nothing: it is in r, and r' = -r^2 q holds with it.
  */
 
 /* pooled_dot[n][c] = mean over the map of relu'(x scale + offset) y_dot. Global size: Cb, N. */
-__kernel void relu_pool_jvp(__global const real *x, ulong x0, __global const real *work, ulong work0,
-                            __global const real *y_dot, ulong y_dot0, __global real *pooled_dot,
-                            ulong pooled_dot0, int pixels)
+__kernel void relu_pool_jvp(__global const real *x, ulong x0, __global const real *work,
+                            ulong work0, __global const real *y_dot, ulong y_dot0,
+                            __global real *pooled_dot, ulong pooled_dot0, int pixels)
 {
     const size_t cb = get_global_id(0), blocks = get_global_size(0), n = get_global_id(1);
     const realb scale = load_block(work + work0 + (2 * blocks + cb) * B);
@@ -30,9 +29,10 @@ __kernel void relu_pool_jvp(__global const real *x, ulong x0, __global const rea
     store_block(sum / (realb)(pixels), pooled_dot + pooled_dot0 + (n * blocks + cb) * B);
 }
 
-/* means: m(a), m(a (x - m(x))), m(x'), m(x' (x - m(x))), A, and for the cotangent g of y: m(g), m(g (x - m(x))), vectors of
- * C values. y_dot_bar holds a and becomes the cotangent of x'; y_bar holds g and becomes that of x: the vjp of g and the
- * second-order part. Global size: channel blocks, rounded up to WG. */
+/* means: m(a), m(a (x - m(x))), m(x'), m(x' (x - m(x))), A, and for the cotangent g of y: m(g), m(g
+ * (x - m(x))), vectors of C values. y_dot_bar holds a and becomes the cotangent of x'; y_bar holds
+ * g and becomes that of x: the vjp of g and the second-order part. Global size: channel blocks,
+ * rounded up to WG. */
 KERNEL void norm_second(__global const real *x, ulong x0, __global const real *work, ulong work0,
                         __global const real *means, ulong means0, __global const real *x_dot,
                         ulong x_dot0, __global real *y_dot_bar, ulong y_dot_bar0,
@@ -56,8 +56,9 @@ KERNEL void norm_second(__global const real *x, ulong x0, __global const real *w
     store_block(scale * (g - rstd * second), y_bar + y_bar0 + at);
 }
 
-/* Adds to the gradients of gamma and beta, from the means of norm_second(); total = M. batch 0: the statistics are running
- * ones, which x does not move, so A is m(a x') and p q is not there. Global size: Cb. */
+/* Adds to the gradients of gamma and beta, from the means of norm_second(); total = M. batch 0: the
+ * statistics are running ones, which x does not move, so A is m(a x') and p q is not there. Global
+ * size: Cb. */
 __kernel void norm_second_parameters(__global const real *work, ulong work0,
                                      __global const real *means, ulong means0,
                                      __global real *gamma_gradient, ulong gamma_gradient0,
@@ -78,8 +79,8 @@ __kernel void norm_second_parameters(__global const real *work, ulong work0,
 }
 
 /* out[0] = the sum of values[n]. Global size: 1. */
-__kernel void sum_samples(__global const real *values, ulong values0, __global real *out, ulong out0,
-                          int samples)
+__kernel void sum_samples(__global const real *values, ulong values0, __global real *out,
+                          ulong out0, int samples)
 {
     real sum = 0;
     for (int n = 0; n < samples; n++)
@@ -90,10 +91,9 @@ __kernel void sum_samples(__global const real *values, ulong values0, __global r
 #define MORE_SCORES 1     /* more_bar is added to scores_bar */
 #define MORE_SCORES_DOT 2 /* more_dot_bar to scores_dot_bar */
 
-/* With `gradient` (prob - onehot) / N of cross_entropy(), the mean loss has the tangent <gradient, s'>. Cotangents l of the
- * loss and l' of its tangent give
- *   s receives l gradient + l' prob (s' - <prob, s'>) / N,  s' receives l' gradient.
- * All but the numbers: [N][Cb][B]. Global size: N. */
+/* With `gradient` (prob - onehot) / N of cross_entropy(), the mean loss has the tangent <gradient,
+ * s'>. Cotangents l of the loss and l' of its tangent give s receives l gradient + l' prob (s' -
+ * <prob, s'>) / N,  s' receives l' gradient. All but the numbers: [N][Cb][B]. Global size: N. */
 __kernel void cross_entropy_second(__global const real *scores, ulong scores0,
                                    __global const real *gradient, ulong gradient0,
                                    __global const real *scores_dot, ulong scores_dot0,

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between the host's order [N][C][H][W] and the blocked order [N][C/B][H][W][B], the squeeze, which is a permutation, and
- * a change of precision. Every work-item writes its own elements, so nothing depends on the order of execution.
+ * Between the host's order [N][C][H][W] and the blocked order [N][C/B][H][W][B], the squeeze, which
+ * is a permutation, and a change of precision. Every work-item writes its own elements, so nothing
+ * depends on the order of execution.
  */
 
-/* Blocked from plain; channels from `channels` on become zero (injective padding and the rest of the last block). Global
- * size: pixels, channel blocks of dst, N. */
-__kernel void pack(__global const float *src, ulong src0, __global real *dst, ulong dst0, int channels,
-                   int pixels)
+/* Blocked from plain; channels from `channels` on become zero (injective padding and the rest of
+ * the last block). Global size: pixels, channel blocks of dst, N. */
+__kernel void pack(__global const float *src, ulong src0, __global real *dst, ulong dst0,
+                   int channels, int pixels)
 {
     const size_t p = get_global_id(0), cb = get_global_id(1), n = get_global_id(2);
     __global const float *from = src + src0 + n * channels * pixels + p;
@@ -19,8 +20,8 @@ __kernel void pack(__global const float *src, ulong src0, __global real *dst, ul
 }
 
 /* Plain from blocked, the first channels of it. Global size: pixels, channels, N. */
-__kernel void unpack(__global const real *src, ulong src0, __global real *dst, ulong dst0, int blocks,
-                     int pixels)
+__kernel void unpack(__global const real *src, ulong src0, __global real *dst, ulong dst0,
+                     int blocks, int pixels)
 {
     const size_t p = get_global_id(0), c = get_global_id(1), n = get_global_id(2);
     dst[dst0 + (n * get_global_size(1) + c) * pixels + p] =
@@ -32,14 +33,16 @@ INLINE size_t element(int n, int c, int y, int x, int blocks, int height, int wi
     return ((((size_t)n * blocks + c / B) * height + y) * width + x) * B + c % B;
 }
 
-/* Squeeze 2x2: out channel (dy*2+dx)*C + c at (y, x) is channel c at (2y+dy, 2x+dx). height and width are of the
- * squeezed map, channels of the unsqueezed; channels of dst beyond 4C become zero. Global size: height*width, channel blocks of dst, N. */
-__kernel void squeeze(__global const real *src, ulong src0, __global real *dst, ulong dst0, int channels,
-                      int src_blocks, int height, int width)
+/* Squeeze 2x2: out channel (dy*2+dx)*C + c at (y, x) is channel c at (2y+dy, 2x+dx). height and
+ * width are of the squeezed map, channels of the unsqueezed; channels of dst beyond 4C become zero.
+ * Global size: height*width, channel blocks of dst, N. */
+__kernel void squeeze(__global const real *src, ulong src0, __global real *dst, ulong dst0,
+                      int channels, int src_blocks, int height, int width)
 {
     const int p = get_global_id(0), cb = get_global_id(1), n = get_global_id(2);
     const int y = p / width, x = p % width;
-    __global real *to = dst + dst0 + (((size_t)n * get_global_size(1) + cb) * height * width + p) * B;
+    __global real *to =
+        dst + dst0 + (((size_t)n * get_global_size(1) + cb) * height * width + p) * B;
     for (int i = 0; i < B; i++) {
         const int out = cb * B + i, quarter = out / channels, c = out % channels;
         to[i] = quarter < 4 ? src[src0 + element(n, c, 2 * y + quarter / 2, 2 * x + quarter % 2,
@@ -48,8 +51,8 @@ __kernel void squeeze(__global const real *src, ulong src0, __global real *dst, 
     }
 }
 
-/* Its inverse and transpose. height and width are of the squeezed map, channels of the unsqueezed. Global size:
- * 4*height*width, channel blocks of dst, N. */
+/* Its inverse and transpose. height and width are of the squeezed map, channels of the unsqueezed.
+ * Global size: 4*height*width, channel blocks of dst, N. */
 __kernel void unsqueeze(__global const real *src, ulong src0, __global real *dst, ulong dst0,
                         int channels, int src_blocks, int height, int width)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Updates of the whole parameter arena at once. Weight decay is added to the gradient of every parameter. Global size:
- * blocks of the arena, rounded up to WG.
+ * Updates of the whole parameter arena at once. Weight decay is added to the gradient of every
+ * parameter. Global size: blocks of the arena, rounded up to WG.
  */
 
 /* v = momentum v + g; w -= rate v. */
-KERNEL void sgd(__global real *weights, ulong weights0, __global const real *gradient, ulong gradient0,
-                __global real *velocity, ulong velocity0, ulong count, real rate, real momentum,
-                real decay)
+KERNEL void sgd(__global real *weights, ulong weights0, __global const real *gradient,
+                ulong gradient0, __global real *velocity, ulong velocity0, ulong count, real rate,
+                real momentum, real decay)
 {
     const size_t i = get_global_id(0);
     if (i >= count)
@@ -21,10 +21,10 @@ KERNEL void sgd(__global real *weights, ulong weights0, __global const real *gra
 }
 
 /* Kingma and Ba 2015, algorithm 1. correction1 = 1 - beta1^t, correction2 = sqrt(1 - beta2^t). */
-KERNEL void adam(__global real *weights, ulong weights0, __global const real *gradient, ulong gradient0,
-                 __global real *mean, ulong mean0, __global real *square, ulong square0, ulong count,
-                 real rate, real beta1, real beta2, real epsilon, real decay, real correction1,
-                 real correction2)
+KERNEL void adam(__global real *weights, ulong weights0, __global const real *gradient,
+                 ulong gradient0, __global real *mean, ulong mean0, __global real *square,
+                 ulong square0, ulong count, real rate, real beta1, real beta2, real epsilon,
+                 real decay, real correction1, real correction2)
 {
     const size_t i = get_global_id(0);
     if (i >= count)
@@ -33,15 +33,16 @@ KERNEL void adam(__global real *weights, ulong weights0, __global const real *gr
     __global real *s = square + square0 + i * B;
     const realb value = load_block(w);
     const realb g = fma((realb)(decay), value, load_block(gradient + gradient0 + i * B));
-    const realb m1 = (realb)(beta1) * load_block(m) + (realb)(1 - beta1) * g;
-    const realb s1 = (realb)(beta2) * load_block(s) + (realb)(1 - beta2) * g * g;
+    const realb m1 = (realb)(beta1)*load_block(m) + (realb)(1 - beta1) * g;
+    const realb s1 = (realb)(beta2)*load_block(s) + (realb)(1 - beta2) * g * g;
     store_block(m1, m);
     store_block(s1, s);
     const realb denominator = sqrt(s1) / (realb)(correction2) + (realb)(epsilon);
     store_block(value - (realb)(rate / correction1) * m1 / denominator, w);
 }
 
-/* Kingma and Ba 2015, algorithm 2, with epsilon added to |g| so that zero gradients are harmless. */
+/* Kingma and Ba 2015, algorithm 2, with epsilon added to |g| so that zero gradients are harmless.
+ */
 KERNEL void adamax(__global real *weights, ulong weights0, __global const real *gradient,
                    ulong gradient0, __global real *mean, ulong mean0, __global real *largest,
                    ulong largest0, ulong count, real rate, real beta1, real beta2, real epsilon,
@@ -54,8 +55,8 @@ KERNEL void adamax(__global real *weights, ulong weights0, __global const real *
     __global real *u = largest + largest0 + i * B;
     const realb value = load_block(w);
     const realb g = fma((realb)(decay), value, load_block(gradient + gradient0 + i * B));
-    const realb m1 = (realb)(beta1) * load_block(m) + (realb)(1 - beta1) * g;
-    const realb u1 = max((realb)(beta2) * load_block(u), fabs(g) + (realb)(epsilon));
+    const realb m1 = (realb)(beta1)*load_block(m) + (realb)(1 - beta1) * g;
+    const realb u1 = max((realb)(beta2)*load_block(u), fabs(g) + (realb)(epsilon));
     store_block(m1, m);
     store_block(u1, u);
     store_block(value - (realb)(rate / correction1) * m1 / u1, w);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nothing but multiply-adds, to find out how many of them a device can do: CHAINS independent chains a work-item, enough
- * to hide the latency of one. Global size: any. Two operations a multiply-add.
+ * Nothing but multiply-adds, to find out how many of them a device can do: CHAINS independent
+ * chains a work-item, enough to hide the latency of one. Global size: any. Two operations a
+ * multiply-add.
  */
 #define CHAINS 12
 

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Soft spectral normalisation (Behrmann et al. 2019, eq. 2): W~ = s W with s = 1 / (max(1, sigma/c) + epsilon) and
- * sigma = <u, W v> from power iteration, and the gradient through sigma with u, v constant. s multiplies the convolution's
- * result, so that W~ itself is never formed.
+ * Soft spectral normalisation (Behrmann et al. 2019, eq. 2): W~ = s W with s = 1 / (max(1, sigma/c)
+ * + epsilon) and sigma = <u, W v> from power iteration, and the gradient through sigma with u, v
+ * constant. s multiplies the convolution's result, so that W~ itself is never formed.
  *
- * The table has LAYER_WORDS ulongs a layer: offset of the weights in the parameter arena, their count in blocks, offset of
- * the layer's scale and sigma in the state arena, outputs, inputs, taps.
+ * The table has LAYER_WORDS ulongs a layer: offset of the weights in the parameter arena, their
+ * count in blocks, offset of the layer's scale and sigma in the state arena, outputs, inputs, taps.
  */
 #define LAYER_WORDS 7
 
-/* x /= ||x||, by one work-group; sigma = ||x||. A zero or non-finite vector is left alone. Global size: WG. */
+/* x /= ||x||, by one work-group; sigma = ||x||. A zero or non-finite vector is left alone. Global
+ * size: WG. */
 KERNEL void normalise(__global real *x, ulong x0, __global real *sigma, ulong sigma0, ulong count)
 {
     GROUP_SCRATCH(scratch);
@@ -24,8 +25,8 @@ KERNEL void normalise(__global real *x, ulong x0, __global real *sigma, ulong si
 }
 
 /* scale = 1 / (max(1, sigma/coefficient) + epsilon). Global size: WG; one value. */
-KERNEL void sigma_scale(__global const real *sigma, ulong sigma0, __global real *scale, ulong scale0,
-                        real coefficient, real epsilon)
+KERNEL void sigma_scale(__global const real *sigma, ulong sigma0, __global real *scale,
+                        ulong scale0, real coefficient, real epsilon)
 {
     if (get_global_id(0) == 0)
         scale[scale0] = (real)1 / (max((real)1, sigma[sigma0] / coefficient) + epsilon);
@@ -33,24 +34,26 @@ KERNEL void sigma_scale(__global const real *sigma, ulong sigma0, __global real 
 
 /* <G, W> of every layer, G the gradient with respect to W~. Global size: WG times layers. */
 KERNEL void layer_dots(__global const real *weights, ulong weights0, __global const real *gradient,
-                       ulong gradient0, __global const ulong *table, ulong table0, __global real *dots,
-                       ulong dots0)
+                       ulong gradient0, __global const ulong *table, ulong table0,
+                       __global real *dots, ulong dots0)
 {
     GROUP_SCRATCH(scratch);
     const size_t layer = get_group_id(0);
     __global const ulong *row = table + table0 + layer * LAYER_WORDS;
-    const real dot = group_dot(weights + weights0 + row[0], gradient + gradient0 + row[0], row[1], scratch);
+    const real dot =
+        group_dot(weights + weights0 + row[0], gradient + gradient0 + row[0], row[1], scratch);
     if (get_local_id(0) == 0)
         dots[dots0 + layer] = dot;
 }
 
-/* In place, G becomes the gradient with respect to W: s G - [sigma > c] <G, W> s^2/c dsigma/dW, and zero where a channel is
- * padding (an activation with phi(0) != 0 leaves traces there). coefficient 0: no normalisation, s = 1. Global size: blocks
- * of the largest layer, layers. */
+/* In place, G becomes the gradient with respect to W: s G - [sigma > c] <G, W> s^2/c dsigma/dW, and
+ * zero where a channel is padding (an activation with phi(0) != 0 leaves traces there). coefficient
+ * 0: no normalisation, s = 1. Global size: blocks of the largest layer, layers. */
 __kernel void layer_gradients(__global real *gradient, ulong gradient0,
                               __global const real *sigma_gradient, ulong sigma_gradient0,
                               __global const real *state, ulong state0, __global const ulong *table,
-                              ulong table0, __global const real *dots, ulong dots0, real coefficient)
+                              ulong table0, __global const real *dots, ulong dots0,
+                              real coefficient)
 {
     const size_t i = get_global_id(0), layer = get_global_id(1);
     __global const ulong *row = table + table0 + layer * LAYER_WORDS;

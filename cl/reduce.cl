@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sums, in an order that depends on the shapes alone, so that equal inputs give equal bits. No atomics.
+ * Sums, in an order that depends on the shapes alone, so that equal inputs give equal bits. No
+ * atomics.
  */
 
-/* Sum over the work-group of one value each; valid in every work-item. GROUP_SCRATCH declares the local memory it
- * needs, none where a work-group is a single work-item. */
+/* Sum over the work-group of one value each; valid in every work-item. GROUP_SCRATCH declares the
+ * local memory it needs, none where a work-group is a single work-item. */
 #if WG == 1
 #define GROUP_SCRATCH(name) __local real *name = 0
 INLINE real group_sum(real value, __local real *scratch)
@@ -40,8 +41,9 @@ INLINE real block_sum(realb v)
 #define SUMS_CENTRE_Q 2 /* q likewise */
 #define SUMS_PRODUCT 4  /* also sum p q */
 
-/* Partial sums over images and pixels: partial[split][0][C] = sum p and, with SUMS_PRODUCT, partial[split][1][C] =
- * sum p q. Short runs are summed first, which keeps rounding small. Global size: splits, Cb. */
+/* Partial sums over images and pixels: partial[split][0][C] = sum p and, with SUMS_PRODUCT,
+ * partial[split][1][C] = sum p q. Short runs are summed first, which keeps rounding small. Global
+ * size: splits, Cb. */
 __kernel void channel_sums(__global const real *p, ulong p0, __global const real *q, ulong q0,
                            __global const real *centre, ulong centre0, __global real *partial,
                            ulong partial0, int images, int blocks, int pixels, int flags)
@@ -92,7 +94,8 @@ __kernel void channel_finish(__global const real *partial, ulong partial0, __glo
 }
 
 /* Sum of a[i] b[i] over n blocks, by one work-group. */
-INLINE real group_dot(__global const real *a, __global const real *b, size_t n, __local real *scratch)
+INLINE real group_dot(__global const real *a, __global const real *b, size_t n,
+                      __local real *scratch)
 {
     realb sum = 0;
     for (size_t i = get_local_id(0); i < n; i += 8 * WG) {

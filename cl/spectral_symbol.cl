@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Around the Fourier transforms that give a kernel's symbol (REAL is double): `embed` lays kernels on the torus, `gather`
- * collects the matrices of chosen frequencies.
+ * Around the Fourier transforms that give a kernel's symbol (REAL is double): `embed` lays kernels
+ * on the torus, `gather` collects the matrices of chosen frequencies.
  *
  *   taps      [outputs * inputs][tap_rows][tap_columns]
  *   torus     [batch][height][width] complex
  *   matrices  as in svd.cl, one a frequency; `stride` is their `rows` there, `rows` the rows in use
  *
- * A batch holds entries first, first + 1, ... of the matrix, counted down its columns, so that gather writes in order.
+ * A batch holds entries first, first + 1, ... of the matrix, counted down its columns, so that
+ * gather writes in order.
  */
 
-/* Global size: at least batch; any. Entries beyond the last become zeros. Tap offsets enter with the opposite sign: a
- * forward transform has exp(-i w x), the symbol exp(+i w x). */
-KERNEL void embed(__global const double *taps, ulong taps0, __global double2 *torus, ulong torus0, int first,
-                  int entries, int batch, int inputs, int rows, int transposed, int height, int width, int tap_rows,
-                  int tap_columns, int first_row, int first_column)
+/* Global size: at least batch; any. Entries beyond the last become zeros. Tap offsets enter with
+ * the opposite sign: a forward transform has exp(-i w x), the symbol exp(+i w x). */
+KERNEL void embed(__global const double *taps, ulong taps0, __global double2 *torus, ulong torus0,
+                  int first, int entries, int batch, int inputs, int rows, int transposed,
+                  int height, int width, int tap_rows, int tap_columns, int first_row,
+                  int first_column)
 {
     const int slot = (int)get_global_id(0), entry = first + slot;
     if (slot >= batch)
@@ -36,9 +38,9 @@ KERNEL void embed(__global const double *taps, ulong taps0, __global double2 *to
 }
 
 /* Global size: any; frequencies. Matrix f gets the batch's entries at frequency table[f]. */
-KERNEL void gather(__global const double2 *torus, ulong torus0, __global const int *table, ulong table0,
-                   __global double *matrices, ulong matrices0, int first, int count, int points, int columns, int rows,
-                   int stride)
+KERNEL void gather(__global const double2 *torus, ulong torus0, __global const int *table,
+                   ulong table0, __global double *matrices, ulong matrices0, int first, int count,
+                   int points, int columns, int rows, int stride)
 {
     const int f = (int)get_global_id(1);
     __global const double2 *from = torus + torus0 + table[table0 + f];

@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Singular values of many complex matrices in double precision (REAL is double): Householder bidiagonalisation, then
- * bisection. One work-group a matrix, on CPUs (WG 1) one work-item.
+ * Singular values of many complex matrices in double precision (REAL is double): Householder
+ * bidiagonalisation, then bisection. One work-group a matrix, on CPUs (WG 1) one work-item.
  *
- * A matrix has `columns` columns, each `rows` real parts and then `rows` imaginary ones; rows is a multiple of LANES and
- * at least `columns`; rows of zeros may fill it up. It is destroyed.
+ * A matrix has `columns` columns, each `rows` real parts and then `rows` imaginary ones; rows is a
+ * multiple of LANES and at least `columns`; rows of zeros may fill it up. It is destroyed.
  *
- * Why this method: reflections are backward stable whatever the matrix (flat, of rank one, zero), they take a known number
- * of steps, and so does bisection with Sturm counts (Golub, Kahan 1965; Kahan 1966; Demmel, Kahan 1990). The errors are
- * absolute, a few roundings of the largest singular value. Step k
- *   makes a reflector I - tau v v^H that turns column k, from row k on, into one entry;
+ * Why this method: reflections are backward stable whatever the matrix (flat, of rank one, zero),
+ * they take a known number of steps, and so does bisection with Sturm counts (Golub, Kahan 1965;
+ * Kahan 1966; Demmel, Kahan 1990). The errors are absolute, a few roundings of the largest singular
+ * value. Step k makes a reflector I - tau v v^H that turns column k, from row k on, into one entry;
  *   makes a reflector I - tau w w^H that turns row k, right of the diagonal, into one entry;
- * after which only the entries' magnitudes matter: unitary diagonal scalings remove the phases. Rows above k and columns
- * left of k are not read again, so vectors run over whole lanes there without care.
+ * after which only the entries' magnitudes matter: unitary diagonal scalings remove the phases.
+ * Rows above k and columns left of k are not read again, so vectors run over whole lanes there
+ * without care.
  *
- * The second reflector of a step and the first of the next are applied in one pass over the matrix; a second pass collects
- * y = A w, which the next step needs.
+ * The second reflector of a step and the first of the next are applied in one pass over the matrix;
+ * a second pass collects y = A w, which the next step needs.
  */
-/* Row k, conjugated, becomes the right reflector's vector; notes the superdiagonal entry's square. */
-INLINE void make_right(__global double *matrix, work *s, int k, int columns, int rows, __local double *shared)
+/* Row k, conjugated, becomes the right reflector's vector; notes the superdiagonal entry's square.
+ */
+INLINE void make_right(__global double *matrix, work *s, int k, int columns, int rows,
+                       __local double *shared)
 {
     double sum = 0;
     for (int j = k + 1 + (int)get_local_id(0); j < columns; j += WG) {
@@ -39,7 +42,8 @@ INLINE void make_right(__global double *matrix, work *s, int k, int columns, int
     SYNCHRONISE;
 }
 
-INLINE void bidiagonalise(__global double *matrix, work *s, int columns, int rows, __local double *shared)
+INLINE void bidiagonalise(__global double *matrix, work *s, int columns, int rows,
+                          __local double *shared)
 {
     for (int i = (int)get_local_id(0); i < rows; i += WG)
         s->y[i] = s->y[rows + i] = 0;
@@ -60,10 +64,11 @@ INLINE void bidiagonalise(__global double *matrix, work *s, int columns, int row
 }
 
 /*
- * Singular values of the bidiagonal B from the squares of its entries d0, e0, d1, ...: plus and minus them are the
- * eigenvalues of the tridiagonal matrix with zero diagonal and these off-diagonals (Golub, Kahan). As many of its 2 columns
- * eigenvalues are at least x as pivots of the factorisation of T - x are not negative; rounding moves each by a few
- * roundings of its entries (Kahan 1966). LANES values at a time.
+ * Singular values of the bidiagonal B from the squares of its entries d0, e0, d1, ...: plus and
+ * minus them are the eigenvalues of the tridiagonal matrix with zero diagonal and these
+ * off-diagonals (Golub, Kahan). As many of its 2 columns eigenvalues are at least x as pivots of
+ * the factorisation of T - x are not negative; rounding moves each by a few roundings of its
+ * entries (Kahan 1966). LANES values at a time.
  */
 INLINE lanes not_smaller(__global const double *squares, int columns, lanes x)
 {
@@ -77,7 +82,8 @@ INLINE lanes not_smaller(__global const double *squares, int columns, lanes x)
     }
 }
 
-/* values: the `wanted` largest, descending. The eigenvalue of index j (from 0) is >= x if more than j are. */
+/* values: the `wanted` largest, descending. The eigenvalue of index j (from 0) is >= x if more than
+ * j are. */
 INLINE void bisect(__global const double *squares, int columns, __global double *values, int wanted)
 {
     double top = 0;
@@ -101,9 +107,11 @@ INLINE void bisect(__global const double *squares, int columns, __global double 
     }
 }
 
-/* Global size WG x matrices. scratch: 4 (rows + columns) doubles a matrix; values: `wanted` a matrix. */
-KERNEL void svd(__global double *matrices, ulong matrices0, __global double *scratch, ulong scratch0,
-                __global double *values, ulong values0, int columns, int rows, int wanted)
+/* Global size WG x matrices. scratch: 4 (rows + columns) doubles a matrix; values: `wanted` a
+ * matrix. */
+KERNEL void svd(__global double *matrices, ulong matrices0, __global double *scratch,
+                ulong scratch0, __global double *values, ulong values0, int columns, int rows,
+                int wanted)
 {
 #if WG > 1
     __local double shared[WG];
