@@ -266,31 +266,7 @@ INLINE void winograd_multiply(const int blocks, __global const real *v, __global
 #pragma unroll
     for (int o = 0; o < OCB; o++)
         up[o] = u + (o < blocks ? o : 0) * u_stride;
-#pragma unroll
-    for (int i = 0; i < OCB * T; i++)
-        acc[i] = (realb)(0);
-    for (int ib = 0; ib < Ib; ib++) {
-        UNROLL_CHANNELS
-        for (int c = 0; c < B; c++) {
-            realb uv[OCB];
-#pragma unroll
-            for (int o = 0; o < OCB; o++)
-                uv[o] = load_block(up[o] + c * B);
-#pragma unroll
-            for (int i = 0; i < T; i++) {
-                const realb vv = (realb)(v[i * B + c]);
-#pragma unroll
-                for (int o = 0; o < OCB; o++) {
-                    if (o < blocks)
-                        acc[o * T + i] = fma(vv, uv[o], acc[o * T + i]);
-                }
-            }
-        }
-        v += T * B;
-#pragma unroll
-        for (int o = 0; o < OCB; o++)
-            up[o] += B * B;
-    }
+    multiply_tile(blocks, v, T * B, up, acc, Ib);
 #pragma unroll
     for (int i = 0; i < T; i++) {
 #pragma unroll
@@ -386,7 +362,7 @@ KERNEL void winograd_apply(__global const real *x, ulong x0, __global const real
                 fetch(1, y + y0, k, first, count, ob, ob + blocks, Ob, H, W);
                 if (flags & CONV_DERIVATIVE)
                     fetch(0, saved + saved0, k, first, count, ob, ob + blocks, Ob, H, W);
-                if (flags & CONV_RESIDUAL)
+                if (flags & (CONV_RESIDUAL | CONV_SUBTRACT))
                     fetch(0, residual + residual0, k, first, count, ob, ob + blocks, Ob, H, W);
                 if (ob + OCB >= last_block)
                     fetch(0, x + x0, k, first + count, min(group, end - first - count), 0, Ib, Ib,
