@@ -49,7 +49,7 @@ irn_status irn_trainer_allocate(irn_trainer *trainer)
                               true));
     IRN_TRY(irn_memory_create(context, &trainer->sums, irn_channel_scratch(context, channels),
                               sizeof(float), true));
-    IRN_TRY(irn_memory_create(context, &trainer->metrics, 3, sizeof(float), true));
+    IRN_TRY(irn_memory_create(context, &trainer->metrics, 1, sizeof(irn_metrics), true));
     return fill_table(trainer);
 }
 
