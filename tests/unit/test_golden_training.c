@@ -228,6 +228,26 @@ START_TEST(resumed_training)
 }
 END_TEST
 
+START_TEST(negative_moments)
+{
+    irn_context *context = devices_open(_i);
+    irn_model *model = small_model(context), *loaded;
+    irn_train_options options = plain_options(IRN_ADAM);
+    irn_trainer *trainer, *other;
+    const irn_entry *entry = &model->parameters.entries[model->head.bias];
+    const char *path = testing_path("negative.safetensors");
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    testing_ok(irn_arena_write(&model->parameters, trainer->moments[1], entry,
+                               (float[]){0, 1, -0.5f, 0, 0}));
+    testing_ok(irn_trainer_save(trainer, path));
+    testing_fails(irn_trainer_load(&other, &loaded, context, path), IRN_ERROR_FORMAT,
+                  "is -0.5 at index 2");
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
 /* ---- fitting ---- */
 
 typedef struct listener {
@@ -330,6 +350,11 @@ START_TEST(steps_refuse_bad_input)
     options.momentum = 1.5;
     testing_fails(irn_trainer_create(&trainer, model, &options), IRN_ERROR_ARGUMENT,
                   "momentum is 1.5");
+    options.momentum = 0.9;
+    options.milestone_count = 2;
+    options.milestones[1] = (double)NAN;
+    testing_fails(irn_trainer_create(&trainer, model, &options), IRN_ERROR_ARGUMENT,
+                  "milestone 1 is nan");
     irn_model_free(model);
     devices_close(context);
 }
@@ -367,6 +392,7 @@ int main(void)
     TCase *rest = devices_case(suite, "trainer");
     devices_add(rest, optimizers);
     devices_add(rest, resumed_training);
+    devices_add(rest, negative_moments);
     devices_add(rest, fitting);
     devices_add(rest, steps_refuse_bad_input);
     devices_add(rest, failed_steps_forget_bounds);
