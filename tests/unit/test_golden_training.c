@@ -325,6 +325,42 @@ START_TEST(fitting)
 }
 END_TEST
 
+/* A fit that is stopped after an epoch and goes on from its file, beside one that is not. */
+START_TEST(resumed_fit)
+{
+    irn_context *context = devices_open(_i);
+    irn_model *straight = small_model(context), *model = small_model(context), *resumed_model;
+    irn_train_options options = plain_options(IRN_ADAM);
+    irn_trainer *trainer, *resumed;
+    listener stop = {.stop_at = 1};
+    const char *path = testing_path("fit.safetensors");
+    irn_dataset *dataset = points_for(model, 20);
+    options.batch = 8;
+    options.epochs = 2;
+    options.milestone_count = 1;
+    options.milestones[0] = 0.5;
+    testing_ok(irn_trainer_create(&trainer, straight, &options));
+    testing_ok(irn_trainer_fit(trainer, dataset, NULL, NULL, NULL, NULL));
+    irn_trainer_free(trainer);
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    testing_fails(irn_trainer_fit(trainer, dataset, NULL, path, listen, &stop), IRN_ERROR_CANCELLED,
+                  "stopped");
+    testing_ok(irn_trainer_load(&resumed, &resumed_model, context, path));
+    testing_ok(irn_trainer_fit(resumed, dataset, NULL, NULL, NULL, NULL));
+    check_equal(straight, resumed_model, straight->single.parameters,
+                resumed_model->single.parameters, &straight->parameters, "parameters");
+    check_equal(straight, resumed_model, straight->single.state, resumed_model->single.state,
+                &straight->state, "state");
+    irn_dataset_free(dataset);
+    irn_trainer_free(trainer);
+    irn_trainer_free(resumed);
+    irn_model_free(straight);
+    irn_model_free(model);
+    irn_model_free(resumed_model);
+    devices_close(context);
+}
+END_TEST
+
 /* ---- bad input ---- */
 
 START_TEST(steps_refuse_bad_input)
@@ -394,6 +430,7 @@ int main(void)
     devices_add(rest, resumed_training);
     devices_add(rest, negative_moments);
     devices_add(rest, fitting);
+    devices_add(rest, resumed_fit);
     devices_add(rest, steps_refuse_bad_input);
     devices_add(rest, failed_steps_forget_bounds);
     return testing_run(suite);
