@@ -167,6 +167,7 @@ INLINE void conv_tile(const int blocks, CONV_PARAMETERS)
         }
     }
 
+    const epilogue e = {saved + saved0, residual + residual0, y + y0, flags};
     const realb s = (realb)(flags & CONV_SCALE ? scale[scale0] : (real)1);
 #pragma unroll
     for (int o = 0; o < OCB; o++) {
@@ -177,8 +178,7 @@ INLINE void conv_tile(const int blocks, CONV_PARAMETERS)
         for (int i = 0; i < T; i++) {
             if (o < blocks && ob + o < Ob && first + i * WG < all) {
                 const ulong at = (ulong)((pn[i] * Ob + ob + o) * plane + py[i] * W + px[i]) * B;
-                conv_finish(fma(s, acc[o * T + i], b), at, ob + o == Ob - 1, saved, saved0,
-                            residual, residual0, y, y0, flags);
+                conv_finish(e, fma(s, acc[o * T + i], b), at, ob + o == Ob - 1);
             }
         }
     }

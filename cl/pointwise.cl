@@ -15,9 +15,7 @@
  */
 INLINE void pointwise_tile(const int blocks, int n, int first, int skip, int ob,
                            __global const real *x, __global const real *w, realb scale,
-                           __global const real *bias, __global const real *saved, ulong saved0,
-                           __global const real *residual, ulong residual0, __global real *y,
-                           ulong y0, int Ib, int Ob, int pixels, int flags)
+                           __global const real *bias, const epilogue e, int Ib, int Ob, int pixels)
 {
     const ulong x_block = (ulong)pixels * B;
     realb acc[OCB * T];
@@ -30,14 +28,37 @@ INLINE void pointwise_tile(const int blocks, int n, int first, int skip, int ob,
 #pragma unroll
     for (int o = 0; o < OCB; o++) {
         realb b = (realb)(0);
-        if (o < blocks && flags & CONV_BIAS)
+        if (o < blocks && e.flags & CONV_BIAS)
             b = load_block(bias + (ob + o) * B);
 #pragma unroll
         for (int i = 0; i < T; i++) {
             const ulong at = ((ulong)(n * Ob + ob + o) * pixels + first + i) * B;
             if (o < blocks && i >= skip)
-                conv_finish(fma(scale, acc[o * T + i], b), at, ob + o == Ob - 1, saved, saved0,
-                            residual, residual0, y, y0, flags);
+                conv_finish(e, fma(scale, acc[o * T + i], b), at, ob + o == Ob - 1);
+        }
+    }
+}
+
+/* Tiles [begin, end), of which a map has ceil(pixels, T). */
+INLINE void pointwise_tiles(__global const real *x, __global const real *w, realb scale,
+                            __global const real *bias, const epilogue e, int begin, int end, int Ib,
+                            int Ob, int pixels)
+{
+    const int across = (pixels + T - 1) / T;
+    for (; begin < end; begin += POINTWISE_GROUP) {
+        const int until = min(begin + POINTWISE_GROUP, end);
+        for (int ob = 0; ob < Ob; ob += OCB) {
+            for (int tile = begin; tile < until; tile++) {
+                const int n = tile / across, wanted = (tile - n * across) * T;
+                const int first = min(wanted, pixels - T);
+                if (ob + OCB <= Ob)
+                    pointwise_tile(OCB, n, first, wanted - first, ob, x, w, scale, bias, e, Ib, Ob,
+                                   pixels);
+                else
+                    for (int o = ob; o < Ob; o++)
+                        pointwise_tile(1, n, first, wanted - first, o, x, w, scale, bias, e, Ib, Ob,
+                                       pixels);
+            }
         }
     }
 }
@@ -49,28 +70,10 @@ KERNEL void pointwise_apply(__global const real *x, ulong x0, __global const rea
                             __global const real *residual, ulong residual0, __global real *y,
                             ulong y0, int N, int Ib, int Ob, int pixels, int flags)
 {
-    const int across = (pixels + T - 1) / T, tiles = N * across;
+    const int tiles = N * ((pixels + T - 1) / T);
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
-    const int end = (int)((ulong)tiles * (item + 1) / items);
-    const realb s = (realb)(flags & CONV_SCALE ? scale[scale0] : (real)1);
-    int begin = (int)((ulong)tiles * item / items);
-
-    for (; begin < end; begin += POINTWISE_GROUP) {
-        const int until = min(begin + POINTWISE_GROUP, end);
-        for (int ob = 0; ob < Ob; ob += OCB) {
-            for (int tile = begin; tile < until; tile++) {
-                const int n = tile / across, wanted = (tile - n * across) * T;
-                const int first = min(wanted, pixels - T);
-                if (ob + OCB <= Ob)
-                    pointwise_tile(OCB, n, first, wanted - first, ob, x + x0, w + w0, s,
-                                   bias + bias0, saved, saved0, residual, residual0, y, y0, Ib, Ob,
-                                   pixels, flags);
-                else
-                    for (int o = ob; o < Ob; o++)
-                        pointwise_tile(1, n, first, wanted - first, o, x + x0, w + w0, s,
-                                       bias + bias0, saved, saved0, residual, residual0, y, y0, Ib,
-                                       Ob, pixels, flags);
-            }
-        }
-    }
+    const epilogue e = {saved + saved0, residual + residual0, y + y0, flags};
+    pointwise_tiles(x + x0, w + w0, (realb)(flags & CONV_SCALE ? scale[scale0] : (real)1),
+                    bias + bias0, e, (int)((ulong)tiles * item / items),
+                    (int)((ulong)tiles * (item + 1) / items), Ib, Ob, pixels);
 }

@@ -297,11 +297,9 @@ INLINE void multiply_tiles(int blocks, __global const real *v, __global const re
     }
 }
 
-/* A^T m A for one block ob of a tile, from the products m, and what conv_apply does with it. */
+/* A^T m A for block ob of a tile, from the products m, and the end of the convolution. */
 INLINE void finish_tile(__global const real *m, int stride, int tile, realb scale, realb bias,
-                        int ob, __global const real *saved, ulong saved0,
-                        __global const real *residual, ulong residual0, __global real *y, ulong y0,
-                        int Ob, int H, int W, int flags)
+                        int ob, const epilogue e, int Ob, int H, int W)
 {
     realb t[24];
     int n, top, left;
@@ -322,8 +320,52 @@ INLINE void finish_tile(__global const real *m, int stride, int tile, realb scal
         for (int k = 0; k < 4; k++) {
             if (top + j < H && left + k < W) {
                 const int at = ((n * Ob + ob) * H + top + j) * W + left + k;
-                conv_finish(fma(scale, p[k], bias), (ulong)at * B, ob == Ob - 1, saved, saved0,
-                            residual, residual0, y, y0, flags);
+                conv_finish(e, fma(scale, p[k], bias), (ulong)at * B, ob == Ob - 1);
+            }
+        }
+    }
+}
+
+/*
+ * Tiles [begin, end) of blocks [first_block, last_block) of outputs, in groups of `group`. slot: a
+ * slot of scratch. scale is of all channels; bias and the rest as in conv_apply.
+ */
+INLINE void winograd_tiles(__global const real *x, __global const real *u, realb scale,
+                           __global const real *bias, const epilogue e, __global real *slot,
+                           int begin, int end, int first_block, int last_block, int Ib, int Ob,
+                           int H, int W, int group)
+{
+    const int v_stride = INPUT_STRIDE(group, Ib), m_stride = PRODUCT_STRIDE(group);
+    const ulong u_stride = (ulong)POINTS * Ib * B * B;
+    __global real *zeros = slot, *v = zeros + W * B, *m = v + POINTS * v_stride;
+
+    for (int i = 0; i < W; i++)
+        store_block((realb)(0), zeros + i * B);
+    for (int first = begin; first < end; first += group) {
+        const int count = min(group, end - first);
+        transform_inputs(x, zeros, v, first, first + count, v_stride, T * B, Ib * T * B, Ib, H, W,
+                         e.flags & CONV_WRAP);
+        for (int ob = first_block; ob < last_block; ob += OCB) {
+            const int blocks = min(OCB, last_block - ob);
+            __global const real *up = u + ob * u_stride;
+            for (int k = 0; k < POINTS; k++) {
+                multiply_tiles(blocks, v + k * v_stride, up, u_stride, m + k * m_stride, Ib, count);
+                up += Ib * B * B;
+                fetch(1, e.y, k, first, count, ob, ob + blocks, Ob, H, W);
+                if (e.flags & CONV_DERIVATIVE)
+                    fetch(0, e.saved, k, first, count, ob, ob + blocks, Ob, H, W);
+                if (e.flags & (CONV_RESIDUAL | CONV_SUBTRACT))
+                    fetch(0, e.residual, k, first, count, ob, ob + blocks, Ob, H, W);
+                if (ob + OCB >= last_block)
+                    fetch(0, x, k, first + count, min(group, end - first - count), 0, Ib, Ib, H, W);
+            }
+            for (int o = 0; o < blocks; o++) {
+                realb b = (realb)(0);
+                if (e.flags & CONV_BIAS)
+                    b = load_block(bias + (ob + o) * B);
+                for (int i = 0; i < count; i++)
+                    finish_tile(m + (i * OCB + o) * B, m_stride, first + i, scale, b, ob + o, e, Ob,
+                                H, W);
             }
         }
     }
@@ -342,47 +384,13 @@ KERNEL void winograd_apply(__global const real *x, ulong x0, __global const real
 {
     const int tiles = N * ((H + 3) / 4) * ((W + 3) / 4);
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
-    const int begin = (int)((ulong)tiles * item / items);
-    const int end = (int)((ulong)tiles * (item + 1) / items);
     const int part = (int)get_global_id(1), parts = (int)get_global_size(1);
-    const int last_block = part_start(part + 1, parts, Ob);
-    const int v_stride = INPUT_STRIDE(group, Ib), m_stride = PRODUCT_STRIDE(group);
-    const ulong u_stride = (ulong)POINTS * Ib * B * B;
-    __global real *zeros = scratch + scratch0 + ((ulong)item * parts + part) * slot;
-    __global real *v = zeros + W * B, *m = v + POINTS * v_stride;
-    const realb s = (realb)(flags & CONV_SCALE ? scale[scale0] : (real)1);
-
-    for (int i = 0; i < W; i++)
-        store_block((realb)(0), zeros + i * B);
-    for (int first = begin; first < end; first += group) {
-        const int count = min(group, end - first);
-        transform_inputs(x + x0, zeros, v, first, first + count, v_stride, T * B, Ib * T * B, Ib, H,
-                         W, flags & CONV_WRAP);
-        for (int ob = part_start(part, parts, Ob); ob < last_block; ob += OCB) {
-            const int blocks = min(OCB, last_block - ob);
-            __global const real *up = u + u0 + ob * u_stride;
-            for (int k = 0; k < POINTS; k++) {
-                multiply_tiles(blocks, v + k * v_stride, up, u_stride, m + k * m_stride, Ib, count);
-                up += Ib * B * B;
-                fetch(1, y + y0, k, first, count, ob, ob + blocks, Ob, H, W);
-                if (flags & CONV_DERIVATIVE)
-                    fetch(0, saved + saved0, k, first, count, ob, ob + blocks, Ob, H, W);
-                if (flags & (CONV_RESIDUAL | CONV_SUBTRACT))
-                    fetch(0, residual + residual0, k, first, count, ob, ob + blocks, Ob, H, W);
-                if (ob + OCB >= last_block)
-                    fetch(0, x + x0, k, first + count, min(group, end - first - count), 0, Ib, Ib,
-                          H, W);
-            }
-            for (int o = 0; o < blocks; o++) {
-                realb b = (realb)(0);
-                if (flags & CONV_BIAS)
-                    b = load_block(bias + bias0 + (ulong)(ob + o) * B);
-                for (int i = 0; i < count; i++)
-                    finish_tile(m + (i * OCB + o) * B, m_stride, first + i, s, b, ob + o, saved,
-                                saved0, residual, residual0, y, y0, Ob, H, W, flags);
-            }
-        }
-    }
+    const epilogue e = {saved + saved0, residual + residual0, y + y0, flags};
+    winograd_tiles(x + x0, u + u0, (realb)(flags & CONV_SCALE ? scale[scale0] : (real)1),
+                   bias + bias0, e, scratch + scratch0 + ((ulong)item * parts + part) * slot,
+                   (int)((ulong)tiles * item / items), (int)((ulong)tiles * (item + 1) / items),
+                   part_start(part, parts, Ob), part_start(part + 1, parts, Ob), Ib, Ob, H, W,
+                   group);
 }
 
 /* A dy A^T for one block of a tile, laid out and read as in transform_tile, and the sum of dy. */

@@ -1,6 +1,6 @@
 /* A residual block: x + g(x), its derivatives along and against the flow, and its gradients. The
  * factor 1 / max(1, sigma/c) of each layer multiplies the convolution's result (see power.cl). */
-#include "flow/model.h"
+#include "flow/chain.h"
 #include "ops/elementwise.h"
 
 static irn_place in_buffer(cl_mem buffer, const irn_arena *arena, size_t entry)
@@ -67,12 +67,29 @@ irn_status irn_block_residual(const irn_model *model, const irn_operands *operan
     return apply_layers(model, operands, block, first_input(block, z, inputs), inputs, last, out);
 }
 
-irn_status irn_block_inverse_step(const irn_model *model, const irn_block *block,
-                                  const irn_tensor *y, const irn_tensor *input,
-                                  const irn_tensor *inputs, bool activate, const irn_tensor *out)
+irn_status irn_block_apply(const irn_model *model, const irn_block *block, const irn_tensor *z,
+                           const irn_tensor *inputs, const irn_tensor *residual,
+                           const irn_tensor *out)
+{
+    irn_epilogue last = {.residual = residual};
+    if (!irn_chain_suits(model, block, z->images))
+        return irn_block_residual(model, &model->single, block, z, inputs, residual, out);
+    if (block->first_activation)
+        IRN_TRY(irn_activation_forward(model->config.activation, z, &inputs[0]));
+    return irn_chain_apply(model, block, first_input(block, z, inputs), &last, 1, out);
+}
+
+irn_status irn_block_inverse_steps(const irn_model *model, const irn_block *block,
+                                   const irn_tensor *y, const irn_tensor *input,
+                                   const irn_tensor *inputs, bool activate, size_t steps,
+                                   const irn_tensor *out)
 {
     irn_epilogue last = {.minuend = y, .activate = activate};
-    return apply_layers(model, &model->single, block, input, inputs, last, out);
+    if (irn_chain_suits(model, block, y->images))
+        return irn_chain_apply(model, block, input, &last, steps, out);
+    for (size_t k = 0; k < steps; k++)
+        IRN_TRY(apply_layers(model, &model->single, block, input, inputs, last, out));
+    return IRN_OK;
 }
 
 irn_status irn_block_jvp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,

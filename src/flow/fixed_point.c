@@ -1,5 +1,5 @@
 /* x <- y - g(x) (Behrmann et al. 2019, algorithm 1). Most steps only leave the activation of the
- * next x, which is all that its first layer sees; the last two before a look leave x itself, and
+ * next x, which is all that the first layer sees; the last two before a look leave x itself, and
  * their difference is the residual. */
 #include "flow/fixed_point.h"
 #include "ops/elementwise.h"
@@ -20,13 +20,10 @@ irn_status irn_fixed_point_create(irn_fixed_point *out, const irn_workspace *wor
     irn_status status = IRN_OK;
     memset(out, 0, sizeof *out);
     out->workspace = workspace;
-    for (size_t i = 0; i < 2 && status == IRN_OK; i++) {
-        status = irn_tensor_create(&out->x[i], context, IRN_SINGLE, workspace->images,
+    irn_tensor *tensors[3] = {&out->x[0], &out->x[1], &out->input};
+    for (size_t i = 0; i < 3 && status == IRN_OK; i++)
+        status = irn_tensor_create(tensors[i], context, IRN_SINGLE, workspace->images,
                                    flow->channels, flow->height, flow->width);
-        if (status == IRN_OK)
-            status = irn_tensor_create(&out->inputs[i], context, IRN_SINGLE, workspace->images,
-                                       flow->channels, flow->height, flow->width);
-    }
     if (status == IRN_OK)
         status = irn_memory_create(context, &out->progress, PROGRESS * workspace->images,
                                    sizeof(float), true);
@@ -39,10 +36,9 @@ irn_status irn_fixed_point_create(irn_fixed_point *out, const irn_workspace *wor
 
 void irn_fixed_point_free(irn_fixed_point *solver)
 {
-    for (size_t i = 0; i < 2; i++) {
-        irn_tensor_free(&solver->x[i]);
-        irn_tensor_free(&solver->inputs[i]);
-    }
+    irn_tensor_free(&solver->x[0]);
+    irn_tensor_free(&solver->x[1]);
+    irn_tensor_free(&solver->input);
     if (solver->progress)
         irn_memory_release(solver->workspace->model->context, solver->progress);
     free(solver->progress_host);
@@ -51,67 +47,72 @@ void irn_fixed_point_free(irn_fixed_point *solver)
 
 /* One block on its way. */
 typedef struct iteration {
-    const irn_fixed_point *solver;
+    const irn_model *model;
     const irn_block *block;
     const irn_tensor *y;
-    irn_tensor x[2], inputs[2];
-    size_t x_next, inputs_next;        /* which of the two is written next */
+    irn_tensor x[2], input, layers[IRN_MAX_LAYERS];
+    size_t x_next;                     /* which of the two is written next */
     const irn_tensor *previous, *last; /* the latest iterates that were kept */
-    const irn_tensor *input;           /* the activation of the latest iterate; NULL: not made */
-    irn_tensor layers[IRN_MAX_LAYERS];
+    bool activated;                    /* input is the activation of the latest iterate */
 } iteration;
 
 static iteration begin(const irn_fixed_point *solver, const irn_block *block, const irn_tensor *y)
 {
-    iteration it = {.solver = solver, .block = block, .y = y, .last = y};
-    for (size_t i = 0; i < 2; i++) {
-        it.x[i] = irn_tensor_view(&solver->x[i], y->images, y->channels, y->height, y->width);
-        it.inputs[i] =
-            irn_tensor_view(&solver->inputs[i], y->images, y->channels, y->height, y->width);
-    }
+    iteration it = {.model = solver->workspace->model, .block = block, .y = y, .last = y};
+    const irn_tensor *from[3] = {&solver->x[0], &solver->x[1], &solver->input};
+    irn_tensor *to[3] = {&it.x[0], &it.x[1], &it.input};
+    for (size_t i = 0; i < 3; i++)
+        *to[i] = irn_tensor_view(from[i], y->images, y->channels, y->height, y->width);
     irn_workspace_inputs(solver->workspace, block, y->images, it.layers);
     return it;
 }
 
-/* What the first layer sees of the latest iterate. */
-static irn_status first_input(iteration *it, const irn_tensor **input)
+static irn_status activate_last(iteration *it)
 {
-    *input = it->last;
-    if (!it->block->first_activation)
+    if (it->activated || !it->block->first_activation)
         return IRN_OK;
-    if (!it->input) {
-        const irn_tensor *to = &it->inputs[it->inputs_next];
-        IRN_TRY(
-            irn_activation_forward(it->solver->workspace->model->config.activation, it->last, to));
-        it->inputs_next ^= 1;
-        it->input = to;
-    }
-    *input = it->input;
-    return IRN_OK;
+    it->activated = true;
+    return irn_activation_forward(it->model->config.activation, it->last, &it->input);
 }
 
-/* keep: leave the iterate, not only its activation. */
-static irn_status step(iteration *it, bool keep)
+/* Steps that leave the activation of the next iterate only. */
+static irn_status quick_steps(iteration *it, size_t steps)
 {
-    const irn_tensor *input;
-    IRN_TRY(first_input(it, &input));
-    bool activate = !keep && it->block->first_activation;
-    const irn_tensor *to = activate ? &it->inputs[it->inputs_next] : &it->x[it->x_next];
-    IRN_TRY(irn_block_inverse_step(it->solver->workspace->model, it->block, it->y, input,
-                                   it->layers, activate, to));
-    if (activate) {
-        it->inputs_next ^= 1;
-        it->input = to;
-    } else {
-        it->x_next ^= 1;
-        it->previous = it->last;
-        it->last = to;
-        it->input = NULL;
-    }
+    IRN_TRY(activate_last(it));
+    return irn_block_inverse_steps(it->model, it->block, it->y, &it->input, it->layers, true, steps,
+                                   &it->input);
+}
+
+/* A step that leaves the next iterate. */
+static irn_status kept_step(iteration *it)
+{
+    const irn_tensor *to = &it->x[it->x_next];
+    IRN_TRY(activate_last(it));
+    IRN_TRY(irn_block_inverse_steps(it->model, it->block, it->y,
+                                    it->block->first_activation ? &it->input : it->last, it->layers,
+                                    false, 1, to));
+    it->previous = it->last;
+    it->last = to;
+    it->activated = false;
+    it->x_next ^= 1;
     return IRN_OK;
 }
 
-static irn_status look(const iteration *it, size_t steps, double limit, const irn_tensor *x)
+/* The last two iterates are kept. */
+static irn_status take_steps(iteration *it, size_t steps)
+{
+    bool quick = it->block->first_activation && it->model->config.layers > 1;
+    if (quick && steps > 2) {
+        IRN_TRY(quick_steps(it, steps - 2));
+        steps = 2;
+    }
+    for (; steps > 0; steps--)
+        IRN_TRY(kept_step(it));
+    return IRN_OK;
+}
+
+static irn_status look(const iteration *it, cl_mem progress, size_t steps, double limit,
+                       const irn_tensor *x)
 {
     irn_context *context = x->context;
     size_t group = context->tuning.work_group;
@@ -120,7 +121,7 @@ static irn_status look(const iteration *it, size_t steps, double limit, const ir
                                    "fixed_point_look");
     for (size_t i = 0; i < 4; i++)
         irn_call_memory(&call, tensors[i]->memory, tensors[i]->offset);
-    irn_call_memory(&call, it->solver->progress, 0);
+    irn_call_memory(&call, progress, 0);
     irn_call_ulong(&call, irn_tensor_blocks(x) / x->images);
     irn_call_int(&call, steps);
     irn_call_float(&call, (float)limit);
@@ -164,12 +165,12 @@ irn_status irn_fixed_point_solve(irn_fixed_point *solver, size_t block, const ir
     IRN_TRY(
         irn_memory_zero(model->context, solver->progress, 0, x->images * PROGRESS * sizeof(float)));
     for (size_t steps = 0; !done && steps < max_steps;) {
-        size_t until = limit < 0 || max_steps - steps < STEPS_BETWEEN_LOOKS
-                           ? max_steps
-                           : steps + STEPS_BETWEEN_LOOKS;
-        for (; steps < until; steps++)
-            IRN_TRY(step(&it, until - steps <= 2));
-        IRN_TRY(look(&it, steps, limit, x));
+        size_t more = max_steps - steps;
+        if (limit >= 0 && more > STEPS_BETWEEN_LOOKS)
+            more = STEPS_BETWEEN_LOOKS;
+        IRN_TRY(take_steps(&it, more));
+        steps += more;
+        IRN_TRY(look(&it, solver->progress, steps, limit, x));
         IRN_TRY(all_done(solver, x->images, block, &done));
     }
     return IRN_OK;

@@ -7,7 +7,7 @@
 typedef struct irn_fixed_point {
     const irn_workspace *workspace; /* its hidden tensors are used */
     irn_tensor x[2];                /* iterates, in turn */
-    irn_tensor inputs[2];           /* their activations, in turn */
+    irn_tensor input;               /* the activation of the latest */
     cl_mem progress;                /* [images][3]: fixed_point.cl */
     float *progress_host;           /* the same after irn_fixed_point_solve() */
 } irn_fixed_point;

@@ -1,5 +1,5 @@
 /* Making a model: the chain of blocks for a configuration, and random weights. */
-#include "flow/model.h"
+#include "flow/chain.h"
 #include "base/philox.h"
 #include "ops/winograd.h"
 
@@ -227,6 +227,7 @@ static irn_status build(irn_model *model)
     IRN_TRY(irn_arena_create_buffer(&model->parameters, &model->transposed));
     IRN_TRY(irn_arena_create_buffer(&model->state, &model->single.state));
     IRN_TRY(create_winograd(model));
+    IRN_TRY(irn_chain_create(model));
     model->actnorm_ready = !model->config.actnorm;
     return IRN_OK;
 }
@@ -270,6 +271,7 @@ void irn_model_free(irn_model *model)
     irn_memory_release(model->context, model->winograd);
     irn_memory_release(model->context, model->winograd_transposed);
     irn_memory_release(model->context, model->winograd_scratch);
+    irn_chain_free(model);
     irn_arena_free(&model->parameters);
     irn_arena_free(&model->state);
     free(model->blocks);

@@ -25,6 +25,7 @@ typedef struct irn_block {
     size_t log_scale, shift;          /* entries of parameters, if there is actnorm */
     irn_layer layers[IRN_MAX_LAYERS]; /* config.layers of them */
     double lipschitz_upper;           /* of g, certified; NaN: not known */
+    bool chained;                     /* chain.c can apply the block */
 } irn_block;
 
 typedef struct irn_head {
@@ -49,6 +50,7 @@ struct irn_model {
     irn_operands single;
     cl_mem transposed; /* transposed kernels, at the offsets of the kernels */
     cl_mem winograd, winograd_transposed, winograd_scratch; /* NULL if no layer wants them */
+    cl_mem chain_table, chain_scratch; /* chain.c; NULL if no block is chained */
     bool derived_valid; /* of the kernels derived from the weights; false once these change */
     size_t initialised; /* state entry: 1 once actnorm has its data-dependent values */
     bool actnorm_ready; /* the same on the host */
@@ -122,13 +124,20 @@ irn_status irn_block_residual(const irn_model *model, const irn_operands *operan
                               const irn_block *block, const irn_tensor *z, const irn_tensor *inputs,
                               const irn_tensor *residual, const irn_tensor *out);
 
-/* out = y - g(z), and with `activate` its activation, which the block's first layer sees in the
- * next step. input is what that layer sees of z: its activation, or z itself if none stands first.
- * inputs[1], ... are overwritten; out may not share memory with them, nor with input if the block
- * has a single layer. */
-irn_status irn_block_inverse_step(const irn_model *model, const irn_block *block,
-                                  const irn_tensor *y, const irn_tensor *input,
-                                  const irn_tensor *inputs, bool activate, const irn_tensor *out);
+/* The same, where the inputs of the layers are not wanted: inputs is memory that may be used. out
+ * may be z or the residual if the block has more than one layer. */
+irn_status irn_block_apply(const irn_model *model, const irn_block *block, const irn_tensor *z,
+                           const irn_tensor *inputs, const irn_tensor *residual,
+                           const irn_tensor *out);
+
+/* `steps` times out = y - g(z), or with `activate` its activation, which is what the block's first
+ * layer sees in the next step. input is what that layer sees of z: its activation, or z itself if
+ * none stands first; for more steps than one it is out. inputs[1], ... are memory that may be used.
+ * out may be input if the block has more than one layer. */
+irn_status irn_block_inverse_steps(const irn_model *model, const irn_block *block,
+                                   const irn_tensor *y, const irn_tensor *input,
+                                   const irn_tensor *inputs, bool activate, size_t steps,
+                                   const irn_tensor *out);
 
 /* out = J t, J the Jacobian of g where `inputs` were made. tangents[i] receives that of layer i's
  * input. */

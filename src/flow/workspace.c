@@ -153,7 +153,7 @@ irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x
             irn_tensor_view(other, images, block->channels, block->height, block->width);
         if (model->config.layers > 1)
             out = now;
-        IRN_TRY(irn_block_residual(model, &model->single, block, &now, inputs, &now, &out));
+        IRN_TRY(irn_block_apply(model, block, &now, inputs, &now, &out));
         now = out;
     }
     *z = now;

@@ -100,7 +100,7 @@ static division divide_apply(const irn_context *context, size_t inputs, size_t o
 {
     const irn_tuning *t = &context->tuning;
     size_t units = (size_t)context->info.compute_units * 4;
-    division d = {.group = (size_t)t->tile_float * 2};
+    division d = {.group = irn_winograd_group(context)};
     d.items = smaller(units, ceil_divide(tiles, t->tile_float));
     d.parts = smaller(units / d.items,
                       ceil_divide(irn_channel_blocks(context, outputs), t->output_blocks));
@@ -129,6 +129,16 @@ static division divide_gradient(const irn_context *context, const irn_conv *conv
     d.slot = width * t->channel_block + transformed_size(context, d.group, in) +
              transformed_size(context, d.group, out);
     return d;
+}
+
+size_t irn_winograd_group(const irn_context *context)
+{
+    return (size_t)context->tuning.tile_float * 2;
+}
+
+size_t irn_winograd_slot(const irn_context *context, const irn_conv *conv, size_t width)
+{
+    return divide_apply(context, conv->inputs, conv->outputs, 1, width).slot;
 }
 
 size_t irn_winograd_scratch(const irn_context *context, const irn_conv *conv, size_t width)

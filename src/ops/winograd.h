@@ -21,6 +21,11 @@ irn_status irn_winograd_transform(irn_context *context, const irn_conv *conv, ir
 irn_status irn_winograd_transform_transposed(irn_context *context, const irn_conv *conv,
                                              irn_place transposed, irn_place transformed);
 
+/* Tiles that winograd_tiles() goes through at a time, and elements of a slot for it on maps of this
+ * width. */
+size_t irn_winograd_group(const irn_context *context);
+size_t irn_winograd_slot(const irn_context *context, const irn_conv *conv, size_t width);
+
 /* Floats of scratch that forward and backward need on maps of this width. */
 size_t irn_winograd_scratch(const irn_context *context, const irn_conv *conv, size_t width);
 

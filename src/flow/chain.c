@@ -1,0 +1,166 @@
+#include "flow/chain.h"
+#include "ops/application.h"
+#include "ops/pointwise.h"
+#include "ops/winograd.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* chain.cl */
+enum { WORDS = 6 };
+
+static bool is_pointwise(const irn_context *context, const irn_layer *layer)
+{
+    return irn_pointwise_suits(context, &layer->conv, layer->height, layer->width, IRN_SINGLE);
+}
+
+static bool can_chain(const irn_model *model, const irn_block *block)
+{
+    for (size_t i = 0; i < model->config.layers; i++) {
+        const irn_layer *layer = &block->layers[i];
+        if (!layer->winograd && !is_pointwise(model->context, layer))
+            return false;
+    }
+    return true;
+}
+
+static void describe(const irn_model *model, const irn_layer *layer, cl_ulong words[WORDS])
+{
+    words[0] = layer->winograd;
+    words[1] =
+        layer->winograd ? layer->winograd_offset : irn_parameter(model, layer->weight).offset;
+    words[2] = irn_state(model, layer->scale).offset;
+    words[3] = irn_parameter(model, layer->bias).offset;
+    words[4] = irn_channel_blocks(model->context, layer->conv.inputs);
+    words[5] = irn_channel_blocks(model->context, layer->conv.outputs);
+}
+
+/* A thread takes its images few at a time, so that they stay in its cache, but as many as give a
+ * layer's weights, which may not, enough to do. */
+static size_t images_at_a_time(const irn_block *block)
+{
+    enum { TILES = 32 };
+    size_t tiles = ((block->height + 3) / 4) * ((block->width + 3) / 4);
+    return (TILES + tiles - 1) / tiles;
+}
+
+/* Elements of a work-item's two hidden activations each, and of its slot. */
+static void scratch_sizes(const irn_model *model, const irn_block *block, size_t *hidden,
+                          size_t *slot)
+{
+    const irn_context *context = model->context;
+    size_t blocks = 0, transforms = 0;
+    for (size_t i = 0; i < model->config.layers; i++) {
+        const irn_layer *layer = &block->layers[i];
+        size_t outputs = irn_channel_blocks(context, layer->conv.outputs);
+        if (i + 1 < model->config.layers)
+            blocks = outputs > blocks ? outputs : blocks;
+        if (layer->winograd) {
+            size_t need = irn_winograd_slot(context, &layer->conv, layer->width);
+            transforms = need > transforms ? need : transforms;
+        }
+    }
+    *hidden = blocks * context->tuning.channel_block * block->height * block->width *
+              images_at_a_time(block);
+    *slot = 2 * *hidden + transforms;
+}
+
+static size_t most_items(const irn_context *context)
+{
+    return (size_t)context->info.compute_units * 4;
+}
+
+static irn_status write_table(irn_model *model)
+{
+    size_t layers = model->config.layers, count = model->block_count * layers * WORDS;
+    cl_ulong *words;
+    IRN_TRY(irn_alloc(&words, count, sizeof *words));
+    for (size_t k = 0; k < model->block_count * layers; k++)
+        describe(model, &model->blocks[k / layers].layers[k % layers], words + k * WORDS);
+    irn_status status =
+        irn_memory_create(model->context, &model->chain_table, count, sizeof *words, false);
+    if (status == IRN_OK)
+        status =
+            irn_memory_write(model->context, model->chain_table, 0, words, count * sizeof *words);
+    free(words);
+    return status;
+}
+
+irn_status irn_chain_create(irn_model *model)
+{
+    size_t most = 0;
+    for (size_t b = 0; b < model->block_count; b++) {
+        irn_block *block = &model->blocks[b];
+        size_t hidden, slot;
+        scratch_sizes(model, block, &hidden, &slot);
+        block->chained = can_chain(model, block) && slot < INT_MAX;
+        if (block->chained)
+            most = slot > most ? slot : most;
+    }
+    if (!most)
+        return IRN_OK;
+    IRN_TRY(write_table(model));
+    return irn_memory_create(model->context, &model->chain_scratch,
+                             most_items(model->context) * most, sizeof(float), true);
+}
+
+void irn_chain_free(irn_model *model)
+{
+    irn_memory_release(model->context, model->chain_table);
+    irn_memory_release(model->context, model->chain_scratch);
+}
+
+bool irn_chain_suits(const irn_model *model, const irn_block *block, size_t images)
+{
+    return block->chained && images >= most_items(model->context);
+}
+
+static irn_status check_sizes(const irn_block *block, size_t layers, const irn_tensor *input)
+{
+    for (size_t i = 0; i < layers; i++) {
+        irn_tensor hidden = irn_layer_input(block, i, input, input->images);
+        IRN_TRY(irn_application_check(input, &hidden));
+    }
+    return IRN_OK;
+}
+
+irn_status irn_chain_apply(const irn_model *model, const irn_block *block, const irn_tensor *input,
+                           const irn_epilogue *last, size_t steps, const irn_tensor *out)
+{
+    irn_context *context = model->context;
+    size_t layers = model->config.layers, hidden, slot;
+    const irn_tensor *residual = last->minuend ? last->minuend : last->residual;
+    irn_epilogue epilogue = *last;
+    char options[128];
+    IRN_TRY(check_sizes(block, layers, input));
+    scratch_sizes(model, block, &hidden, &slot);
+    epilogue.scale = (irn_place){model->single.state, 0};
+    epilogue.bias = (irn_place){model->single.parameters, 0};
+    snprintf(options, sizeof options, "%s -DACT=%d -DT=%u -DOCB=%u",
+             irn_precision_options(IRN_SINGLE), (int)model->config.activation,
+             context->tuning.tile_float, context->tuning.output_blocks);
+    irn_call call = irn_call_begin(context,
+                                   "common.clh activation.clh epilogue.clh product.clh "
+                                   "winograd.cl pointwise.cl chain.cl",
+                                   options, "chain_apply");
+    irn_call_memory(&call, input->memory, input->offset);
+    irn_call_memory(&call, model->single.parameters, 0);
+    irn_call_memory(&call, model->winograd, 0);
+    irn_call_memory(&call, model->single.state, 0);
+    irn_call_memory(&call, model->chain_table, (size_t)(block - model->blocks) * layers * WORDS);
+    irn_call_memory(&call, residual ? residual->memory : NULL, residual ? residual->offset : 0);
+    irn_call_memory(&call, out->memory, out->offset);
+    irn_call_memory(&call, model->chain_scratch, 0);
+    irn_call_int(&call, slot);
+    irn_call_int(&call, hidden);
+    irn_call_int(&call, layers);
+    irn_call_int(&call, input->images);
+    irn_call_int(&call, input->height);
+    irn_call_int(&call, input->width);
+    irn_call_int(&call, images_at_a_time(block));
+    irn_call_int(&call, irn_winograd_group(context));
+    irn_call_int(&call, steps);
+    irn_call_int(&call, irn_application_flags(&block->layers[layers - 1].conv, &epilogue, out));
+    return irn_call_run(&call, most_items(context), 1, 1, 1);
+}
