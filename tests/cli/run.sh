@@ -382,8 +382,27 @@ import_tests() {
     iresnet_untouched i3.st 1 'stack.0' import files/official-short --out i3.st
     iresnet_untouched i3.st 1 'stack.1' \
         import files/official --config files/config-blocks.json --out i3.st
-    iresnet_untouched i3.st 1 'nonlin' \
-        import files/official --config files/config-nonlin.json --out i3.st
+    while read -r file pattern; do
+        iresnet_untouched i3.st 1 "files/config-$file.json: $pattern" \
+            import files/official --config "files/config-$file.json" --out i3.st
+    done <<'END'
+nonlin option 'nonlin' is "gelu"; it must be one of elu, relu, tanh, softplus
+long option 'nonlin' is "\\n.*\.\.\.; it must be one of
+squeeze option 'init_ds' is 3; it must be a whole number from 1 to 2
+zero option 'init_ds' is 0; it must
+fraction option 'nChannels' is \[4.5\]; it must be a list of length 1 of whole numbers from 1 to 16384
+pad option 'inj_pad' is -1; it must be a whole number from 0 to 65536
+large option 'nClasses' is 1e\+300; it must
+coeff option 'coeff' is 0; it must be above 0
+eps option 'eps' is null; it must be a number from 0 to 1
+strides option 'nStrides' is \[1,2\]; it must be a list of length 1 of
+empty option 'nBlocks' is \[\]; it must be a list of length 1 to 8 of
+actnorm option 'actnorm' is 1; it must be true or false
+odd init_squeeze squeezes a 7 x 8 map
+multiscale option 'multiscale' is true
+list the options are no JSON object
+more the options are no JSON object
+END
     for file in missing empty text weights; do
         iresnet_untouched i3.st 1 . import "files/$file" --out i3.st
         iresnet_untouched i3.st 1 "files/$file" \
