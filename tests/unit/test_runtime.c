@@ -31,13 +31,49 @@ START_TEST(choices)
     ck_assert_ptr_null(context);
     options.device = "4711";
     testing_fails(irn_context_create(&context, &options), IRN_ERROR_DEVICE,
-                  "there is no device 4711; choose from 0: ");
+                  "no devices match '4711'; choose from 0: ");
     options.device = "";
     testing_ok(irn_context_create(&context, &options)); /* as if nothing was chosen */
     irn_context_free(context);
     options.version = 77;
     testing_fails(irn_context_create(&context, &options), IRN_ERROR_ARGUMENT, "77");
     irn_device_list_free(list);
+}
+END_TEST
+
+static irn_found_device pretend(cl_device_type type, const char *name, const char *platform)
+{
+    irn_found_device found = {.type = type};
+    snprintf(found.info.name, sizeof found.info.name, "%s", name);
+    snprintf(found.info.platform, sizeof found.info.platform, "%s", platform);
+    return found;
+}
+
+static size_t picked(const irn_found_device *found, size_t count, const char *choice)
+{
+    size_t index;
+    testing_ok(irn_device_pick(&index, found, count, choice));
+    return index;
+}
+
+START_TEST(picking)
+{
+    const irn_found_device found[] = {pretend(CL_DEVICE_TYPE_ACCELERATOR, "Card 3", "Maker"),
+                                      pretend(CL_DEVICE_TYPE_CPU, "Processor 9", "PoCL"),
+                                      pretend(CL_DEVICE_TYPE_GPU, "GeForce RTX 3090", "CUDA"),
+                                      pretend(CL_DEVICE_TYPE_GPU, "GeForce RTX 2080", "CUDA")};
+    size_t index;
+    ck_assert_uint_eq(picked(found, 4, NULL), 2);
+    ck_assert_uint_eq(picked(found, 2, ""), 1);
+    ck_assert_uint_eq(picked(found, 1, NULL), 0);
+    ck_assert_uint_eq(picked(found, 4, "3"), 3); /* an index, though a part of names too */
+    ck_assert_uint_eq(picked(found, 4, "3090"), 2);
+    ck_assert_uint_eq(picked(found, 4, "pocl"), 1);
+    testing_fails(irn_device_pick(&index, found, 4, "cuda"), IRN_ERROR_DEVICE, "several devices");
+    testing_fails(irn_device_pick(&index, found, 4, "9"), IRN_ERROR_DEVICE, "several devices");
+    testing_fails(irn_device_pick(&index, found, 4, "99999999999999999999999"), IRN_ERROR_DEVICE,
+                  "no devices match");
+    testing_fails(irn_device_pick(&index, found, 0, NULL), IRN_ERROR_DEVICE, "no OpenCL device");
 }
 END_TEST
 
@@ -123,6 +159,20 @@ START_TEST(queues_out_of_order_are_refused)
         ck_assert_ptr_null(adopted);
         clReleaseCommandQueue(queue);
     }
+    devices_close(own);
+}
+END_TEST
+
+START_TEST(foreign_queues_are_refused)
+{
+    irn_context *own = devices_open(_i), *adopted;
+    cl_int code;
+    cl_context other = clCreateContext(NULL, 1, &own->device, NULL, NULL, &code);
+    ck_assert_int_eq(code, CL_SUCCESS);
+    testing_fails(irn_context_adopt(&adopted, other, own->device, own->queue, NULL),
+                  IRN_ERROR_ARGUMENT, "another context");
+    ck_assert_ptr_null(adopted);
+    clReleaseContext(other);
     devices_close(own);
 }
 END_TEST
@@ -213,7 +263,9 @@ START_TEST(no_cache)
     ck_assert_int_ne(access(ours, F_OK), 0);
     /* A folder that cannot be made is no failure either. */
     const char *blocked = testing_write("file", "", 0);
+    irn_set_error("an older failure");
     ck_assert_int_eq(use_cache(_i, blocked).compiled, first.compiled);
+    ck_assert_str_eq(irn_last_error(), "an older failure");
     use_cache(_i, NULL);
     ck_assert_int_eq(access(ours, F_OK), 0);
     ck_assert_int_eq(use_cache(_i, NULL).compiled, 0);
@@ -299,11 +351,13 @@ int main(void)
     Suite *suite = suite_create("runtime");
     TCase *test = devices_case(suite, "runtime");
     tcase_add_test(test, choices);
+    tcase_add_test(test, picking);
     tcase_add_test(test, philox);
     tcase_add_test(test, normal_numbers);
     devices_add(test, choice_by_index_name_and_environment);
     devices_add(test, adopted_contexts);
     devices_add(test, queues_out_of_order_are_refused);
+    devices_add(test, foreign_queues_are_refused);
     devices_add(test, compiled_kernels_are_kept);
     devices_add(test, no_cache);
     devices_add(test, memory_is_counted);
