@@ -137,7 +137,10 @@ number_tests() {
     done
     iresnet 2 "--below: '0' is not" certify files/weights --size 8x8 --below 0
     iresnet 2 "--tolerance: '0' is not" decode m --in z --out x --tolerance 0
-    iresnet 2 "--max-iterations: '0' is not" decode m --in z --out x --max-iterations 0
+    for value in 0 1000001; do
+        iresnet 2 "--max-iterations: '$value' is not a whole number from 1 to 1000000" \
+            decode m --in z --out x --max-iterations $value
+    done
     iresnet 2 "--split: 'valid' is not one of train, test" eval m --data digits --split valid
 }
 
@@ -318,6 +321,10 @@ model_tests() {
     check 'decode --errors, not certified: no images' [ ! -e x2.npy ]
     iresnet 0 '' decode bare/model.safetensors --in z.npy --out x2.npy
     check 'decode: no claim without bounds' grep -q 'no error is claimed' "$work/.err"
+    iresnet 0 '' decode bare/model.safetensors --in z.npy --out x2.npy --quiet
+    check 'decode --quiet: no warning' [ ! -s "$work/.err" ]
+    iresnet 0 '' decode $model --in z.npy --out x.npy --tolerance 1e-30 --quiet
+    check 'decode --quiet: no warning either' [ ! -s "$work/.err" ]
 }
 
 # The progress bar, on a terminal made by script(1).
@@ -333,6 +340,10 @@ terminal_tests() {
     check 'terminal: no bar with TERM=dumb' [ "$(grep -c ETA "$work/.out")" -eq 0 ]
     TERM=xterm script -qec "$words --quiet" /dev/null >"$work/.out" 2>"$work/.err"
     check 'terminal: no bar with --quiet' [ "$(grep -c ETA "$work/.out")" -eq 0 ]
+    words="$program eval run/model.safetensors --data digits --split train --count 600"
+    TERM=xterm script -qec "$words" /dev/null >"$work/.out" 2>"$work/.err"
+    check 'terminal: one bar for all pieces' \
+        [ "$(tr '\r' '\n' <"$work/.out" | grep -c '^decoding 100 %.* 600 of 600')" -eq 1 ]
 }
 
 certify_tests() {
