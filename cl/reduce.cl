@@ -4,31 +4,6 @@
  * atomics.
  */
 
-/* Sum over the work-group of one value each; valid in every work-item. GROUP_SCRATCH declares the
- * local memory it needs, none where a work-group is a single work-item. */
-#if WG == 1
-#define GROUP_SCRATCH(name) __local real *name = 0
-INLINE real group_sum(real value, __local real *scratch)
-{
-    return value;
-}
-#else
-#define GROUP_SCRATCH(name) __local real name[WG]
-INLINE real group_sum(real value, __local real *scratch)
-{
-    const int id = get_local_id(0);
-    barrier(CLK_LOCAL_MEM_FENCE);
-    scratch[id] = value;
-    for (int step = WG / 2; step > 0; step /= 2) {
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (id < step)
-            scratch[id] += scratch[id + step];
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    return scratch[0];
-}
-#endif
-
 INLINE real block_sum(realb v)
 {
     real sum = 0;
