@@ -27,35 +27,11 @@
  * global offset of as many blocks as are done in dimension 1. Launching conv_apply on the last,
  * partly filled group is right as well, but computes blocks that it throws away.
  */
-#define CONV_SCALE 1
-#define CONV_BIAS 2
-#define CONV_ACTIVATE 4
-#define CONV_DERIVATIVE 8
-#define CONV_RESIDUAL 16
-#define CONV_WRAP 32
-/*
- * From this bit on, flags holds how many channels of the last output block are padding, 0 to B-1.
- * CONV_ACTIVATE needs it where phi(0) is not 0.
- */
-#define CONV_PADDED_SHIFT 8
-
 #ifndef GIC
 #define GIC B
 #endif
 #ifndef GOB
 #define GOB 1
-#endif
-
-/*
- * Channel c of block v, c being a loop's counter. GPUs keep blocks in registers, so the loop must
- * be unrolled, and vectors cannot be indexed; CPUs broadcast a channel from memory.
- */
-#if B <= 4
-#define UNROLL_CHANNELS _Pragma("unroll")
-#define CHANNEL(v, c) ((c) == 0 ? (v).s0 : (c) == 1 ? (v).s1 : (c) == 2 ? (v).s2 : (v).s3)
-#else
-#define UNROLL_CHANNELS _Pragma("unroll 4")
-#define CHANNEL(v, c) (((const real *)&(v))[c])
 #endif
 
 #define CONV_PARAMETERS                                                                            \
@@ -73,33 +49,6 @@ INLINE int tap_shift(int tap, int pad, int size, int wrap)
 {
     const int d = tap - pad;
     return wrap ? (d % size + size) % size : d;
-}
-
-/*
- * The end of every convolution: what is left to do with v, one block of scale * (W * x) + bias, and
- * the store to element `at` of y. last_block: v holds the last output channels.
- */
-INLINE void conv_finish(realb v, ulong at, int last_block, __global const real *saved, ulong saved0,
-                        __global const real *residual, ulong residual0, __global real *y, ulong y0,
-                        int flags)
-{
-    if (flags & CONV_ACTIVATE) {
-        v = act(v);
-#if ACT == ACT_SOFTPLUS
-        /* phi(0) is not 0 here, but padded channels have to be. */
-        if (last_block) {
-#pragma unroll
-            for (int c = 0; c < B; c++)
-                ((real *)&v)[c] =
-                    c < B - (flags >> CONV_PADDED_SHIFT) ? ((const real *)&v)[c] : (real)0;
-        }
-#endif
-    } else if (flags & CONV_DERIVATIVE) {
-        v *= act_d(load_block(saved + saved0 + at));
-    }
-    if (flags & CONV_RESIDUAL)
-        v += load_block(residual + residual0 + at);
-    store_block(v, y + y0 + at);
 }
 
 /*
@@ -236,10 +185,10 @@ INLINE void conv_tile(const int blocks, CONV_PARAMETERS)
 }
 
 /*
- * y = finish(scale * (W * x) + bias) + residual, where finish is the activation, a product with the
- * activation's derivative at `saved` (the activation's outputs), or nothing; the flags say which
- * parts there are, and arguments of absent parts are not read. y may be the same memory as saved or
- * residual, element for element.
+ * y = finish(scale * (W * x) + bias) + residual, or y = finish(residual - scale * (W * x) - bias),
+ * where finish is the activation, a product with the activation's derivative at `saved` (the
+ * activation's outputs), or nothing; the flags say which parts there are, and arguments of absent
+ * parts are not read. y may be the same memory as saved or residual, element for element.
  */
 KERNEL void conv_apply(CONV_PARAMETERS)
 {

@@ -4,35 +4,44 @@
  * sample that is done keeps its x while the others go on.
  */
 
-/* One step with g = g(x) given: r = y - x - g, x += r, and progress[n] = (||r||, steps done or,
- * once done, that number made negative less one, ||x||). A sample is done when ||r|| <= limit, when
- * ||r|| is no more than rounding of x, or never if limit < 0. Global size: WG times samples. */
-KERNEL void fixed_point_step(__global const real *y, ulong y0, __global const real *g, ulong g0,
-                             __global real *x, ulong x0, __global real *progress, ulong progress0,
-                             ulong count, real limit, real rounding)
+/*
+ * A look at the last of `steps` steps, from old to new = y - g(old): copies new to x, and writes
+ * progress[n] = (||new - old||, steps or, once done, that number made negative less one, ||new|| +
+ * ||y||). A sample is done when the residual is at most limit, or no more than rounding of y - g,
+ * which no step improves, or, if `stalls`, no smaller than at the last look: a contraction that
+ * does not come closer is down to rounding. Never if limit < 0. Global size: WG times samples.
+ */
+KERNEL void fixed_point_look(__global const real *y, ulong y0, __global const real *old, ulong old0,
+                             __global const real *new, ulong new0, __global real *x, ulong x0,
+                             __global real *progress, ulong progress0, ulong count, int steps,
+                             real limit, int stalls)
 {
     GROUP_SCRATCH(scratch);
     const size_t n = get_group_id(0);
     __global real *state = progress + progress0 + n * 3;
-    const real steps = state[1];
-    if (steps < 0)
+    const real before = state[0];
+    const bool first = state[1] == 0;
+    if (state[1] < 0)
         return;
-    realb residual = 0, size = 0;
+    realb residual = 0, x_size = 0, y_size = 0;
     for (size_t i = get_local_id(0); i < count; i += WG) {
         const size_t at = (n * count + i) * B;
-        const realb old = load_block(x + x0 + at);
-        const realb r = load_block(y + y0 + at) - old - load_block(g + g0 + at);
-        store_block(old + r, x + x0 + at);
+        const realb value = load_block(new + new0 + at), target = load_block(y + y0 + at);
+        const realb r = value - load_block(old + old0 + at);
+        store_block(value, x + x0 + at);
         residual = fma(r, r, residual);
-        size = fma(old, old, size);
+        x_size = fma(value, value, x_size);
+        y_size = fma(target, target, y_size);
     }
     const real norm = sqrt(group_sum(block_sum(residual), scratch));
-    const real length = sqrt(group_sum(block_sum(size), scratch));
+    const real size =
+        sqrt(group_sum(block_sum(x_size), scratch)) + sqrt(group_sum(block_sum(y_size), scratch));
     if (get_local_id(0) == 0) {
-        const bool done = limit >= 0 && (norm <= limit || norm <= rounding * length);
+        const bool stalled = stalls && !first && norm >= before;
+        const bool done = limit >= 0 && (norm <= limit || norm <= size * 0x1p-23f || stalled);
         state[0] = norm;
-        state[1] = done ? -(steps + 1) - 1 : steps + 1;
-        state[2] = length;
+        state[1] = done ? -(real)steps - 1 : (real)steps;
+        state[2] = size;
     }
 }
 

@@ -141,16 +141,21 @@ __kernel void cross_entropy(__global const real *scores, ulong scores0, __global
                    : (real)0;
 }
 
-/* metrics += (sum of losses, correct ones, samples). Global size: 1. */
-__kernel void add_metrics(__global const real *losses, ulong losses0, __global real *metrics,
-                          ulong metrics0, int samples)
+typedef struct metrics {
+    float loss;
+    uint correct, samples;
+} metrics;
+
+/* Adds (sum of losses, correct ones, samples). Global size: 1. */
+__kernel void add_metrics(__global const real *losses, ulong losses0, __global metrics *sums,
+                          ulong sums0, int samples)
 {
     real loss = 0, correct = 0;
     for (int n = 0; n < samples; n++) {
         loss += losses[losses0 + n];
         correct += losses[losses0 + samples + n];
     }
-    metrics[metrics0] += loss;
-    metrics[metrics0 + 1] += correct;
-    metrics[metrics0 + 2] += (real)samples;
+    sums[sums0].loss += (float)loss;
+    sums[sums0].correct += (uint)correct;
+    sums[sums0].samples += (uint)samples;
 }

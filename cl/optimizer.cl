@@ -20,11 +20,12 @@ KERNEL void sgd(__global real *weights, ulong weights0, __global const real *gra
     store_block(fma((realb)(-rate), next, value), w);
 }
 
-/* Kingma and Ba 2015, algorithm 1. correction1 = 1 - beta1^t, correction2 = sqrt(1 - beta2^t). */
+/* Kingma and Ba 2015, algorithm 1. gain = 1 - beta, of which floats would lose all near beta = 1;
+ * correction1 = 1 - beta1^t, correction2 = sqrt(1 - beta2^t). */
 KERNEL void adam(__global real *weights, ulong weights0, __global const real *gradient,
                  ulong gradient0, __global real *mean, ulong mean0, __global real *square,
-                 ulong square0, ulong count, real rate, real beta1, real beta2, real epsilon,
-                 real decay, real correction1, real correction2)
+                 ulong square0, ulong count, real rate, real beta1, real beta2, real gain1,
+                 real gain2, real epsilon, real decay, real correction1, real correction2)
 {
     const size_t i = get_global_id(0);
     if (i >= count)
@@ -33,8 +34,8 @@ KERNEL void adam(__global real *weights, ulong weights0, __global const real *gr
     __global real *s = square + square0 + i * B;
     const realb value = load_block(w);
     const realb g = fma((realb)(decay), value, load_block(gradient + gradient0 + i * B));
-    const realb m1 = (realb)(beta1)*load_block(m) + (realb)(1 - beta1) * g;
-    const realb s1 = (realb)(beta2)*load_block(s) + (realb)(1 - beta2) * g * g;
+    const realb m1 = (realb)(beta1)*load_block(m) + (realb)(gain1)*g;
+    const realb s1 = (realb)(beta2)*load_block(s) + (realb)(gain2)*g * g;
     store_block(m1, m);
     store_block(s1, s);
     const realb denominator = sqrt(s1) / (realb)(correction2) + (realb)(epsilon);
@@ -45,8 +46,8 @@ KERNEL void adam(__global real *weights, ulong weights0, __global const real *gr
  */
 KERNEL void adamax(__global real *weights, ulong weights0, __global const real *gradient,
                    ulong gradient0, __global real *mean, ulong mean0, __global real *largest,
-                   ulong largest0, ulong count, real rate, real beta1, real beta2, real epsilon,
-                   real decay, real correction1)
+                   ulong largest0, ulong count, real rate, real beta1, real beta2, real gain1,
+                   real epsilon, real decay, real correction1)
 {
     const size_t i = get_global_id(0);
     if (i >= count)
@@ -55,7 +56,7 @@ KERNEL void adamax(__global real *weights, ulong weights0, __global const real *
     __global real *u = largest + largest0 + i * B;
     const realb value = load_block(w);
     const realb g = fma((realb)(decay), value, load_block(gradient + gradient0 + i * B));
-    const realb m1 = (realb)(beta1)*load_block(m) + (realb)(1 - beta1) * g;
+    const realb m1 = (realb)(beta1)*load_block(m) + (realb)(gain1)*g;
     const realb u1 = max((realb)(beta2)*load_block(u), fabs(g) + (realb)(epsilon));
     store_block(m1, m);
     store_block(u1, u);

@@ -9,19 +9,62 @@
  */
 #define LAYER_WORDS 7
 
-/* x /= ||x||, by one work-group; sigma = ||x||. A zero or non-finite vector is left alone. Global
- * size: WG. */
-KERNEL void normalise(__global real *x, ulong x0, __global real *sigma, ulong sigma0, ulong count)
+/* Squares of a vector whose norm lies between these neither overflow nor lose what counts. */
+#define NORM_LOW ((real)1e-12)
+#define NORM_HIGH ((real)1e18)
+
+/* Largest |x[i]| of n blocks, NaN ignored, by one work-group. */
+INLINE real group_largest(__global const real *x, size_t n, __local real *scratch)
+{
+    real most = 0;
+    for (size_t i = get_local_id(0); i < n; i += WG)
+        for (int k = 0; k < B; k++)
+            most = fmax(most, fabs(x[i * B + k]));
+    return group_max(most, scratch);
+}
+
+/* These two and group_dot() give a block to the same work-item, so that no barrier is needed
+ * between them. */
+INLINE void group_divide(__global real *x, size_t n, real by)
+{
+    for (size_t i = get_local_id(0); i < n; i += WG)
+        store_block(load_block(x + i * B) / (realb)(by), x + i * B);
+}
+
+/* Weyl's sequence of the golden ratio: numbers without a pattern that a kernel is likely to map to
+ * zero. Padded channels stay zero. */
+INLINE void group_refill(__global real *x, size_t n, int channels, int pixels)
+{
+    for (size_t i = get_local_id(0); i < n; i += WG)
+        for (int k = 0; k < B; k++) {
+            const uint place = (uint)(i * B) + k;
+            const bool padding = (int)(i / pixels) * B + k >= channels;
+            x[i * B + k] = padding ? (real)0 : (real)as_int(place * 2654435769u + 1);
+        }
+}
+
+/* sigma = ||x|| and x /= ||x||, by one work-group. Where squares leave the range of floats x is
+ * divided by its largest element first. Zero, from which power iteration would never return,
+ * becomes some unit vector, with sigma 0; a vector with NaN or infinity is left alone, with sigma
+ * to tell. Global size: WG. */
+KERNEL void normalise(__global real *x, ulong x0, __global real *sigma, ulong sigma0, ulong count,
+                      int channels, int pixels)
 {
     GROUP_SCRATCH(scratch);
     __global real *v = x + x0;
-    const real norm = sqrt(group_dot(v, v, count, scratch));
+    real norm = sqrt(group_dot(v, v, count, scratch)), unit = 1;
+    if (!(norm > NORM_LOW && norm < NORM_HIGH) && !isnan(norm)) {
+        unit = group_largest(v, count, scratch);
+        if (unit == (real)0)
+            group_refill(v, count, channels, pixels);
+        else if (!isinf(unit))
+            group_divide(v, count, unit);
+        norm = sqrt(group_dot(v, v, count, scratch));
+    }
     if (get_local_id(0) == 0)
-        sigma[sigma0] = norm;
-    if (!(norm > (real)0) || isinf(norm))
-        return;
-    for (size_t i = get_local_id(0); i < count; i += WG)
-        store_block(load_block(v + i * B) / (realb)(norm), v + i * B);
+        sigma[sigma0] = unit * norm;
+    if (!isnan(norm) && !isinf(norm))
+        group_divide(v, count, norm);
 }
 
 /* scale = 1 / (max(1, sigma/coefficient) + epsilon). Global size: WG; one value. */

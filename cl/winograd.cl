@@ -151,13 +151,26 @@ INLINE int border(int p, int size, int wrap)
     return p < size ? p : -1;
 }
 
+/* The built-in function prefetch() does nothing in PoCL, and simulators (which compile for SPIR) do
+ * not know clang's. */
+#if defined(__has_builtin) && !defined(__SPIR__)
+#if __has_builtin(__builtin_prefetch)
+#define PREFETCH(p, write) __builtin_prefetch((const void *)(ulong)(p), write)
+#define PREFETCH2(p, write) __builtin_prefetch((const void *)(ulong)(p), write, 2)
+#endif
+#endif
+#ifndef PREFETCH
+#define PREFETCH(p, write) (void)(p)
+#define PREFETCH2(p, write) (void)(p)
+#endif
+
 /*
  * v = B^T x B for one block of a tile, with point k going to v + k * stride. Pixel (i, j) of the
  * inputs is at rows[i] + columns[j], or zero where columns[j] < 0. Three rows of points at a time,
  * which the registers hold: loads are cheaper than stores.
  */
 INLINE void transform_tile(__global const real *const *rows, const int *columns, __global real *v,
-                           int stride)
+                           int stride, int ahead)
 {
 #pragma unroll
     for (int part = 0; part < 2; part++) {
@@ -170,8 +183,11 @@ INLINE void transform_tile(__global const real *const *rows, const int *columns,
                 t[6 * k + j] = (realb)(0);
             if (columns[j] >= 0) {
 #pragma unroll
-                for (int k = 0; k < 6; k++)
+                for (int k = 0; k < 6; k++) {
                     d[k] = load_block(rows[k] + columns[j]);
+                    if (part == 0)
+                        PREFETCH(rows[k] + columns[j] + ahead, 0);
+                }
                 winograd_input(part, d, 1, t + j, 6);
             }
         }
@@ -214,21 +230,10 @@ INLINE void transform_inputs(__global const real *x, __global const real *zeros,
             for (int j = 0; j < 6; j++)
                 rows[j] = row[j] < 0 ? zeros : from + row[j] * W * B;
             transform_tile(rows, columns, v + ib * block_stride + i / T * group_stride + i % T * B,
-                           stride);
+                           stride, ib + 1 < blocks ? H * W * B : (4 - (blocks - 1) * H * W) * B);
         }
     }
 }
-
-/* The built-in function prefetch() does nothing in PoCL, and simulators (which compile for SPIR) do
- * not know clang's. */
-#if defined(__has_builtin) && !defined(__SPIR__)
-#if __has_builtin(__builtin_prefetch)
-#define PREFETCH(p, write) __builtin_prefetch((const void *)(ulong)(p), write)
-#endif
-#endif
-#ifndef PREFETCH
-#define PREFETCH(p, write) (void)(p)
-#endif
 
 /*
  * Asks for what is needed next while the products keep the core busy: activations reach beyond the
@@ -247,9 +252,9 @@ INLINE void fetch(const int write, __global const real *x, int k, int first, int
             for (int y = top; y < min(top + 4, H); y++) {
                 for (int p = 0; p < min(4, W - left) * B; p += B) {
                     if (write)
-                        PREFETCH(at + p, 1);
+                        PREFETCH2(at + p, 1);
                     else
-                        PREFETCH(at + p, 0);
+                        PREFETCH2(at + p, 0);
                 }
                 at += W * B;
             }
@@ -266,31 +271,7 @@ INLINE void winograd_multiply(const int blocks, __global const real *v, __global
 #pragma unroll
     for (int o = 0; o < OCB; o++)
         up[o] = u + (o < blocks ? o : 0) * u_stride;
-#pragma unroll
-    for (int i = 0; i < OCB * T; i++)
-        acc[i] = (realb)(0);
-    for (int ib = 0; ib < Ib; ib++) {
-        UNROLL_CHANNELS
-        for (int c = 0; c < B; c++) {
-            realb uv[OCB];
-#pragma unroll
-            for (int o = 0; o < OCB; o++)
-                uv[o] = load_block(up[o] + c * B);
-#pragma unroll
-            for (int i = 0; i < T; i++) {
-                const realb vv = (realb)(v[i * B + c]);
-#pragma unroll
-                for (int o = 0; o < OCB; o++) {
-                    if (o < blocks)
-                        acc[o * T + i] = fma(vv, uv[o], acc[o * T + i]);
-                }
-            }
-        }
-        v += T * B;
-#pragma unroll
-        for (int o = 0; o < OCB; o++)
-            up[o] += B * B;
-    }
+    multiply_tile(blocks, v, T * B, up, acc, Ib);
 #pragma unroll
     for (int i = 0; i < T; i++) {
 #pragma unroll
@@ -386,7 +367,7 @@ KERNEL void winograd_apply(__global const real *x, ulong x0, __global const real
                 fetch(1, y + y0, k, first, count, ob, ob + blocks, Ob, H, W);
                 if (flags & CONV_DERIVATIVE)
                     fetch(0, saved + saved0, k, first, count, ob, ob + blocks, Ob, H, W);
-                if (flags & CONV_RESIDUAL)
+                if (flags & (CONV_RESIDUAL | CONV_SUBTRACT))
                     fetch(0, residual + residual0, k, first, count, ob, ob + blocks, Ob, H, W);
                 if (ob + OCB >= last_block)
                     fetch(0, x + x0, k, first + count, min(group, end - first - count), 0, Ib, Ib,

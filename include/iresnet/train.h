@@ -27,7 +27,7 @@ typedef struct irn_train_options {
     size_t warmup_steps;          /* the rate rises linearly over this many steps */
     size_t
         milestone_count; /* at each milestone (a fraction of the epochs) the rate is multiplied */
-    double milestones[IRN_MAX_MILESTONES];
+    double milestones[IRN_MAX_MILESTONES]; /* 0..1 */
     double milestone_factor;
     size_t epochs, batch; /* of irn_trainer_fit() */
     irn_augmentation augmentation;
@@ -55,17 +55,25 @@ IRN_API void irn_trainer_free(irn_trainer *trainer);
 /* One step on x [batch, channels, height, width] and labels [batch]: power iteration, forward with
  * batch statistics, backward through sigma (math: iR eq. 2), update. report NULL: the step is
  * queued and the call does not wait for the device; else the report is read, which waits. Labels
- * out of range are IRN_ERROR_ARGUMENT, a loss that is NaN or infinite is IRN_ERROR_NUMERIC when it
- * is read. */
+ * out of range are IRN_ERROR_ARGUMENT, and nothing has changed then. A step that fails otherwise,
+ * because the device fails or actnorm cannot take its first values from the batch, is not counted
+ * and updates no parameter, but may have moved the norms' estimates, actnorm's first values and the
+ * head's running statistics; certified bounds are forgotten. A loss that is NaN or infinite is
+ * IRN_ERROR_NUMERIC when it is read, after the update. */
 IRN_API irn_status irn_trainer_step(irn_trainer *trainer, const float *x, const int *labels,
                                     size_t batch, irn_step_report *report);
 IRN_API irn_status irn_trainer_report(irn_trainer *trainer, irn_step_report *report);
+/* For all steps from here on, those of irn_trainer_fit() too, in place of the options' schedule;
+ * NaN returns to it. Checkpoints do not keep it. */
 IRN_API void irn_trainer_set_learning_rate(irn_trainer *trainer, double rate);
-/* Another number of epochs for irn_trainer_fit(), after a resume say. */
+/* Another number of epochs for irn_trainer_fit(), after a resume say. Milestones are fractions of
+ * it, so that the rates differ from those of a run with the first number where there are any. */
 IRN_API void irn_trainer_set_epochs(irn_trainer *trainer, size_t epochs);
 
 /* Everything that training goes on from: parameters, optimiser, counters, options; whole or not at
- * all. Resuming continues bit for bit on the same device. */
+ * all. Resuming continues bit for bit on the same device, also from the file that irn_trainer_fit()
+ * writes. What is saved after a fit is complete has converged norms: going on from there is sound,
+ * but not the same to the bit as never having stopped. */
 IRN_API irn_status irn_trainer_save(irn_trainer *trainer, const char *path);
 /* Opens a checkpoint: makes the model, which the caller frees after the trainer, and the trainer.
  */
@@ -85,13 +93,15 @@ typedef struct irn_fit_event {
     double images_per_second;
 } irn_fit_event;
 
-/* Return false to stop: a checkpoint is kept and irn_trainer_fit() returns IRN_ERROR_CANCELLED. */
+/* Return false to stop: a checkpoint is kept and irn_trainer_fit() returns IRN_ERROR_CANCELLED, or
+ * IRN_OK after the last epoch, when there is nothing left to stop. */
 typedef bool (*irn_fit_callback)(const irn_fit_event *event, void *payload);
 
 /* Trains for the options' epochs, from where the trainer stands (also in the middle of an epoch
  * after a resume), and saves checkpoint_path after each epoch and when stopped (NULL: never). test
  * may be NULL. A NaN loss stops with the last good checkpoint kept. After the last step the power
- * iteration is run to convergence once. */
+ * iteration is run to convergence once. Its means are of its own steps: what steps before it have
+ * counted and no report has read is forgotten. */
 IRN_API irn_status irn_trainer_fit(irn_trainer *trainer, const irn_dataset *train,
                                    const irn_dataset *test, const char *checkpoint_path,
                                    irn_fit_callback callback, void *payload);

@@ -43,21 +43,23 @@ static const cli_option file_options[] = {
              "(default yes)"},
 };
 
-#define MODEL_LIST(option, field, lengths, limit, word, text)                                      \
+#define MODEL_LIST(option, field, lengths, limit, most, word, text)                                \
     {                                                                                              \
         .name = option, .kind = CLI_COUNTS, .offset = offsetof(train_model, field),                \
-        .argument = word, .help = text, .low = 1, .high = 1e6, .length = limit,                    \
+        .argument = word, .help = text, .low = 1, .high = most, .length = limit,                   \
         .count_offset = offsetof(train_model, lengths)                                             \
     }
 
+/* Limits here and below are those of irn_model_create() and irn_trainer_create(), but for runs that
+ * would do nothing: no epochs, or a rate of 0. */
 static const cli_option model_options[] = {
-    MODEL_LIST("blocks", config.blocks, blocks, IRN_MAX_STAGES, "N,N,...",
+    MODEL_LIST("blocks", config.blocks, blocks, IRN_MAX_STAGES, 1024, "N,N,...",
                "residual blocks in each stage"),
-    MODEL_LIST("channels", config.widths, widths, IRN_MAX_STAGES, "N,N,...",
+    MODEL_LIST("channels", config.widths, widths, IRN_MAX_STAGES, 16384, "N,N,...",
                "channels inside the blocks of each stage"),
-    MODEL_LIST("strides", config.strides, strides, IRN_MAX_STAGES, "N,N,...",
+    MODEL_LIST("strides", config.strides, strides, IRN_MAX_STAGES, 2, "N,N,...",
                "1, or 2: the stage begins with a squeeze"),
-    MODEL_LIST("kernels", config.kernels, config.layers, IRN_MAX_LAYERS, "N,N,...",
+    MODEL_LIST("kernels", config.kernels, config.layers, IRN_MAX_LAYERS, 31, "N,N,...",
                "kernel sizes of a block's layers"),
     {.name = "coeff",
      .kind = CLI_REAL,
@@ -87,7 +89,7 @@ static const cli_option model_options[] = {
      .offset = offsetof(train_model, config.pad_channels),
      .argument = "N",
      .help = "zero channels appended to the input",
-     .high = 1e6},
+     .high = 65536},
     {.name = "actnorm",
      .kind = CLI_TOGGLE,
      .offset = offsetof(train_model, config.actnorm),
@@ -97,7 +99,8 @@ static const cli_option model_options[] = {
      .offset = offsetof(train_model, config.norm_momentum),
      .argument = "X",
      .help = "weight of the newest batch in the head's statistics",
-     .high = 1},
+     .high = 1,
+     .above = true},
 };
 
 #define SCHEDULE_COUNT(option, field, least, most, text)                                           \
@@ -124,7 +127,7 @@ static const cli_option schedule_options[] = {
     SCHEDULE_REAL("momentum", options.momentum, 1, false, "of SGD"),
     SCHEDULE_REAL("weight-decay", options.weight_decay, 1e3, false,
                   "times the parameters, added to their gradients"),
-    SCHEDULE_COUNT("power-iterations", options.power_iterations, 1, 1e4,
+    SCHEDULE_COUNT("power-iterations", options.power_iterations, 0, 1e4,
                    "for each layer's norm in each step"),
     SCHEDULE_COUNT("warmup", options.warmup_steps, 0, 1e9,
                    "steps over which the learning rate rises"),
@@ -136,9 +139,9 @@ static const cli_option schedule_options[] = {
      .high = 1,
      .length = IRN_MAX_MILESTONES,
      .count_offset = offsetof(train_schedule, options.milestone_count)},
-    SCHEDULE_REAL("milestone-factor", options.milestone_factor, 1e3, true,
+    SCHEDULE_REAL("milestone-factor", options.milestone_factor, 1e3, false,
                   "what the rate is multiplied with there"),
-    SCHEDULE_COUNT("shift", shift, 0, 1e4, "move images by up to N pixels at random"),
+    SCHEDULE_COUNT("shift", shift, 0, 4096, "move images by up to N pixels at random"),
     {.name = "flip",
      .kind = CLI_TOGGLE,
      .offset = offsetof(train_schedule, options.augmentation.flip),

@@ -61,8 +61,6 @@ static bool on_event(const irn_fit_event *event, void *payload)
 static int stopped(training *self)
 {
     cli_session *session = &self->session;
-    if (self->log.failed)
-        return CLI_FAILED;
     cli_progress_clear(&session->progress);
     fprintf(stderr,
             "iresnet train: interrupted; the checkpoint is kept, go on with\n"
@@ -87,6 +85,8 @@ static int fit(training *self)
     irn_status status = irn_trainer_fit(self->trainer, self->train, self->test,
                                         self->checkpoint_path, on_event, self);
     cli_progress_clear(&self->session.progress);
+    if (self->log.failed) /* after the last epoch the fit is complete all the same */
+        return CLI_FAILED;
     if (status == IRN_ERROR_CANCELLED)
         return stopped(self);
     return status == IRN_OK ? CLI_DONE : cli_fail(&self->session, status);

@@ -40,25 +40,39 @@ static const irn_tensor *first_input(const irn_block *block, const irn_tensor *z
     return block->first_activation ? &inputs[0] : z;
 }
 
+/* The block's layers, from the input of the first, with an epilogue of the last. */
+static irn_status apply_layers(const irn_model *model, const irn_operands *operands,
+                               const irn_block *block, const irn_tensor *input,
+                               const irn_tensor *inputs, irn_epilogue last, const irn_tensor *out)
+{
+    size_t layers = model->config.layers;
+    for (size_t i = 0; i < layers; i++) {
+        const irn_layer *layer = &block->layers[i];
+        bool is_last = i + 1 == layers;
+        irn_epilogue epilogue = is_last ? last : (irn_epilogue){.activate = true};
+        epilogue.bias = in_buffer(operands->parameters, &model->parameters, layer->bias);
+        IRN_TRY(irn_layer_forward(model, operands, layer, i == 0 ? input : &inputs[i], epilogue,
+                                  is_last ? out : &inputs[i + 1]));
+    }
+    return IRN_OK;
+}
+
 irn_status irn_block_residual(const irn_model *model, const irn_operands *operands,
                               const irn_block *block, const irn_tensor *z, const irn_tensor *inputs,
                               const irn_tensor *residual, const irn_tensor *out)
 {
-    size_t layers = model->config.layers;
+    irn_epilogue last = {.residual = residual};
     if (block->first_activation)
         IRN_TRY(irn_activation_forward(model->config.activation, z, &inputs[0]));
-    for (size_t i = 0; i < layers; i++) {
-        const irn_layer *layer = &block->layers[i];
-        bool last = i + 1 == layers;
-        irn_epilogue epilogue = {
-            .bias = in_buffer(operands->parameters, &model->parameters, layer->bias),
-            .activate = !last,
-            .residual = last ? residual : NULL};
-        IRN_TRY(irn_layer_forward(model, operands, layer,
-                                  i == 0 ? first_input(block, z, inputs) : &inputs[i], epilogue,
-                                  last ? out : &inputs[i + 1]));
-    }
-    return IRN_OK;
+    return apply_layers(model, operands, block, first_input(block, z, inputs), inputs, last, out);
+}
+
+irn_status irn_block_inverse_step(const irn_model *model, const irn_block *block,
+                                  const irn_tensor *y, const irn_tensor *input,
+                                  const irn_tensor *inputs, bool activate, const irn_tensor *out)
+{
+    irn_epilogue last = {.minuend = y, .activate = activate};
+    return apply_layers(model, &model->single, block, input, inputs, last, out);
 }
 
 irn_status irn_block_jvp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,

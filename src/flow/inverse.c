@@ -3,7 +3,7 @@
  * defined, so that rounding on the way does not matter: for any x, ||x - x*|| <= Lip(F_t^-1) ||y -
  * F_t(x)|| with Lip(F_t^-1) <= exp(-min log_scale) / (1 - L_t), and the error of y itself passes
  * through the same factor. */
-#include "flow/workspace.h"
+#include "flow/fixed_point.h"
 #include "ops/elementwise.h"
 
 #include <math.h>
@@ -15,10 +15,9 @@ typedef struct inverse {
     const irn_decode_options *options;
     irn_workspace single, exact; /* exact only if errors are wanted */
     irn_operands exact_operands;
+    irn_fixed_point solver;
     irn_tensor y;     /* the block's output */
-    cl_mem progress;  /* [images][3]: fixed_point.cl */
     cl_mem distances; /* [images] doubles */
-    float *progress_host;
     double *distance_host;
     double *errors; /* [images] so far; NULL: not wanted */
     size_t iterations;
@@ -26,82 +25,23 @@ typedef struct inverse {
 
 /* ---- one block ---- */
 
-static irn_status reset_progress(inverse *inv, size_t images)
-{
-    return irn_memory_zero(inv->model->context, inv->progress, 0, images * 3 * sizeof(float));
-}
-
-static irn_status step(inverse *inv, const irn_block *block, const irn_tensor *y,
-                       const irn_tensor *x, double limit)
-{
-    const irn_model *model = inv->model;
-    size_t group = model->context->tuning.work_group;
-    irn_tensor inputs[IRN_MAX_LAYERS];
-    irn_workspace_inputs(&inv->single, block, x->images, inputs);
-    irn_tensor g =
-        irn_tensor_view(&inv->single.flow[1], x->images, x->channels, x->height, x->width);
-    IRN_TRY(irn_block_residual(model, &model->single, block, x, inputs, NULL, &g));
-    irn_call call = irn_call_begin(model->context, irn_general_sources,
-                                   irn_precision_options(IRN_SINGLE), "fixed_point_step");
-    irn_call_memory(&call, y->memory, y->offset);
-    irn_call_memory(&call, g.memory, g.offset);
-    irn_call_memory(&call, x->memory, x->offset);
-    irn_call_memory(&call, inv->progress, 0);
-    irn_call_ulong(&call, irn_tensor_blocks(x) / x->images);
-    irn_call_float(&call, (float)limit);
-    /* A residual this small beside x is the rounding of float32, which no further step improves. */
-    irn_call_float(&call, 0x1p-23f);
-    return irn_call_run(&call, x->images * group, 1, 1, group);
-}
-
-/* Reads progress; false while a sample is still under way. */
-static irn_status all_done(inverse *inv, size_t images, size_t block, bool *done)
-{
-    IRN_TRY(irn_memory_read(inv->model->context, inv->progress, 0, inv->progress_host,
-                            images * 3 * sizeof(float)));
-    *done = true;
-    for (size_t n = 0; n < images; n++) {
-        const float *p = inv->progress_host + 3 * n;
-        if (!isfinite(p[0]))
-            return irn_fail(IRN_ERROR_NUMERIC,
-                            "the inverse of blocks.%zu diverges for sample %zu of the batch: "
-                            "residual %g after %g steps; is Lip(g) < 1?",
-                            block, n, (double)p[0], (double)p[1]);
-        *done = *done && p[1] < 0;
-    }
-    return IRN_OK;
-}
-
-/* A step costs more than a look at the progress, but on a GPU a look empties the queue. */
-enum { STEPS_BETWEEN_LOOKS = 4 };
-
 static irn_status solve(inverse *inv, size_t index, const irn_tensor *y, const irn_tensor *x)
 {
     const irn_block *block = &inv->model->blocks[index];
     const irn_decode_options *o = inv->options;
     double lipschitz = isfinite(block->lipschitz_upper) ? block->lipschitz_upper : 0;
     double limit = o->fixed_iterations ? -1 : o->tolerance * (lipschitz < 1 ? 1 - lipschitz : 1);
-    bool done = false;
-    size_t steps = 0;
-    IRN_TRY(irn_tensor_copy(y, x));
-    IRN_TRY(reset_progress(inv, x->images));
-    while (!done && steps < o->max_iterations) {
-        size_t until = steps + (o->fixed_iterations ? o->max_iterations : STEPS_BETWEEN_LOOKS);
-        for (; steps < until && steps < o->max_iterations; steps++)
-            IRN_TRY(step(inv, block, y, x, limit));
-        IRN_TRY(all_done(inv, x->images, index, &done));
-    }
+    IRN_TRY(irn_fixed_point_solve(&inv->solver, index, y, limit, o->max_iterations, x));
     for (size_t n = 0; n < x->images; n++) {
-        float taken = inv->progress_host[3 * n + 1];
+        irn_fixed_point_result result = irn_fixed_point_sample(&inv->solver, n);
         /* With a bound the caller sees how far it came; without, silence would look like success.
          */
-        if (taken >= 0 && !o->fixed_iterations && !inv->errors)
+        if (!result.converged && !o->fixed_iterations && !inv->errors)
             return irn_fail(IRN_ERROR_NUMERIC,
                             "the inverse of blocks.%zu has a residual of %g for sample %zu of the "
                             "batch after %zu steps, not %g",
-                            index, (double)inv->progress_host[3 * n], n, steps, limit);
-        size_t count = taken < 0 ? (size_t)(-taken) - 1 : (size_t)taken;
-        inv->iterations = count > inv->iterations ? count : inv->iterations;
+                            index, result.residual, n, result.steps, limit);
+        inv->iterations = result.steps > inv->iterations ? result.steps : inv->iterations;
     }
     return IRN_OK;
 }
@@ -142,7 +82,7 @@ static irn_status add_error(inverse *inv, size_t index, const irn_tensor *x, con
                             x->images * sizeof(double)));
     for (size_t n = 0; n < x->images; n++) {
         /* Far above the rounding of the float64 evaluation, far below that of float32. */
-        double allowance = 1e-10 * (1 + (double)inv->progress_host[3 * n + 2]);
+        double allowance = 1e-10 * (1 + irn_fixed_point_sample(&inv->solver, n).size);
         inv->errors[n] = (inv->errors[n] + inv->distance_host[n] + allowance) /
                          ((1 - block->lipschitz_upper) * scale_min) * (1 + 1e-12);
     }
@@ -206,8 +146,7 @@ static irn_status prepare(inverse *inv, size_t images)
     const irn_tensor *flow = &inv->single.flow[0];
     IRN_TRY(irn_tensor_create(&inv->y, context, IRN_SINGLE, images, flow->channels, flow->height,
                               flow->width));
-    IRN_TRY(irn_memory_create(context, &inv->progress, 3 * images, sizeof(float), true));
-    IRN_TRY(irn_alloc(&inv->progress_host, 3 * images, sizeof(float)));
+    IRN_TRY(irn_fixed_point_create(&inv->solver, &inv->single));
     if (!inv->errors)
         return IRN_OK;
     IRN_TRY(irn_workspace_create(&inv->exact, inv->model, IRN_DOUBLE, images));
@@ -219,14 +158,13 @@ static irn_status prepare(inverse *inv, size_t images)
 static void release(inverse *inv)
 {
     irn_context *context = inv->model->context;
+    irn_fixed_point_free(&inv->solver);
     irn_workspace_free(&inv->single);
     irn_workspace_free(&inv->exact);
     irn_tensor_free(&inv->y);
-    irn_memory_release(context, inv->progress);
     irn_memory_release(context, inv->distances);
     irn_memory_release(context, inv->exact_operands.parameters);
     irn_memory_release(context, inv->exact_operands.state);
-    free(inv->progress_host);
     free(inv->distance_host);
 }
 

@@ -122,6 +122,14 @@ irn_status irn_block_residual(const irn_model *model, const irn_operands *operan
                               const irn_block *block, const irn_tensor *z, const irn_tensor *inputs,
                               const irn_tensor *residual, const irn_tensor *out);
 
+/* out = y - g(z), and with `activate` its activation, which the block's first layer sees in the
+ * next step. input is what that layer sees of z: its activation, or z itself if none stands first.
+ * inputs[1], ... are overwritten; out may not share memory with them, nor with input if the block
+ * has a single layer. */
+irn_status irn_block_inverse_step(const irn_model *model, const irn_block *block,
+                                  const irn_tensor *y, const irn_tensor *input,
+                                  const irn_tensor *inputs, bool activate, const irn_tensor *out);
+
 /* out = J t, J the Jacobian of g where `inputs` were made. tangents[i] receives that of layer i's
  * input. */
 irn_status irn_block_jvp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,

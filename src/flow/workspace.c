@@ -6,43 +6,61 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Elements an image needs at most: as a block's input, and as the input of a layer. */
-static void largest_sizes(const irn_model *model, size_t *flow, size_t *hidden)
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t map_size(const irn_model *model, size_t channels, size_t height, size_t width)
 {
     irn_context *context = model->context;
-    size_t block_size = context->tuning.channel_block;
+    return irn_channel_blocks(context, channels) * context->tuning.channel_block * height * width;
+}
+
+size_t irn_largest_flow(const irn_model *model)
+{
     const irn_model_config *c = &model->config;
-    *flow = irn_channel_blocks(context, c->channels) * c->height * c->width * block_size;
+    size_t most = map_size(model, c->channels, c->height, c->width);
     /* Padded channels that the first block squeezes are here only. */
-    size_t first =
-        irn_channel_blocks(context, model->channels) * model->height * model->width * block_size;
-    *flow = first > *flow ? first : *flow;
-    *hidden = *flow;
+    most = larger(most, map_size(model, model->channels, model->height, model->width));
     for (size_t b = 0; b < model->block_count; b++) {
         const irn_block *block = &model->blocks[b];
-        size_t pixels = block->height * block->width * block_size;
-        size_t size = irn_channel_blocks(context, block->channels) * pixels;
-        *flow = size > *flow ? size : *flow;
-        for (size_t i = 0; i < c->layers; i++) {
-            size = irn_channel_blocks(context, block->layers[i].conv.inputs) * pixels;
-            *hidden = size > *hidden ? size : *hidden;
-        }
+        most = larger(most, map_size(model, block->channels, block->height, block->width));
     }
+    return most;
+}
+
+size_t irn_largest_input(const irn_model *model, size_t layer)
+{
+    size_t most = 0;
+    for (size_t b = 0; b < model->block_count; b++) {
+        const irn_block *block = &model->blocks[b];
+        size_t channels = block->layers[layer].conv.inputs;
+        most = larger(most, map_size(model, channels, block->height, block->width));
+    }
+    return most;
+}
+
+/* Of any layer. */
+static size_t largest_hidden(const irn_model *model)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < model->config.layers; i++)
+        most = larger(most, irn_largest_input(model, i));
+    return most;
 }
 
 size_t irn_model_chunk(const irn_model *model, size_t images)
 {
     const size_t limit = (size_t)64 << 20; /* elements a tensor: 256 MiB of floats */
-    size_t flow, hidden;
-    largest_sizes(model, &flow, &hidden);
-    size_t most = limit / (flow > hidden ? flow : hidden);
+    size_t most = limit / larger(irn_largest_flow(model), largest_hidden(model));
     most = most > 256 ? 256 : most;
     most = most < 1 ? 1 : most;
     return images < most ? images : most;
 }
 
-static irn_status create_flat(irn_tensor *out, irn_context *context, irn_precision precision,
-                              size_t images, size_t size)
+irn_status irn_flat_create(irn_tensor *out, irn_context *context, irn_precision precision,
+                           size_t images, size_t size)
 {
     return irn_tensor_create(out, context, precision, images, context->tuning.channel_block, 1,
                              size / context->tuning.channel_block);
@@ -51,17 +69,16 @@ static irn_status create_flat(irn_tensor *out, irn_context *context, irn_precisi
 irn_status irn_workspace_create(irn_workspace *out, const irn_model *model, irn_precision precision,
                                 size_t images)
 {
-    size_t flow, hidden;
+    size_t flow = irn_largest_flow(model), hidden = largest_hidden(model);
     irn_status status = IRN_OK;
     memset(out, 0, sizeof *out);
     out->model = model;
     out->precision = precision;
     out->images = images;
-    largest_sizes(model, &flow, &hidden);
     for (size_t i = 0; i < 2 && status == IRN_OK; i++) {
-        status = create_flat(&out->flow[i], model->context, precision, images, flow);
+        status = irn_flat_create(&out->flow[i], model->context, precision, images, flow);
         if (status == IRN_OK)
-            status = create_flat(&out->hidden[i], model->context, precision, images, hidden);
+            status = irn_flat_create(&out->hidden[i], model->context, precision, images, hidden);
     }
     if (status == IRN_OK && precision == IRN_SINGLE)
         status = irn_head_memory_create(&out->head, model, images);

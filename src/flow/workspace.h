@@ -20,6 +20,14 @@ irn_status irn_workspace_create(irn_workspace *out, const irn_model *model, irn_
                                 size_t images);
 void irn_workspace_free(irn_workspace *workspace);
 
+/* Elements an image needs at most where the input and the blocks' inputs and outputs stand, before
+ * or after a squeeze, and as the input of this layer of any block. */
+size_t irn_largest_flow(const irn_model *model);
+size_t irn_largest_input(const irn_model *model, size_t layer);
+/* Memory for any shapes of up to `size` elements an image, which are then views. */
+irn_status irn_flat_create(irn_tensor *out, irn_context *context, irn_precision precision,
+                           size_t images, size_t size);
+
 /* How many images go through at a time: as many as asked, as long as memory stays moderate. */
 size_t irn_model_chunk(const irn_model *model, size_t images);
 

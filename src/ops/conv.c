@@ -1,13 +1,9 @@
-#include "ops/conv.h"
+#include "ops/application.h"
+#include "ops/pointwise.h"
 
-#include <limits.h>
 #include <stdio.h>
 
-/* conv.cl */
-enum { SCALE = 1, BIAS = 2, ACTIVATE = 4, DERIVATIVE = 8, RESIDUAL = 16, WRAP = 32 };
-enum { PADDED_SHIFT = 8 };
-
-static const char sources[] = "common.clh activation.clh conv.cl";
+static const char sources[] = "common.clh activation.clh epilogue.clh conv.cl";
 
 static size_t tile(const irn_context *context, irn_precision precision)
 {
@@ -30,17 +26,6 @@ size_t irn_conv_weights(const irn_context *context, const irn_conv *conv)
            conv->kernel_height * conv->kernel_width * block * block;
 }
 
-/* Kernels count pixels and elements of a tensor in ints. */
-static irn_status check_size(const irn_tensor *tensor)
-{
-    if (irn_tensor_size(tensor) > INT_MAX)
-        return irn_fail(IRN_ERROR_UNSUPPORTED,
-                        "a tensor of %zu images with %zu channels of %zu x %zu is beyond the "
-                        "limit of %d elements: use smaller batches",
-                        tensor->images, tensor->channels, tensor->height, tensor->width, INT_MAX);
-    return IRN_OK;
-}
-
 typedef struct application {
     const irn_conv *conv;
     irn_place weights;
@@ -49,34 +34,16 @@ typedef struct application {
     size_t pad_y, pad_x;
 } application;
 
-static size_t flags_of(const application *a)
-{
-    const irn_epilogue *e = a->epilogue;
-    size_t block = a->y->context->tuning.channel_block;
-    size_t padded = (block - a->y->channels % block) % block;
-    return padded << PADDED_SHIFT | (e->scale.memory ? SCALE : 0u) | (e->bias.memory ? BIAS : 0u) |
-           (e->activate ? ACTIVATE : 0u) | (e->derivative ? DERIVATIVE : 0u) |
-           (e->residual ? RESIDUAL : 0u) | (a->conv->padding == IRN_PAD_CIRCULAR ? WRAP : 0u);
-}
-
-/* Blocks [first_block, first_block + groups * blocks of the kernel) of output channels. */
+/* `groups` groups of output blocks, of as many blocks as the kernel does at a time, from
+ * first_group on. */
 static irn_status launch(const application *a, const char *kernel, size_t pixels,
                          size_t first_group, size_t groups)
 {
     irn_context *context = a->x->context;
-    const irn_epilogue *e = a->epilogue;
     char options[128];
     write_options(options, sizeof options, context, a->x->precision, a->conv->activation);
     irn_call call = irn_call_begin(context, sources, options, kernel);
-    irn_call_memory(&call, a->x->memory, a->x->offset);
-    irn_call_memory(&call, a->weights.memory, a->weights.offset);
-    irn_call_memory(&call, e->scale.memory, e->scale.offset);
-    irn_call_memory(&call, e->bias.memory, e->bias.offset);
-    irn_call_memory(&call, e->derivative ? e->derivative->memory : NULL,
-                    e->derivative ? e->derivative->offset : 0);
-    irn_call_memory(&call, e->residual ? e->residual->memory : NULL,
-                    e->residual ? e->residual->offset : 0);
-    irn_call_memory(&call, a->y->memory, a->y->offset);
+    irn_application_arguments(&call, a->x, a->weights, a->epilogue, a->y);
     irn_call_int(&call, a->x->images);
     irn_call_int(&call, irn_channel_blocks(context, a->x->channels));
     irn_call_int(&call, irn_channel_blocks(context, a->y->channels));
@@ -86,7 +53,7 @@ static irn_status launch(const application *a, const char *kernel, size_t pixels
     irn_call_int(&call, a->conv->kernel_width);
     irn_call_int(&call, a->pad_y);
     irn_call_int(&call, a->pad_x);
-    irn_call_int(&call, flags_of(a));
+    irn_call_int(&call, irn_application_flags(a->conv, a->epilogue, a->y));
     call.first1 = first_group;
     size_t all = a->x->images * a->x->height * a->x->width;
     return irn_call_run(&call, (all + pixels - 1) / pixels, groups, 1, context->tuning.work_group);
@@ -96,8 +63,9 @@ static irn_status launch(const application *a, const char *kernel, size_t pixels
 static irn_status apply(const application *a)
 {
     irn_context *context = a->x->context;
-    IRN_TRY(check_size(a->x));
-    IRN_TRY(check_size(a->y));
+    if (irn_pointwise_suits(context, a->conv, a->x->height, a->x->width, a->x->precision))
+        return irn_pointwise_apply(a->conv, a->weights, a->x, a->epilogue, a->y);
+    IRN_TRY(irn_application_check(a->x, a->y));
     size_t blocks = irn_channel_blocks(context, a->y->channels);
     size_t group = context->tuning.output_blocks, pixels = tile(context, a->x->precision);
     if (blocks >= group)
@@ -202,8 +170,7 @@ irn_status irn_conv_weight_gradient(const irn_conv *conv, const irn_tensor *x, c
     irn_context *context = x->context;
     size_t splits = gradient_splits(context, conv, x->images, x->height, x->width);
     char options[128];
-    IRN_TRY(check_size(x));
-    IRN_TRY(check_size(y));
+    IRN_TRY(irn_application_check(x, y));
     write_options(options, sizeof options, context, IRN_SINGLE, conv->activation);
     irn_call call = irn_call_begin(context, sources, options, "conv_weight_gradient");
     irn_call_memory(&call, x->memory, x->offset);
@@ -219,7 +186,7 @@ irn_status irn_conv_weight_gradient(const irn_conv *conv, const irn_tensor *x, c
     irn_call_int(&call, (conv->kernel_height - 1) / 2);
     irn_call_int(&call, (conv->kernel_width - 1) / 2);
     irn_call_int(&call, splits);
-    irn_call_int(&call, conv->padding == IRN_PAD_CIRCULAR ? WRAP : 0);
+    irn_call_int(&call, conv->padding == IRN_PAD_CIRCULAR ? IRN_CONV_WRAP : 0);
     IRN_TRY(
         irn_call_run(&call, gradient_items(context, conv), splits, 1, context->tuning.work_group));
     return reduce_partials(conv, context, scratch, weights, bias, splits);

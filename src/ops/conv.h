@@ -20,10 +20,12 @@ typedef struct irn_place {
 } irn_place;
 
 /* What happens to W x before it is stored, in this order; absent parts are left out:
- * y = scale W x + bias; then y = phi(y), or y = y phi'(.) with phi' from the activation outputs
- * `derivative` (not both); y += residual. derivative and residual have y's shape and may be y. */
+ * y = scale W x + bias; y = minuend - y; then y = phi(y), or y = y phi'(.) with phi' from the
+ * activation outputs `derivative` (not both); y += residual (not with a minuend). minuend,
+ * derivative and residual have y's shape and may be y. */
 typedef struct irn_epilogue {
     irn_place scale, bias;
+    const irn_tensor *minuend;
     bool activate;
     const irn_tensor *derivative, *residual;
 } irn_epilogue;

@@ -14,7 +14,8 @@ static irn_call begin(const irn_tensor *tensor, irn_activation activation, const
 
 static irn_status run_on_blocks(irn_call *call, const irn_tensor *tensor)
 {
-    return irn_call_run(call, irn_tensor_blocks(tensor), 1, 1, tensor->context->tuning.work_group);
+    size_t items = irn_block_items(tensor->context, irn_tensor_blocks(tensor));
+    return irn_call_run(call, items, 1, 1, tensor->context->tuning.work_group);
 }
 
 static void tensor_argument(irn_call *call, const irn_tensor *tensor)

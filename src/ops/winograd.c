@@ -1,15 +1,13 @@
 #include "ops/winograd.h"
+#include "ops/application.h"
 
 #include <limits.h>
 #include <stdio.h>
 
-/* conv.cl */
-enum { SCALE = 1, BIAS = 2, ACTIVATE = 4, DERIVATIVE = 8, RESIDUAL = 16, WRAP = 32 };
-enum { PADDED_SHIFT = 8 };
 /* winograd.cl */
 enum { TILE = 4, POINTS = 36 };
 
-static const char sources[] = "common.clh activation.clh conv.cl winograd.cl";
+static const char sources[] = "common.clh activation.clh epilogue.clh product.clh winograd.cl";
 
 static irn_call begin(irn_context *context, const irn_conv *conv, const char *kernel)
 {
@@ -140,26 +138,6 @@ size_t irn_winograd_scratch(const irn_context *context, const irn_conv *conv, si
     return d.items * d.parts * d.slot;
 }
 
-/* Kernels count elements of a tensor in ints. */
-static irn_status check_size(const irn_tensor *tensor)
-{
-    if (irn_tensor_size(tensor) > INT_MAX)
-        return irn_fail(IRN_ERROR_UNSUPPORTED,
-                        "a tensor of %zu images with %zu channels of %zu x %zu is beyond the "
-                        "limit of %d elements: use smaller batches",
-                        tensor->images, tensor->channels, tensor->height, tensor->width, INT_MAX);
-    return IRN_OK;
-}
-
-static size_t flags_of(const irn_conv *conv, const irn_epilogue *e, const irn_tensor *y)
-{
-    size_t block = y->context->tuning.channel_block;
-    size_t padded = (block - y->channels % block) % block;
-    return padded << PADDED_SHIFT | (e->scale.memory ? SCALE : 0u) | (e->bias.memory ? BIAS : 0u) |
-           (e->activate ? ACTIVATE : 0u) | (e->derivative ? DERIVATIVE : 0u) |
-           (e->residual ? RESIDUAL : 0u) | (conv->padding == IRN_PAD_CIRCULAR ? WRAP : 0u);
-}
-
 /* The arguments that both large kernels end with. */
 static void add_shape(irn_call *call, const division *d, const irn_tensor *x, const irn_tensor *y,
                       cl_mem scratch)
@@ -179,24 +157,15 @@ static irn_status apply(const irn_conv *conv, irn_place transformed, const irn_t
                         const irn_epilogue *e, const irn_tensor *y, cl_mem scratch)
 {
     irn_context *context = x->context;
-    IRN_TRY(check_size(x));
-    IRN_TRY(check_size(y));
+    IRN_TRY(irn_application_check(x, y));
     size_t tiles = tiles_of(x->images, x->height, x->width);
     if (tiles == 0)
         return IRN_OK;
     division d = divide_apply(context, x->channels, y->channels, tiles, x->width);
     irn_call call = begin(context, conv, "winograd_apply");
-    irn_call_memory(&call, x->memory, x->offset);
-    irn_call_memory(&call, transformed.memory, transformed.offset);
-    irn_call_memory(&call, e->scale.memory, e->scale.offset);
-    irn_call_memory(&call, e->bias.memory, e->bias.offset);
-    irn_call_memory(&call, e->derivative ? e->derivative->memory : NULL,
-                    e->derivative ? e->derivative->offset : 0);
-    irn_call_memory(&call, e->residual ? e->residual->memory : NULL,
-                    e->residual ? e->residual->offset : 0);
-    irn_call_memory(&call, y->memory, y->offset);
+    irn_application_arguments(&call, x, transformed, e, y);
     add_shape(&call, &d, x, y, scratch);
-    irn_call_int(&call, flags_of(conv, e, y));
+    irn_call_int(&call, irn_application_flags(conv, e, y));
     return irn_call_run(&call, d.items, d.parts, 1, 1);
 }
 
@@ -249,15 +218,14 @@ irn_status irn_winograd_weight_gradient(const irn_conv *conv, const irn_tensor *
                                         cl_mem scratch)
 {
     irn_context *context = x->context;
-    IRN_TRY(check_size(x));
-    IRN_TRY(check_size(y));
+    IRN_TRY(irn_application_check(x, y));
     size_t tiles = larger(tiles_of(x->images, x->height, x->width), 1);
     division d = divide_gradient(context, conv, tiles, x->width);
     irn_call call = begin(context, conv, "winograd_weight_gradient");
     irn_call_memory(&call, x->memory, x->offset);
     irn_call_memory(&call, y->memory, y->offset);
     add_shape(&call, &d, x, y, scratch);
-    irn_call_int(&call, conv->padding == IRN_PAD_CIRCULAR ? WRAP : 0);
+    irn_call_int(&call, conv->padding == IRN_PAD_CIRCULAR ? IRN_CONV_WRAP : 0);
     IRN_TRY(irn_call_run(&call, d.items, d.parts, 1, 1));
     return reduce(conv, context, scratch, weights, bias, d.items);
 }

@@ -8,6 +8,8 @@ static irn_status normalise(const irn_tensor *x, irn_place sigma)
     irn_call_memory(&call, x->memory, x->offset);
     irn_call_memory(&call, sigma.memory, sigma.offset);
     irn_call_ulong(&call, irn_tensor_blocks(x));
+    irn_call_int(&call, x->channels);
+    irn_call_int(&call, x->height * x->width);
     return irn_call_run(&call, context->tuning.work_group, 1, 1, context->tuning.work_group);
 }
 

@@ -37,6 +37,13 @@ size_t irn_tensor_blocks(const irn_tensor *tensor)
     return irn_tensor_size(tensor) / tensor->context->tuning.channel_block;
 }
 
+/* A few work-items a compute unit even out what else a CPU does. */
+size_t irn_block_items(const irn_context *context, size_t blocks)
+{
+    size_t items = (size_t)context->info.compute_units * 8;
+    return context->info.is_simt || blocks < items ? blocks : items;
+}
+
 irn_status irn_tensor_create(irn_tensor *out, irn_context *context, irn_precision precision,
                              size_t images, size_t channels, size_t height, size_t width)
 {

@@ -24,6 +24,8 @@ size_t irn_channel_blocks(const irn_context *context, size_t channels);
 size_t irn_tensor_image_size(const irn_tensor *tensor);
 size_t irn_tensor_size(const irn_tensor *tensor);
 size_t irn_tensor_blocks(const irn_tensor *tensor);
+/* Work-items for a kernel that goes through so many blocks with EACH_BLOCK (common.clh). */
+size_t irn_block_items(const irn_context *context, size_t blocks);
 
 /* Memory is zeroed. *out is zeroed on failure. */
 irn_status irn_tensor_create(irn_tensor *out, irn_context *context, irn_precision precision,

@@ -194,6 +194,28 @@ static irn_status read_training(irn_train_options *options, uint64_t *step,
     return status;
 }
 
+/* The second moments are means of squares, or of Adamax largest magnitudes: of a negative one the
+ * update would make NaN. */
+static irn_status check_second_moments(const irn_trainer *trainer, const irn_safetensors *file)
+{
+    const irn_arena *arena = &trainer->model->parameters;
+    irn_status status = IRN_OK;
+    for (size_t i = 0; i < arena->count && status == IRN_OK; i++) {
+        const irn_entry *entry = &arena->entries[i];
+        size_t count = irn_entry_count(entry);
+        float *values;
+        IRN_TRY(irn_alloc(&values, count, sizeof *values));
+        status = irn_arena_read(arena, trainer->moments[1], entry, values);
+        for (size_t k = 0; k < count && status == IRN_OK; k++)
+            if (values[k] < 0)
+                status = irn_fail(
+                    IRN_ERROR_FORMAT, "%s: %s%s is %g at index %zu; it must be 0 or more",
+                    irn_safetensors_name(file), prefixes[1], entry->name, (double)values[k], k);
+        free(values);
+    }
+    return status;
+}
+
 static irn_status load(irn_trainer **out, irn_model **model, irn_context *context,
                        const irn_safetensors *file)
 {
@@ -207,7 +229,7 @@ static irn_status load(irn_trainer **out, irn_model **model, irn_context *contex
         if ((*out)->moments[i])
             IRN_TRY(irn_arena_read_from_file(&(*model)->parameters, (*out)->moments[i], prefixes[i],
                                              file));
-    return IRN_OK;
+    return (*out)->moments[1] ? check_second_moments(*out, file) : IRN_OK;
 }
 
 irn_status irn_trainer_load(irn_trainer **out, irn_model **model, irn_context *context,

@@ -79,11 +79,15 @@ static irn_status one_step(fit *f, uint64_t epoch, size_t step, double rate)
     size_t batch = f->info.count - first < o->batch ? f->info.count - first : o->batch;
     IRN_TRY(irn_dataset_batch(f->train, f->order + first, batch, &o->augmentation, o->seed, epoch,
                               f->x, f->labels));
-    irn_trainer_set_learning_rate(f->trainer, rate);
-    IRN_TRY(irn_trainer_step(f->trainer, f->x, f->labels, batch, NULL));
+    IRN_TRY(irn_trainer_queue_step(f->trainer, f->x, f->labels, batch, rate));
     f->images += batch;
     f->unread += (double)batch;
     return IRN_OK;
+}
+
+static uint64_t last_step(const fit *f)
+{
+    return (uint64_t)f->trainer->options.epochs * f->steps;
 }
 
 static irn_status finish_epoch(fit *f, double rate)
@@ -94,7 +98,8 @@ static irn_status finish_epoch(fit *f, double rate)
         IRN_TRY(irn_trainer_save(f->trainer, f->checkpoint_path));
     if (f->test)
         IRN_TRY(irn_model_accuracy(f->trainer->model, f->test, NULL, NULL, &accuracy));
-    if (!tell(f, true, f->steps, accuracy, rate))
+    bool go_on = tell(f, true, f->steps, accuracy, rate);
+    if (!go_on && f->trainer->step < last_step(f)) /* else there is nothing left to stop */
         return irn_fail(IRN_ERROR_CANCELLED, "training was stopped after an epoch");
     f->epoch_loss = f->epoch_correct = f->epoch_samples = 0;
     return IRN_OK;
@@ -105,13 +110,15 @@ static irn_status run(fit *f)
     irn_trainer *trainer = f->trainer;
     const irn_train_options *o = &trainer->options;
     const double between_looks = 0.25; /* seconds */
-    while (trainer->step < (uint64_t)o->epochs * f->steps) {
+    /* What steps of the caller's own have counted is none of the epoch's. */
+    IRN_TRY(irn_memory_zero(trainer->model->context, trainer->metrics, 0, sizeof(irn_metrics)));
+    while (trainer->step < last_step(f)) {
         uint64_t epoch = trainer->step / f->steps;
         size_t step = (size_t)(trainer->step % f->steps);
-        double rate = irn_scheduled_rate(trainer, f->steps);
+        double rate = irn_trainer_rate(trainer, f->steps);
         irn_dataset_shuffle(f->train, o->seed, epoch, f->order);
         for (; step < f->steps; step++) {
-            rate = irn_scheduled_rate(trainer, f->steps);
+            rate = irn_trainer_rate(trainer, f->steps);
             IRN_TRY(one_step(f, epoch, step, rate));
             if (seconds_now() - f->last_look < between_looks || step + 1 == f->steps)
                 continue;
@@ -168,7 +175,6 @@ irn_status irn_trainer_fit(irn_trainer *trainer, const irn_dataset *train, const
     free(f.order);
     free(f.x);
     free(f.labels);
-    trainer->rate = NAN;
     /* The estimates lag behind the weights while these move; now that they rest, let them catch up.
      */
     return status == IRN_OK ? irn_model_power_iterate(trainer->model, 100) : status;

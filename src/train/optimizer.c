@@ -38,6 +38,9 @@ irn_status irn_optimizer_update(irn_trainer *trainer, double rate)
     irn_call_float(&call, (float)rate);
     irn_call_float(&call, (float)o->beta1);
     irn_call_float(&call, (float)o->beta2);
+    irn_call_float(&call, (float)(1 - o->beta1));
+    if (o->optimizer == IRN_ADAM)
+        irn_call_float(&call, (float)(1 - o->beta2));
     irn_call_float(&call, (float)o->epsilon);
     irn_call_float(&call, (float)o->weight_decay);
     irn_call_float(&call, (float)(1 - pow(o->beta1, t)));
@@ -46,10 +49,12 @@ irn_status irn_optimizer_update(irn_trainer *trainer, double rate)
     return run(trainer, &call);
 }
 
-double irn_scheduled_rate(const irn_trainer *trainer, size_t steps_per_epoch)
+double irn_trainer_rate(const irn_trainer *trainer, size_t steps_per_epoch)
 {
     const irn_train_options *o = &trainer->options;
     double rate = o->learning_rate;
+    if (!isnan(trainer->rate))
+        return trainer->rate;
     if (trainer->step < o->warmup_steps)
         rate *= (double)(trainer->step + 1) / (double)o->warmup_steps;
     if (steps_per_epoch) {

@@ -34,13 +34,15 @@ irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *l
     }
     memcpy(slot->x, x, bytes);
     memcpy(slot->labels, labels, images * sizeof *labels);
-    IRN_TRY(irn_cl_check(
-        clEnqueueWriteBuffer(queue, trainer->x, CL_FALSE, 0, bytes, slot->x, 0, NULL, NULL),
-        "copying a batch to the device"));
-    return irn_cl_check(clEnqueueWriteBuffer(queue, trainer->labels, CL_FALSE, 0,
-                                             images * sizeof *labels, slot->labels, 0, NULL,
-                                             &slot->done),
-                        "copying labels to the device");
+    cl_int code =
+        clEnqueueWriteBuffer(queue, trainer->x, CL_FALSE, 0, bytes, slot->x, 0, NULL, NULL);
+    if (code == CL_SUCCESS)
+        code = clEnqueueWriteBuffer(queue, trainer->labels, CL_FALSE, 0, images * sizeof *labels,
+                                    slot->labels, 0, NULL, &slot->done);
+    /* Without its event nobody would know that x is still being copied out of the slot. */
+    if (code != CL_SUCCESS)
+        clFinish(queue);
+    return irn_cl_check(code, "copying a batch to the device");
 }
 
 /* ---- forward ---- */
@@ -204,33 +206,39 @@ irn_status irn_trainer_gradients(irn_trainer *trainer, size_t images, irn_tensor
     return backward(trainer, images, input_gradient);
 }
 
+irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const int *labels,
+                                  size_t images, double rate)
+{
+    IRN_TRY(irn_trainer_reserve(trainer, images));
+    IRN_TRY(irn_trainer_upload(trainer, x, labels, images));
+    irn_model_changed(trainer->model); /* from power iteration on, should the step fail there */
+    IRN_TRY(irn_trainer_gradients(trainer, images, NULL));
+    IRN_TRY(irn_optimizer_update(trainer, rate));
+    irn_model_changed(trainer->model);
+    trainer->step++;
+    /* Without a flush some drivers hold commands back until somebody waits. */
+    return irn_cl_check(clFlush(trainer->model->context->queue), "starting a step");
+}
+
 irn_status irn_trainer_step(irn_trainer *trainer, const float *x, const int *labels, size_t batch,
                             irn_step_report *report)
 {
     if (batch < 1)
         return irn_fail(IRN_ERROR_ARGUMENT, "a batch of %zu images; at least 1 is needed", batch);
-    IRN_TRY(irn_trainer_reserve(trainer, batch));
-    IRN_TRY(irn_trainer_upload(trainer, x, labels, batch));
-    IRN_TRY(irn_trainer_gradients(trainer, batch, NULL));
-    double rate = isnan(trainer->rate) ? irn_scheduled_rate(trainer, 0) : trainer->rate;
-    IRN_TRY(irn_optimizer_update(trainer, rate));
-    irn_model_changed(trainer->model);
-    trainer->step++;
-    /* Without a flush some drivers hold commands back until somebody waits. */
-    IRN_TRY(irn_cl_check(clFlush(trainer->model->context->queue), "starting a step"));
+    IRN_TRY(irn_trainer_queue_step(trainer, x, labels, batch, irn_trainer_rate(trainer, 0)));
     return report ? irn_trainer_report(trainer, report) : IRN_OK;
 }
 
 irn_status irn_trainer_report(irn_trainer *trainer, irn_step_report *report)
 {
     irn_context *context = trainer->model->context;
-    float metrics[3];
-    IRN_TRY(irn_memory_read(context, trainer->metrics, 0, metrics, sizeof metrics));
+    irn_metrics metrics;
+    IRN_TRY(irn_memory_read(context, trainer->metrics, 0, &metrics, sizeof metrics));
     IRN_TRY(irn_memory_zero(context, trainer->metrics, 0, sizeof metrics));
-    double samples = metrics[2] > 0 ? (double)metrics[2] : 1;
+    double samples = metrics.samples > 0 ? (double)metrics.samples : 1;
     report->step = trainer->step;
-    report->loss = (double)metrics[0] / samples;
-    report->accuracy = (double)metrics[1] / samples;
+    report->loss = (double)metrics.loss / samples;
+    report->accuracy = (double)metrics.correct / samples;
     if (!isfinite(report->loss))
         return irn_fail(IRN_ERROR_NUMERIC,
                         "the loss is %g at step %llu; a smaller learning rate may help",

@@ -21,6 +21,13 @@ typedef struct irn_upload_slot {
     cl_event done; /* of the last copy out of it; NULL: free */
 } irn_upload_slot;
 
+/* What steps have added up since the last report; `metrics` of head.cl. The counts are whole
+ * numbers: floats would stop at 2^24. */
+typedef struct irn_metrics {
+    cl_float loss;
+    cl_uint correct, samples;
+} irn_metrics;
+
 struct irn_trainer {
     irn_model *model;
     irn_train_options options;
@@ -38,7 +45,8 @@ struct irn_trainer {
 
     cl_mem parameter_gradient, sigma_gradient; /* like the parameters */
     cl_mem moments[2];                         /* the optimiser's, like the parameters */
-    cl_mem table, dots, partials, sums, metrics;
+    cl_mem table, dots, partials, sums;
+    cl_mem metrics; /* an irn_metrics */
     size_t largest_layer;
 };
 
@@ -55,11 +63,14 @@ void irn_trainer_release(irn_trainer *trainer);
 irn_status irn_trainer_gradients(irn_trainer *trainer, size_t images, irn_tensor *input_gradient);
 irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *labels,
                               size_t images);
+/* A whole step, queued. */
+irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const int *labels,
+                                  size_t images, double rate);
 
 /* ---- optimizer.c ---- */
 irn_status irn_optimizer_update(irn_trainer *trainer, double rate);
-/* The schedule's rate at the trainer's step, for an epoch of so many steps (0: unknown, no
- * milestones). */
-double irn_scheduled_rate(const irn_trainer *trainer, size_t steps_per_epoch);
+/* The rate that the caller has set, else the schedule's at the trainer's step, for an epoch of so
+ * many steps (0: unknown, no milestones). */
+double irn_trainer_rate(const irn_trainer *trainer, size_t steps_per_epoch);
 
 #endif

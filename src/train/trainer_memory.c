@@ -49,7 +49,7 @@ irn_status irn_trainer_allocate(irn_trainer *trainer)
                               true));
     IRN_TRY(irn_memory_create(context, &trainer->sums, irn_channel_scratch(context, channels),
                               sizeof(float), true));
-    IRN_TRY(irn_memory_create(context, &trainer->metrics, 3, sizeof(float), true));
+    IRN_TRY(irn_memory_create(context, &trainer->metrics, 1, sizeof(irn_metrics), true));
     return fill_table(trainer);
 }
 
@@ -117,44 +117,6 @@ static irn_status create_tape(irn_trainer *trainer, size_t images)
                              last->height, last->width);
 }
 
-/* Elements of the largest tensor that stands at a block's ends, and before layer i > 0 of any
- * block. */
-static size_t largest_flow(const irn_model *model)
-{
-    const irn_model_config *c = &model->config;
-    size_t unit = model->context->tuning.channel_block;
-    size_t most = irn_channel_blocks(model->context, c->channels) * c->height * c->width * unit;
-    for (size_t b = 0; b < model->block_count; b++) {
-        const irn_block *block = &model->blocks[b];
-        size_t wide = irn_channel_blocks(model->context, block->channels) * block->height *
-                      block->width * unit;
-        /* Before its squeeze a block has a quarter of the channels on four times the pixels. */
-        size_t plain = irn_channel_blocks(model->context, block->channels / 4) * block->height *
-                       block->width * 4 * unit;
-        size_t size = block->squeeze && plain > wide ? plain : wide;
-        most = size > most ? size : most;
-    }
-    return most;
-}
-
-static size_t largest_hidden(const irn_model *model, size_t layer)
-{
-    size_t most = 0;
-    for (size_t b = 0; b < model->block_count; b++) {
-        const irn_block *block = &model->blocks[b];
-        size_t size = irn_channel_blocks(model->context, block->layers[layer].conv.inputs) *
-                      block->height * block->width * model->context->tuning.channel_block;
-        most = size > most ? size : most;
-    }
-    return most;
-}
-
-static irn_status create_flat(irn_tensor *out, irn_context *context, size_t images, size_t size)
-{
-    size_t unit = context->tuning.channel_block;
-    return irn_tensor_create(out, context, IRN_SINGLE, images, unit, 1, size / unit);
-}
-
 /* Scratch for the weight gradient of whichever layer needs most, of a batch or of power iteration.
  */
 static size_t largest_partials(const irn_model *model, size_t images)
@@ -181,12 +143,14 @@ static irn_status create_batch(irn_trainer *trainer, size_t images)
     size_t pixels = c->channels * c->height * c->width;
     IRN_TRY(create_tape(trainer, images));
     for (size_t i = 0; i < 2; i++) {
-        IRN_TRY(create_flat(&trainer->gradient[i], context, images, largest_flow(model)));
+        IRN_TRY(irn_flat_create(&trainer->gradient[i], context, IRN_SINGLE, images,
+                                irn_largest_flow(model)));
         IRN_TRY(irn_alloc(&trainer->slots[i].x, images * pixels, sizeof(float)));
         IRN_TRY(irn_alloc(&trainer->slots[i].labels, images, sizeof(int)));
     }
     for (size_t i = 1; i < c->layers; i++)
-        IRN_TRY(create_flat(&trainer->cotangents[i], context, images, largest_hidden(model, i)));
+        IRN_TRY(irn_flat_create(&trainer->cotangents[i], context, IRN_SINGLE, images,
+                                irn_largest_input(model, i)));
     IRN_TRY(irn_head_memory_create(&trainer->head, model, images));
     IRN_TRY(irn_memory_create(context, &trainer->x, images * pixels, sizeof(float), true));
     IRN_TRY(irn_memory_create(context, &trainer->labels, images, sizeof(int), true));

@@ -258,25 +258,81 @@ START_TEST(power_iteration)
 }
 END_TEST
 
-/* A kernel of zeros has norm 0 and scale 1, and nothing becomes NaN. */
-START_TEST(zero_kernel)
+static irn_power power_of(irn_context *context, const irn_conv *conv, const oracle_conv *c,
+                          const double *w, double *u, double *v)
 {
-    irn_context *context = devices_open(_i);
-    irn_conv conv = {.inputs = 3, .outputs = 3, .kernel_height = 3, .kernel_width = 3};
-    guarded_begin(context);
-    double *zeros = host_doubles(81);
-    irn_power power = {.conv = conv,
-                       .weights = guarded_kernel(IRN_SINGLE, &conv, zeros),
-                       .transposed = guarded_kernel(IRN_SINGLE, &conv, zeros),
-                       .u = unit(3, 4, 4, host_normal(48)),
-                       .v = unit(3, 4, 4, host_normal(48)),
+    irn_power power = {.conv = *conv,
+                       .weights = guarded_kernel(IRN_SINGLE, conv, w),
+                       .transposed = guarded_kernel(IRN_SINGLE, conv, NULL),
+                       .u = unit(c->outputs, c->height, c->width, u),
+                       .v = unit(c->inputs, c->height, c->width, v),
                        .sigma = guarded_place(IRN_SINGLE, 1),
                        .scale = guarded_place(IRN_SINGLE, 1),
                        .coefficient = 0.9};
-    testing_ok(irn_power_iterate(&power, 3));
-    ck_assert(guarded_read_raw(power.sigma, 1)[0] == 0);
-    ck_assert(guarded_read_raw(power.scale, 1)[0] == 1);
+    testing_ok(irn_conv_transpose(context, conv, power.weights, power.transposed));
+    return power;
+}
+
+/* Kernels whose squares are no floats, and one of zeros, which must not hold the iteration for ever
+ * once there are weights: 5 channels, so that a block has padding. */
+static void check_scaled(irn_context *context, double factor)
+{
+    const oracle_conv c = {1, 5, 5, 4, 4, 3, 3, false};
+    const irn_conv conv = {.inputs = 5, .outputs = 5, .kernel_height = 3, .kernel_width = 3};
+    size_t count = oracle_conv_weights(&c);
+    double *w = host_normal(count), *scaled = host_doubles(count);
+    double *u = host_normal(oracle_conv_outputs(&c)), *v = host_normal(oracle_conv_inputs(&c));
+    for (size_t i = 0; i < count; i++)
+        scaled[i] = factor * w[i];
+    guarded_begin(context);
+    irn_power power = power_of(context, &conv, &c, scaled, u, v);
+    testing_ok(irn_power_iterate(&power, 60));
+    double sigma = factor * oracle_power(&c, w, u, v, 60);
+    double scale = 1 / fmax(1, sigma / power.coefficient);
+    host_check_number(sigma, (double)guarded_read_raw(power.sigma, 1)[0], 1e-4 * sigma,
+                      "sigma of weights times %g", factor);
+    host_check_number(scale, (double)guarded_read_raw(power.scale, 1)[0], 1e-4 * scale,
+                      "scale of weights times %g", factor);
+    host_check_number(1, host_norm(guarded_read_clean(&power.u), oracle_conv_outputs(&c)), 1e-5,
+                      "length of u");
+    host_check_number(1, host_norm(guarded_read_clean(&power.v), oracle_conv_inputs(&c)), 1e-5,
+                      "length of v");
+    irn_power later = power_of(context, &conv, &c, w, u, v);
+    later.u = power.u;
+    later.v = power.v;
+    testing_ok(irn_power_iterate(&later, 200));
+    sigma = oracle_power(&c, w, u, v, 2000);
+    host_check_number(sigma, (double)guarded_read_raw(later.sigma, 1)[0], 1e-3 * sigma,
+                      "sigma after weights times %g", factor);
     guarded_end();
+    host_free_all();
+}
+
+START_TEST(extreme_kernels)
+{
+    irn_context *context = devices_open(_i);
+    const double factors[] = {0, 1e-30, 1e-24, 1e-12, 1e12, 1e20, 1e30};
+    for (size_t i = 0; i < sizeof factors / sizeof *factors; i++)
+        check_scaled(context, factors[i]);
+    devices_close(context);
+}
+END_TEST
+
+/* NaN and infinity among the weights come through: they are not taken for zeros. */
+START_TEST(bad_kernels)
+{
+    irn_context *context = devices_open(_i);
+    const oracle_conv c = {1, 1, 1, 1, 1, 1, 1, false};
+    const irn_conv conv = {.inputs = 1, .outputs = 1, .kernel_height = 1, .kernel_width = 1};
+    const double bad[] = {(double)NAN, (double)INFINITY};
+    for (size_t i = 0; i < 2; i++) {
+        double u = 1, v = 1;
+        guarded_begin(context);
+        irn_power power = power_of(context, &conv, &c, &bad[i], &u, &v);
+        testing_ok(irn_power_iterate(&power, 3));
+        ck_assert(!isfinite(guarded_read_raw(power.sigma, 1)[0]));
+        guarded_end();
+    }
     devices_close(context);
 }
 END_TEST
@@ -289,6 +345,7 @@ int main(void)
     devices_add(test, derivatives_of_jacobians);
     TCase *power = devices_case(suite, "power iteration");
     devices_add(power, power_iteration);
-    devices_add(power, zero_kernel);
+    devices_add(power, extreme_kernels);
+    devices_add(power, bad_kernels);
     return testing_run(suite);
 }

@@ -6,6 +6,7 @@
 #include "train/trainer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static irn_train_options plain_options(irn_optimizer optimizer)
@@ -102,7 +103,7 @@ static void check_moments(irn_trainer *trainer, const irn_entry *entry, const or
 }
 
 /* Five updates with random gradients, all parameters against the oracle. */
-static void check_optimizer(irn_context *context, irn_optimizer kind)
+static void check_optimizer(irn_context *context, irn_optimizer kind, double beta2)
 {
     enum { STEPS = 5 };
     irn_train_options options = plain_options(kind);
@@ -111,6 +112,7 @@ static void check_optimizer(irn_context *context, irn_optimizer kind)
     const irn_arena *arena = &model->parameters;
     options.learning_rate = 0.01;
     options.weight_decay = 0.02;
+    options.beta2 = beta2;
     testing_ok(irn_trainer_create(&trainer, model, &options));
     oracle_optimizer o = {.kind = kind,
                           .rate = 0.01,
@@ -150,9 +152,10 @@ static void check_optimizer(irn_context *context, irn_optimizer kind)
 START_TEST(optimizers)
 {
     irn_context *context = devices_open(_i);
-    check_optimizer(context, IRN_SGD);
-    check_optimizer(context, IRN_ADAM);
-    check_optimizer(context, IRN_ADAMAX);
+    check_optimizer(context, IRN_SGD, 0.999);
+    check_optimizer(context, IRN_ADAM, 0.999);
+    check_optimizer(context, IRN_ADAM, 1 - 1e-8); /* 1 in float32 */
+    check_optimizer(context, IRN_ADAMAX, 0.999);
     devices_close(context);
 }
 END_TEST
@@ -225,6 +228,139 @@ START_TEST(resumed_training)
 }
 END_TEST
 
+START_TEST(negative_moments)
+{
+    irn_context *context = devices_open(_i);
+    irn_model *model = small_model(context), *loaded;
+    irn_train_options options = plain_options(IRN_ADAM);
+    irn_trainer *trainer, *other;
+    const irn_entry *entry = &model->parameters.entries[model->head.bias];
+    const char *path = testing_path("negative.safetensors");
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    testing_ok(irn_arena_write(&model->parameters, trainer->moments[1], entry,
+                               (float[]){0, 1, -0.5f, 0, 0}));
+    testing_ok(irn_trainer_save(trainer, path));
+    testing_fails(irn_trainer_load(&other, &loaded, context, path), IRN_ERROR_FORMAT,
+                  "is -0.5 at index 2");
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+/* ---- fitting ---- */
+
+typedef struct listener {
+    size_t events, stop_at; /* stop_at 0: never */
+    irn_fit_event last;
+} listener;
+
+static bool listen(const irn_fit_event *event, void *payload)
+{
+    listener *self = payload;
+    self->last = *event;
+    if (event->epoch_done)
+        self->events++;
+    return self->events != self->stop_at || self->stop_at == 0;
+}
+
+static irn_dataset *points_for(const irn_model *model, size_t count)
+{
+    const irn_model_config *c = irn_model_get_config(model);
+    size_t shape[4] = {count, c->channels, c->height, c->width};
+    irn_array x, labels;
+    char spec[512];
+    irn_dataset *dataset;
+    testing_ok(irn_array_create(&x, IRN_FLOAT32, 4, shape));
+    testing_ok(irn_array_create(&labels, IRN_INT32, 1, shape));
+    double *values = host_normal(count * INPUT);
+    for (size_t i = 0; i < count * INPUT; i++)
+        ((float *)x.data)[i] = (float)values[i];
+    for (size_t i = 0; i < count; i++)
+        ((int32_t *)labels.data)[i] = (int32_t)(i % 5);
+    testing_ok(irn_npy_write(&x, testing_path("x.npy")));
+    testing_ok(irn_npy_write(&labels, testing_path("labels.npy")));
+    snprintf(spec, sizeof spec, "npy:%s,%s", testing_path("x.npy"), testing_path("labels.npy"));
+    testing_ok(irn_dataset_open(&dataset, spec, IRN_TRAIN));
+    irn_array_free(&x);
+    irn_array_free(&labels);
+    return dataset;
+}
+
+/* A fit's means are without what a caller's own steps have counted, the caller's rate stays until
+ * it is taken back, and what is complete cannot be stopped. */
+START_TEST(fitting)
+{
+    irn_context *context = devices_open(_i);
+    irn_model *model = small_model(context);
+    irn_train_options options = plain_options(IRN_SGD);
+    irn_trainer *trainer;
+    irn_step_report report;
+    listener own = {.stop_at = 0};
+    const irn_metrics earlier = {.loss = 1e6f, .correct = 3, .samples = 4};
+    options.batch = 8;
+    options.epochs = 1;
+    options.learning_rate = 0.25;
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    irn_dataset *dataset = points_for(model, 8);
+    testing_ok(irn_memory_write(context, trainer->metrics, 0, &earlier, sizeof earlier));
+    irn_trainer_set_learning_rate(trainer, 0.125);
+    testing_ok(irn_trainer_fit(trainer, dataset, NULL, NULL, listen, &own));
+    ck_assert(own.last.learning_rate == 0.125);
+    ck_assert_msg(own.last.loss > 0 && own.last.loss < 100, "the loss is %g", own.last.loss);
+    irn_trainer_set_learning_rate(trainer, NAN);
+    irn_trainer_set_epochs(trainer, 3);
+    own = (listener){.stop_at = 1};
+    testing_fails(irn_trainer_fit(trainer, dataset, NULL, NULL, listen, &own), IRN_ERROR_CANCELLED,
+                  "stopped");
+    ck_assert(own.last.learning_rate == 0.25);
+    own = (listener){.stop_at = 1};
+    testing_ok(irn_trainer_fit(trainer, dataset, NULL, NULL, listen, &own));
+    testing_ok(irn_trainer_report(trainer, &report));
+    ck_assert(report.loss == 0 && report.step == 3);
+    irn_dataset_free(dataset);
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+/* A fit that is stopped after an epoch and goes on from its file, beside one that is not. */
+START_TEST(resumed_fit)
+{
+    irn_context *context = devices_open(_i);
+    irn_model *straight = small_model(context), *model = small_model(context), *resumed_model;
+    irn_train_options options = plain_options(IRN_ADAM);
+    irn_trainer *trainer, *resumed;
+    listener stop = {.stop_at = 1};
+    const char *path = testing_path("fit.safetensors");
+    irn_dataset *dataset = points_for(model, 20);
+    options.batch = 8;
+    options.epochs = 2;
+    options.milestone_count = 1;
+    options.milestones[0] = 0.5;
+    testing_ok(irn_trainer_create(&trainer, straight, &options));
+    testing_ok(irn_trainer_fit(trainer, dataset, NULL, NULL, NULL, NULL));
+    irn_trainer_free(trainer);
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    testing_fails(irn_trainer_fit(trainer, dataset, NULL, path, listen, &stop), IRN_ERROR_CANCELLED,
+                  "stopped");
+    testing_ok(irn_trainer_load(&resumed, &resumed_model, context, path));
+    testing_ok(irn_trainer_fit(resumed, dataset, NULL, NULL, NULL, NULL));
+    check_equal(straight, resumed_model, straight->single.parameters,
+                resumed_model->single.parameters, &straight->parameters, "parameters");
+    check_equal(straight, resumed_model, straight->single.state, resumed_model->single.state,
+                &straight->state, "state");
+    irn_dataset_free(dataset);
+    irn_trainer_free(trainer);
+    irn_trainer_free(resumed);
+    irn_model_free(straight);
+    irn_model_free(model);
+    irn_model_free(resumed_model);
+    devices_close(context);
+}
+END_TEST
+
 /* ---- bad input ---- */
 
 START_TEST(steps_refuse_bad_input)
@@ -250,6 +386,35 @@ START_TEST(steps_refuse_bad_input)
     options.momentum = 1.5;
     testing_fails(irn_trainer_create(&trainer, model, &options), IRN_ERROR_ARGUMENT,
                   "momentum is 1.5");
+    options.momentum = 0.9;
+    options.milestone_count = 2;
+    options.milestones[1] = (double)NAN;
+    testing_fails(irn_trainer_create(&trainer, model, &options), IRN_ERROR_ARGUMENT,
+                  "milestone 1 is nan");
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+/* A step that fails half way has moved sigma: bounds of the model before it hold no longer. */
+START_TEST(failed_steps_forget_bounds)
+{
+    irn_context *context = devices_open(_i);
+    irn_model *model = small_model(context);
+    irn_train_options options = plain_options(IRN_SGD);
+    irn_trainer *trainer;
+    float *x = host_narrow(host_normal(BATCH * INPUT), BATCH * INPUT);
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    irn_model_set_lipschitz(model, 0, 0.5);
+    testing_fails(irn_trainer_step(trainer, x, (int[]){0, 1, 2, 5}, BATCH, NULL),
+                  IRN_ERROR_ARGUMENT, "label 3");
+    ck_assert(model->blocks[0].lipschitz_upper == 0.5);
+    x[0] = (float)NAN; /* actnorm cannot take its first values from this */
+    testing_fails(irn_trainer_step(trainer, x, (int[]){0, 1, 2, 3}, BATCH, NULL), IRN_ERROR_NUMERIC,
+                  "actnorm");
+    ck_assert(isnan(model->blocks[0].lipschitz_upper));
+    ck_assert_uint_eq(trainer->step, 0);
+    irn_trainer_free(trainer);
     irn_model_free(model);
     devices_close(context);
 }
@@ -263,6 +428,10 @@ int main(void)
     TCase *rest = devices_case(suite, "trainer");
     devices_add(rest, optimizers);
     devices_add(rest, resumed_training);
+    devices_add(rest, negative_moments);
+    devices_add(rest, fitting);
+    devices_add(rest, resumed_fit);
     devices_add(rest, steps_refuse_bad_input);
+    devices_add(rest, failed_steps_forget_bounds);
     return testing_run(suite);
 }

@@ -5,6 +5,7 @@
 #include "flow/head.h"
 #include "oracle/conv.h"
 #include "oracle/elementwise.h"
+#include "train/trainer.h"
 
 #include <math.h>
 #include <string.h>
@@ -186,8 +187,11 @@ static void check_loss(subject *s, const double *scores, double *gradient)
     irn_context *context = s->model->context;
     size_t images = s->map.images;
     int labels[8];
-    float metrics[3];
+    /* Where floats would no longer count by ones. */
+    const irn_metrics before = {.correct = 1 << 25, .samples = 1 << 26};
+    irn_metrics metrics;
     cl_mem device_labels = device_floats(context, images), sums = device_floats(context, 3);
+    testing_ok(irn_memory_write(context, sums, 0, &before, sizeof before));
     for (size_t n = 0; n < images; n++)
         labels[n] = (int)host_below(s->classes);
     testing_ok(irn_memory_write(context, device_labels, 0, labels, images * sizeof *labels));
@@ -195,10 +199,10 @@ static void check_loss(subject *s, const double *scores, double *gradient)
     /* Twice, since it adds up. */
     testing_ok(irn_head_loss(s->model, &s->memory, images, device_labels, sums));
     testing_ok(irn_head_loss(s->model, &s->memory, images, device_labels, sums));
-    testing_ok(irn_memory_read(context, sums, 0, metrics, sizeof metrics));
-    host_check_number(2 * loss * (double)images, (double)metrics[0],
+    testing_ok(irn_memory_read(context, sums, 0, &metrics, sizeof metrics));
+    host_check_number(2 * loss * (double)images, (double)metrics.loss,
                       2e-5 * (double)images * (1 + loss), "loss");
-    ck_assert_uint_eq((size_t)metrics[2], 2 * images);
+    ck_assert_uint_eq(metrics.samples, before.samples + 2 * images);
     size_t correct = 0;
     for (size_t n = 0; n < images; n++) {
         bool best = true;
@@ -206,7 +210,7 @@ static void check_loss(subject *s, const double *scores, double *gradient)
             best = best && scores[n * s->classes + k] <= scores[n * s->classes + (size_t)labels[n]];
         correct += best;
     }
-    ck_assert_uint_eq((size_t)metrics[1], 2 * correct);
+    ck_assert_uint_eq(metrics.correct, before.correct + 2 * correct);
     /* Away from 1 the gradient is a difference of numbers near 1, so it is measured in those. */
     double *got = guarded_read_clean(&s->memory.scores_gradient);
     for (size_t i = 0; i < images * s->classes; i++)
@@ -244,7 +248,7 @@ START_TEST(nan_reaches_the_loss)
     for (int training = 0; training < 2; training++) {
         subject s = begin(context);
         int labels[8] = {0};
-        float metrics[3];
+        irn_metrics metrics;
         cl_mem device_labels = device_floats(context, 8), sums = device_floats(context, 3);
         s.x[host_below(oracle_map_count(&s.map))] = NAN;
         testing_ok(
@@ -252,8 +256,8 @@ START_TEST(nan_reaches_the_loss)
         testing_ok(irn_memory_write(context, device_labels, 0, labels, sizeof labels));
         testing_ok(irn_head_forward(s.model, &s.memory, &s.z, training == 1));
         testing_ok(irn_head_loss(s.model, &s.memory, s.map.images, device_labels, sums));
-        testing_ok(irn_memory_read(context, sums, 0, metrics, sizeof metrics));
-        ck_assert(isnan(metrics[0]));
+        testing_ok(irn_memory_read(context, sums, 0, &metrics, sizeof metrics));
+        ck_assert(isnan(metrics.loss));
         irn_memory_release(context, device_labels);
         irn_memory_release(context, sums);
         end(&s);

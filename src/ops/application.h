@@ -1,0 +1,21 @@
+/* What the forms of a convolution (conv.c, pointwise.c, winograd.c) have in common on the host. */
+#ifndef IRN_APPLICATION_H
+#define IRN_APPLICATION_H
+
+#include "ops/conv.h"
+
+/* The bits of epilogue.clh. */
+enum { IRN_CONV_WRAP = 32 };
+
+/* Kernels count pixels and elements of a tensor in ints. */
+irn_status irn_application_check(const irn_tensor *x, const irn_tensor *y);
+
+/* The flags of epilogue.clh for y = epilogue(W x). */
+size_t irn_application_flags(const irn_conv *conv, const irn_epilogue *epilogue,
+                             const irn_tensor *y);
+
+/* The arguments that all these kernels begin with: x, weights and the epilogue's operands, y. */
+void irn_application_arguments(irn_call *call, const irn_tensor *x, irn_place weights,
+                               const irn_epilogue *epilogue, const irn_tensor *y);
+
+#endif
