@@ -4,36 +4,6 @@
  * atomics.
  */
 
-/* Sum or largest over the work-group of one value each; valid in every work-item. GROUP_SCRATCH
- * declares the local memory it needs, none where a work-group is a single work-item. */
-#if WG == 1
-#define GROUP_SCRATCH(name) __local real *name = 0
-#define GROUP_FOLD(name, fold)                                                                     \
-    INLINE real name(real value, __local real *scratch)                                            \
-    {                                                                                              \
-        return value;                                                                              \
-    }
-#else
-#define GROUP_SCRATCH(name) __local real name[WG]
-#define GROUP_FOLD(name, fold)                                                                     \
-    INLINE real name(real value, __local real *scratch)                                            \
-    {                                                                                              \
-        const int id = get_local_id(0);                                                            \
-        barrier(CLK_LOCAL_MEM_FENCE);                                                              \
-        scratch[id] = value;                                                                       \
-        for (int step = WG / 2; step > 0; step /= 2) {                                             \
-            barrier(CLK_LOCAL_MEM_FENCE);                                                          \
-            if (id < step)                                                                         \
-                scratch[id] = fold(scratch[id], scratch[id + step]);                               \
-        }                                                                                          \
-        barrier(CLK_LOCAL_MEM_FENCE);                                                              \
-        return scratch[0];                                                                         \
-    }
-#endif
-#define ADD(a, b) ((a) + (b))
-GROUP_FOLD(group_sum, ADD)
-GROUP_FOLD(group_max, fmax)
-
 INLINE real block_sum(realb v)
 {
     real sum = 0;

@@ -113,11 +113,7 @@ KERNEL void svd(__global double *matrices, ulong matrices0, __global double *scr
                 ulong scratch0, __global double *values, ulong values0, int columns, int rows,
                 int wanted)
 {
-#if WG > 1
-    __local double shared[WG];
-#else
-    __local double *shared = 0;
-#endif
+    GROUP_SCRATCH(shared);
     const size_t id = get_group_id(0);
     work s;
     s.v = scratch + scratch0 + id * 4 * (rows + columns);

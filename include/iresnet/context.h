@@ -32,9 +32,9 @@ typedef struct irn_device_info {
     uint64_t max_allocation;
 } irn_device_info;
 
-/* Lists all OpenCL devices, platforms without devices skipped, in the order that an index given as
- * a device choice refers to. *out is owned by the caller: irn_device_list_free(). No device at all
- * is IRN_OK with *count == 0. Errors: IRN_ERROR_MEMORY, IRN_ERROR_DEVICE. */
+/* Lists all OpenCL devices that answer, platforms without devices skipped, in the order that an
+ * index given as a device choice refers to. *out is owned by the caller: irn_device_list_free(). No
+ * device at all is IRN_OK with *count == 0. Errors: IRN_ERROR_MEMORY. */
 IRN_API irn_status irn_device_list(irn_device_info **out, size_t *count);
 IRN_API void irn_device_list_free(irn_device_info *list);
 
@@ -45,7 +45,7 @@ typedef struct irn_context_options {
     uint32_t version;      /* IRN_CONTEXT_OPTIONS_VERSION */
     const char *device;    /* index in irn_device_list() or part of a name or platform, any case;
                               NULL: the environment's IRN_DEVICE, else the first GPU, else the
-                              first device */
+                              first CPU, else the first device */
     const char *cache_dir; /* compiled kernels; NULL: $IRN_CACHE_DIR, else $XDG_CACHE_HOME/iresnet,
                               else ~/.cache/iresnet; "off": no cache */
     uint64_t seed;         /* root of every random number made in this context */

@@ -11,6 +11,10 @@
 irn_status irn_bound_kernel(irn_bound *out, irn_spectrum *spectrum, const double *kernel,
                             const irn_kernel_shape *shape, const char *name);
 
+/* As irn_singular_values(), for a kernel in float64. */
+irn_status irn_symbol_values(irn_array *out, irn_context *context, const double *kernel,
+                             const irn_kernel_shape *shape, const char *name);
+
 /* The neighbour above, or below, of a result that was rounded to nearest. */
 double irn_round_up(double value);
 double irn_round_down(double value);

@@ -85,18 +85,16 @@ static irn_status all_values(irn_array *out, irn_context *context, const irn_tap
     return status;
 }
 
-irn_status irn_singular_values(irn_array *out, irn_context *context, const float *kernel,
-                               const irn_kernel_shape *shape)
+irn_status irn_symbol_values(irn_array *out, irn_context *context, const double *kernel,
+                             const irn_kernel_shape *shape, const char *name)
 {
-    double *wide;
     irn_taps taps = {0};
-    IRN_TRY(widened(&wide, out, context, kernel, shape));
     *out = (irn_array){0};
     irn_kernel_shape circular = *shape;
     circular.padding = IRN_PAD_CIRCULAR;
     size_t wanted = shape->outputs < shape->inputs ? shape->outputs : shape->inputs;
     const size_t sizes[] = {shape->height, shape->width, wanted};
-    irn_status status = irn_taps_create(&taps, wide, &circular, "kernel");
+    irn_status status = irn_taps_create(&taps, kernel, &circular, name);
     if (status == IRN_OK)
         status = irn_array_create(out, IRN_FLOAT64, 3, sizes);
     if (status == IRN_OK && !taps.zero)
@@ -104,6 +102,15 @@ irn_status irn_singular_values(irn_array *out, irn_context *context, const float
     if (status != IRN_OK)
         irn_array_free(out);
     irn_taps_free(&taps);
+    return status;
+}
+
+irn_status irn_singular_values(irn_array *out, irn_context *context, const float *kernel,
+                               const irn_kernel_shape *shape)
+{
+    double *wide;
+    IRN_TRY(widened(&wide, out, context, kernel, shape));
+    irn_status status = irn_symbol_values(out, context, wide, shape, "kernel");
     free(wide);
     return status;
 }

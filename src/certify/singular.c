@@ -1,4 +1,5 @@
 /* Singular values of layers by name, in models and in weights files. */
+#include "certify/bound.h"
 #include "flow/model.h"
 #include "io/safetensors.h"
 
@@ -49,7 +50,7 @@ irn_status irn_model_singular_values(irn_array *out, irn_model *model, const cha
 }
 
 static irn_status tensor_shape(const irn_safetensors *file, const char *tensor, size_t height,
-                               size_t width, irn_kernel_shape *shape, size_t *count)
+                               size_t width, irn_kernel_shape *shape)
 {
     irn_array view;
     size_t index = irn_safetensors_find(file, tensor);
@@ -68,7 +69,6 @@ static irn_status tensor_shape(const irn_safetensors *file, const char *tensor, 
                                 .height = map ? height : 1,
                                 .width = map ? width : 1,
                                 .padding = IRN_PAD_CIRCULAR};
-    *count = irn_array_count(&view);
     return IRN_OK;
 }
 
@@ -77,12 +77,13 @@ static irn_status from_file(irn_array *out, irn_context *context, const irn_safe
 {
     irn_kernel_shape shape;
     size_t count = 0;
-    float *kernel;
-    IRN_TRY(tensor_shape(file, tensor, height, width, &shape, &count));
+    double *kernel;
+    IRN_TRY(tensor_shape(file, tensor, height, width, &shape));
+    IRN_TRY(irn_shape_check(&shape, tensor, &count));
     IRN_TRY(irn_alloc(&kernel, count, sizeof *kernel));
-    irn_status status = irn_safetensors_read_float(file, tensor, count, kernel);
+    irn_status status = irn_safetensors_read_double(file, tensor, count, kernel);
     if (status == IRN_OK)
-        status = irn_singular_values(out, context, kernel, &shape);
+        status = irn_symbol_values(out, context, kernel, &shape, tensor);
     free(kernel);
     return status;
 }

@@ -1,6 +1,7 @@
 /* iresnet certify */
 #include "output.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static const cli_option certify_table[] = {
      .help = "map that the layers of a weights file work on (needed\n"
              "for one); a model knows its own",
      .low = 1,
-     .high = 65536},
+     .high = INT_MAX / 8},
     {.name = "below",
      .kind = CLI_REAL,
      .offset = offsetof(certify_options, below),

@@ -94,6 +94,16 @@ int cli_write_inputs(cli_session *session, const char *path, float *values, size
 /* z = F(x), in pieces with progress. */
 int cli_encode(cli_session *session, const cli_samples *x, float *z);
 
+/* x = F^-1(z) likewise, with proven bounds on the Euclidean errors, double [count] of the caller.
+ * Where none can be proven, and they are not a must, they do not count and proven is false. */
+typedef struct cli_decoding {
+    double *bounds;
+    bool proven;
+    size_t iterations;
+} cli_decoding;
+int cli_decode(cli_session *session, const cli_samples *z, const irn_decode_options *how,
+               bool must_prove, float *x, cli_decoding *out);
+
 /* Whether a path ends in a suffix, in any case. */
 bool cli_has_suffix(const char *path, const char *suffix);
 

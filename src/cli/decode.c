@@ -1,6 +1,7 @@
 /* iresnet decode */
 #include "cli.h"
 
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ static const cli_option decode_table[] = {
      .offset = offsetof(decode_options, tolerance),
      .argument = "X",
      .help = "Euclidean error aimed at in each block (default 1e-5)",
-     .high = 1e6,
+     .high = DBL_MAX,
      .above = true},
     {.name = "max-iterations",
      .kind = CLI_COUNT,
@@ -36,7 +37,7 @@ static const cli_option decode_table[] = {
      .argument = "N",
      .help = "fixed-point steps in a block at most (default 1000)",
      .low = 1,
-     .high = 1e9},
+     .high = 1e6},
     {.name = "errors",
      .kind = CLI_TEXT,
      .offset = offsetof(decode_options, errors),
@@ -45,73 +46,44 @@ static const cli_option decode_table[] = {
              "float64 [N]; needs a certified model"},
 };
 
-typedef struct decoded {
-    float *x;
-    double *errors; /* NULL: none claimed */
-    size_t iterations;
-} decoded;
-
 /* Tells how good the inverses are. */
-static void report(cli_session *session, const decode_options *options, const decoded *images,
-                   size_t count)
+static void report(cli_session *session, const decode_options *options,
+                   const cli_decoding *decoding, size_t count)
 {
-    if (!images->errors) {
-        cli_warn(session, "%s is not certified, or the device has no float64: no error is claimed",
+    if (!decoding->proven) {
+        cli_note(session, "%s is not certified, or the device has no float64: no error is claimed",
                  session->model_path);
         return;
     }
     size_t missed = 0;
     double worst = 0;
     for (size_t i = 0; i < count; i++) {
-        missed += !(images->errors[i] <= options->tolerance);
-        worst = cli_larger(worst, images->errors[i]);
+        missed += !(decoding->bounds[i] <= options->tolerance);
+        worst = cli_larger(worst, decoding->bounds[i]);
     }
     if (missed > 0)
-        cli_warn(session,
+        cli_note(session,
                  "%zu of %zu samples miss the tolerance %g; the worst proven bound is %.3g (%s)",
                  missed, count, options->tolerance, worst,
-                 images->iterations >= options->max_iterations ? "--max-iterations was reached"
-                                                               : "float32 allows no better");
+                 decoding->iterations >= options->max_iterations ? "--max-iterations was reached"
+                                                                 : "float32 allows no better");
     else
         cli_note(session, "%zu samples, proven errors at most %.3g, at most %zu steps a block",
-                 count, worst, images->iterations);
+                 count, worst, decoding->iterations);
 }
 
-/* Decodes with proven errors if the model has bounds, else without unless they are asked for. */
-static int decode_all(cli_session *session, const decode_options *options, const cli_samples *z,
-                      decoded *images)
-{
-    irn_decode_options how = IRN_DECODE_OPTIONS_INIT;
-    how.tolerance = options->tolerance;
-    how.max_iterations = options->max_iterations;
-    how.progress = cli_progress_step;
-    how.progress_payload = &session->progress;
-    cli_progress_begin(&session->progress, "decoding");
-    irn_status status = irn_model_decode(session->model, z->values, z->count, &how, images->x,
-                                         images->errors, &images->iterations);
-    if ((status == IRN_ERROR_NOT_CERTIFIED || status == IRN_ERROR_UNSUPPORTED) &&
-        !options->errors) {
-        free(images->errors);
-        images->errors = NULL;
-        status = irn_model_decode(session->model, z->values, z->count, &how, images->x, NULL,
-                                  &images->iterations);
-    }
-    cli_progress_clear(&session->progress);
-    return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
-}
-
-static int write_all(cli_session *session, const decode_options *options, const decoded *images,
+static int write_all(cli_session *session, const decode_options *options, float *x, double *errors,
                      size_t count)
 {
     const irn_model_config *config = irn_model_get_config(session->model);
     int result = CLI_DONE;
     if (options->errors)
-        result = cli_write_array(session, options->errors, IRN_FLOAT64, 1, &count, images->errors);
+        result = cli_write_array(session, options->errors, IRN_FLOAT64, 1, &count, errors);
     if (result != CLI_DONE)
         return result;
     if (!cli_has_suffix(options->out, ".png"))
-        return cli_write_inputs(session, options->out, images->x, count);
-    irn_status status = irn_png_write_grid(images->x, count, config->channels, config->height,
+        return cli_write_inputs(session, options->out, x, count);
+    irn_status status = irn_png_write_grid(x, count, config->channels, config->height,
                                            config->width, -0.5f, 0.5f, 0, 0, options->out);
     return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
 }
@@ -122,23 +94,27 @@ static int decode(cli_session *session, const decode_options *options)
     if (cli_has_suffix(options->out, ".png") && config->channels != 1 && config->channels != 3)
         return cli_error(session, CLI_FAILED, "%s: pictures have 1 or 3 channels, %s has %zu",
                          options->out, session->model_path, config->channels);
+    irn_decode_options how = IRN_DECODE_OPTIONS_INIT;
+    how.tolerance = options->tolerance;
+    how.max_iterations = options->max_iterations;
     cli_samples z = {.count = 0};
-    decoded images = {NULL, NULL, 0};
+    cli_decoding decoding = {.proven = false};
+    float *x = NULL;
     int result = cli_read_latents(session, options->in, &z);
     if (result == CLI_DONE) {
         size_t size = config->channels * config->height * config->width;
-        images.x = calloc(z.count, size * sizeof *images.x);
-        images.errors = calloc(z.count, sizeof *images.errors);
-        result = images.x && images.errors
-                     ? decode_all(session, options, &z, &images)
+        x = calloc(z.count, size * sizeof *x);
+        decoding.bounds = calloc(z.count, sizeof *decoding.bounds);
+        result = x && decoding.bounds
+                     ? cli_decode(session, &z, &how, options->errors != NULL, x, &decoding)
                      : cli_error(session, CLI_FAILED, "no memory for %zu samples", z.count);
     }
     if (result == CLI_DONE)
-        result = write_all(session, options, &images, z.count);
+        result = write_all(session, options, x, decoding.bounds, z.count);
     if (result == CLI_DONE)
-        report(session, options, &images, z.count);
-    free(images.x);
-    free(images.errors);
+        report(session, options, &decoding, z.count);
+    free(x);
+    free(decoding.bounds);
     cli_samples_free(&z);
     return result;
 }

@@ -77,21 +77,20 @@ static void compare(const cli_samples *x, const float *decoded, const double *bo
     out->mean_abs_error = sum / ((double)x->count * (double)x->size);
 }
 
-/* Decodes z with proven bounds, or without if the model has none. */
-static int decode(cli_session *session, const float *z, size_t count, float *x, double *bounds,
-                  reconstruction *out)
+/* There and back; decoded [count] samples and room for as many bounds are the caller's. */
+static int go_and_return(cli_session *session, const cli_samples *x, cli_samples *z, float *decoded,
+                         double *bounds, reconstruction *out)
 {
-    irn_decode_options how = IRN_DECODE_OPTIONS_INIT;
-    how.progress = cli_progress_step;
-    how.progress_payload = &session->progress;
-    cli_progress_begin(&session->progress, "decoding");
-    irn_status status =
-        irn_model_decode(session->model, z, count, &how, x, bounds, &out->iterations);
-    out->certified = status == IRN_OK;
-    if (status == IRN_ERROR_NOT_CERTIFIED || status == IRN_ERROR_UNSUPPORTED)
-        status = irn_model_decode(session->model, z, count, &how, x, NULL, &out->iterations);
-    cli_progress_clear(&session->progress);
-    return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
+    const irn_decode_options how = IRN_DECODE_OPTIONS_INIT;
+    cli_decoding decoding = {.bounds = bounds};
+    int result = cli_encode(session, x, z->values);
+    if (result == CLI_DONE)
+        result = cli_decode(session, z, &how, false, decoded, &decoding);
+    out->certified = decoding.proven;
+    out->iterations = decoding.iterations;
+    if (result == CLI_DONE)
+        compare(x, decoded, bounds, out);
+    return result;
 }
 
 static int reconstruct(cli_session *session, const eval_options *options, reconstruction *out)
@@ -103,18 +102,15 @@ static int reconstruct(cli_session *session, const eval_options *options, recons
         cli_samples_free(&x);
         return result;
     }
-    float *z = calloc(x.count, irn_model_latent_size(session->model) * sizeof *z);
+    cli_samples z = {.count = x.count, .size = irn_model_latent_size(session->model)};
+    z.values = calloc(x.count, z.size * sizeof *z.values);
     float *decoded = calloc(x.count, x.size * sizeof *decoded);
     double *bounds = calloc(x.count, sizeof *bounds);
-    if (z && decoded && bounds)
-        result = cli_encode(session, &x, z);
+    if (z.values && decoded && bounds)
+        result = go_and_return(session, &x, &z, decoded, bounds, out);
     else
         result = cli_error(session, CLI_FAILED, "no memory for %zu samples", x.count);
-    if (result == CLI_DONE)
-        result = decode(session, z, x.count, decoded, bounds, out);
-    if (result == CLI_DONE)
-        compare(&x, decoded, bounds, out);
-    free(z);
+    cli_samples_free(&z);
     free(decoded);
     free(bounds);
     cli_samples_free(&x);

@@ -39,7 +39,7 @@ static const cli_option common_options[] = {
     {.name = "quiet",
      .kind = CLI_FLAG,
      .offset = offsetof(cli_common, quiet),
-     .help = "no progress and no notes on standard error",
+     .help = "nothing but errors on standard error",
      .letter = 'q'},
 };
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 512, SHAPE_TEXT = 192 }; /* samples encoded at a time; room for a shape */
+enum { SHAPE_TEXT = 192 };
 
 double cli_larger(double a, double b)
 {
@@ -198,21 +198,4 @@ int cli_write_inputs(cli_session *session, const char *path, float *values, size
     const size_t shape[] = {count, config->channels, config->height, config->width};
     bool points = config->height == 1 && config->width == 1;
     return cli_write_array(session, path, IRN_FLOAT32, points ? 2 : 4, shape, values);
-}
-
-int cli_encode(cli_session *session, const cli_samples *x, float *z)
-{
-    size_t latent = irn_model_latent_size(session->model);
-    cli_progress_begin(&session->progress, "encoding");
-    for (size_t i = 0; i < x->count; i += PIECE) {
-        size_t count = x->count - i < PIECE ? x->count - i : PIECE;
-        irn_status status =
-            irn_model_encode(session->model, x->values + i * x->size, count, z + i * latent);
-        if (status == IRN_OK && !cli_progress_step(i + count, x->count, NULL, &session->progress))
-            status = IRN_ERROR_CANCELLED;
-        if (status != IRN_OK)
-            return cli_fail(session, status);
-    }
-    cli_progress_clear(&session->progress);
-    return CLI_DONE;
 }

@@ -1,4 +1,5 @@
 /* Presets and limits of architectures. */
+#include "flow/config_limits.h"
 #include "flow/model.h"
 
 #include <math.h>
@@ -69,15 +70,15 @@ static irn_status check_range(const char *field, size_t value, size_t low, size_
 
 static irn_status check_numbers(const irn_model_config *c)
 {
-    if (!(c->coefficient >= 0 && c->coefficient <= 1e6))
-        return irn_fail(IRN_ERROR_ARGUMENT, "coefficient is %g; it must be 0 (off) to 1e6",
-                        c->coefficient);
+    if (!(c->coefficient >= 0 && c->coefficient <= irn_max_coefficient))
+        return irn_fail(IRN_ERROR_ARGUMENT, "coefficient is %g; it must be 0 (off) to %g",
+                        c->coefficient, irn_max_coefficient);
     if (!(c->norm_momentum > 0 && c->norm_momentum <= 1))
         return irn_fail(IRN_ERROR_ARGUMENT, "norm_momentum is %g; it must be in (0, 1]",
                         c->norm_momentum);
-    if (!(c->sigma_epsilon >= 0 && c->sigma_epsilon <= 1))
-        return irn_fail(IRN_ERROR_ARGUMENT, "sigma_epsilon is %g; it must be 0 to 1",
-                        c->sigma_epsilon);
+    if (!(c->sigma_epsilon >= 0 && c->sigma_epsilon <= irn_max_sigma_epsilon))
+        return irn_fail(IRN_ERROR_ARGUMENT, "sigma_epsilon is %g; it must be 0 to %g",
+                        c->sigma_epsilon, irn_max_sigma_epsilon);
     if (c->padding != IRN_PAD_ZEROS && c->padding != IRN_PAD_CIRCULAR)
         return irn_fail(IRN_ERROR_ARGUMENT, "padding is %d; it must be %d (zeros) or %d (circular)",
                         (int)c->padding, IRN_PAD_ZEROS, IRN_PAD_CIRCULAR);
@@ -94,7 +95,7 @@ static irn_status check_squeeze(size_t *channels, size_t *height, size_t *width,
     *height /= 2;
     *width /= 2;
     *channels *= 4;
-    return check_range("the number of channels after squeezing", *channels, 1, 65536);
+    return check_range("the number of channels after squeezing", *channels, 1, IRN_MAX_CHANNELS);
 }
 
 static irn_status check_stages(const irn_model_config *c)
@@ -104,9 +105,9 @@ static irn_status check_stages(const irn_model_config *c)
         IRN_TRY(check_squeeze(&channels, &height, &width, "init_squeeze"));
     channels += c->pad_channels;
     for (size_t s = 0; s < c->stages; s++) {
-        IRN_TRY(check_range("blocks in a stage", c->blocks[s], 1, 1024));
-        IRN_TRY(check_range("width of a stage", c->widths[s], 1, 16384));
-        IRN_TRY(check_range("stride of a stage", c->strides[s], 1, 2));
+        IRN_TRY(check_range("blocks in a stage", c->blocks[s], 1, IRN_MAX_BLOCKS));
+        IRN_TRY(check_range("width of a stage", c->widths[s], 1, IRN_MAX_WIDTH));
+        IRN_TRY(check_range("stride of a stage", c->strides[s], 1, IRN_MAX_STRIDE));
         if (c->strides[s] == 2)
             IRN_TRY(check_squeeze(&channels, &height, &width, "a stage of stride 2"));
     }
@@ -116,15 +117,15 @@ static irn_status check_stages(const irn_model_config *c)
 irn_status irn_config_check(const irn_model_config *config)
 {
     IRN_TRY(irn_check_version("irn_model_config", config->version, IRN_MODEL_CONFIG_VERSION));
-    IRN_TRY(check_range("channels", config->channels, 1, 65536));
-    IRN_TRY(check_range("height", config->height, 1, 4096));
-    IRN_TRY(check_range("width", config->width, 1, 4096));
-    IRN_TRY(check_range("pad_channels", config->pad_channels, 0, 65536));
+    IRN_TRY(check_range("channels", config->channels, 1, IRN_MAX_CHANNELS));
+    IRN_TRY(check_range("height", config->height, 1, IRN_MAX_MAP));
+    IRN_TRY(check_range("width", config->width, 1, IRN_MAX_MAP));
+    IRN_TRY(check_range("pad_channels", config->pad_channels, 0, IRN_MAX_CHANNELS));
     IRN_TRY(check_range("stages", config->stages, 1, IRN_MAX_STAGES));
     IRN_TRY(check_range("layers", config->layers, 1, IRN_MAX_LAYERS));
-    IRN_TRY(check_range("classes", config->classes, 0, 65536));
+    IRN_TRY(check_range("classes", config->classes, 0, IRN_MAX_CLASSES));
     for (size_t i = 0; i < config->layers; i++)
-        IRN_TRY(check_range("kernel size", config->kernels[i], 1, 31));
+        IRN_TRY(check_range("kernel size", config->kernels[i], 1, IRN_MAX_KERNEL));
     IRN_TRY(check_numbers(config));
     return check_stages(config);
 }

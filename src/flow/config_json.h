@@ -9,7 +9,8 @@
 irn_status irn_config_to_json(char **out, const irn_model_config *config, const double *lipschitz,
                               size_t blocks);
 
-/* Reads a configuration; its limits are irn_config_check()'s to judge. file is for sentences. */
+/* Reads a configuration, each field within its limits; irn_config_check() judges how they go
+ * together. file is for sentences. */
 irn_status irn_config_from_json(irn_model_config *out, const char *json, const char *file);
 
 /* The bounds; NaN where there is none. */

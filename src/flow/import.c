@@ -4,133 +4,94 @@
  * activation, which shifts the layers' numbers by one; kernels are stored raw beside u, v and sigma
  * of the last power iteration; k x k kernels with k > 1 are divided by max(1, sigma/c) + eps, 1 x 1
  * by max(1, sigma/c). */
+#include "flow/config_limits.h"
 #include "flow/model_file.h"
 #include "io/file.h"
+#include "io/json_reader.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { MAX_CONFIG = 1 << 20 };
 
 /* ---- options ---- */
 
-static irn_status bad_option(const char *file, const char *key, const char *expected)
+static void read_shape(irn_json_reader *r, irn_model_config *c)
 {
-    return irn_fail(IRN_ERROR_FORMAT, "%s: option '%s' is missing or not %s", file, key, expected);
-}
-
-static irn_status get_size(const cJSON *json, const char *file, const char *key, size_t *out)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(json, key);
-    if (!cJSON_IsNumber(value) || !(value->valuedouble >= 0 && value->valuedouble <= 1e6))
-        return bad_option(file, key, "a number from 0 to 1e6");
-    *out = (size_t)value->valuedouble;
-    return IRN_OK;
-}
-
-static irn_status get_number(const cJSON *json, const char *file, const char *key, double *out)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(json, key);
-    if (!cJSON_IsNumber(value) || !isfinite(value->valuedouble))
-        return bad_option(file, key, "a finite number");
-    *out = value->valuedouble;
-    return IRN_OK;
-}
-
-static irn_status get_sizes(const cJSON *json, const char *file, const char *key, size_t *out,
-                            size_t least, size_t most, size_t *count)
-{
-    const cJSON *array = cJSON_GetObjectItemCaseSensitive(json, key);
-    size_t length = cJSON_IsArray(array) ? (size_t)cJSON_GetArraySize(array) : 0;
-    if (length < least || length > most)
-        return bad_option(file, key, "a list of numbers of the right length");
-    for (size_t i = 0; i < length; i++) {
-        const cJSON *value = cJSON_GetArrayItem(array, (int)i);
-        if (!cJSON_IsNumber(value) || !(value->valuedouble >= 0 && value->valuedouble <= 1e6))
-            return bad_option(file, key, "a list of numbers from 0 to 1e6");
-        out[i] = (size_t)value->valuedouble;
-    }
-    *count = length;
-    return IRN_OK;
-}
-
-static irn_status get_activation(const cJSON *json, const char *file, irn_activation *out)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(json, "nonlin");
-    const char *const names[] = {"elu", "relu", "tanh", "softplus"};
-    const irn_activation activations[] = {IRN_ELU, IRN_RELU, IRN_TANH, IRN_SOFTPLUS};
-    for (size_t i = 0; cJSON_IsString(value) && i < 4; i++)
-        if (strcmp(value->valuestring, names[i]) == 0) {
-            *out = activations[i];
-            return IRN_OK;
-        }
-    return bad_option(file, "nonlin", "elu, relu, tanh or softplus");
-}
-
-static irn_status get_shape(const cJSON *json, const char *file, irn_model_config *c)
-{
-    size_t input[3] = {0}, blocks = 0, widths, strides, squeeze = 0, three;
-    IRN_TRY(get_sizes(json, file, "in_shape", input, 3, 3, &three));
-    IRN_TRY(get_sizes(json, file, "nBlocks", c->blocks, 1, IRN_MAX_STAGES, &blocks));
-    IRN_TRY(get_sizes(json, file, "nChannels", c->widths, blocks, blocks, &widths));
-    IRN_TRY(get_sizes(json, file, "nStrides", c->strides, blocks, blocks, &strides));
-    IRN_TRY(get_size(json, file, "init_ds", &squeeze));
-    IRN_TRY(get_size(json, file, "inj_pad", &c->pad_channels));
+    size_t input[3] = {0}, three = 3, squeeze = 1;
+    irn_json_sizes(r, "in_shape", 1, IRN_MAX_CHANNELS, input, &three, 3);
+    c->stages = 0; /* as many as the first list has */
+    irn_json_sizes(r, "nBlocks", 1, IRN_MAX_BLOCKS, c->blocks, &c->stages, IRN_MAX_STAGES);
+    irn_json_sizes(r, "nChannels", 1, IRN_MAX_WIDTH, c->widths, &c->stages, IRN_MAX_STAGES);
+    irn_json_sizes(r, "nStrides", 1, IRN_MAX_STRIDE, c->strides, &c->stages, IRN_MAX_STAGES);
+    irn_json_size(r, "init_ds", 1, 2, &squeeze);
+    irn_json_size(r, "inj_pad", 0, IRN_MAX_CHANNELS, &c->pad_channels);
     c->channels = input[0];
     c->height = input[1];
     c->width = input[2];
-    c->stages = blocks;
     c->init_squeeze = squeeze == 2;
-    return IRN_OK;
 }
 
-static irn_status read_options(irn_model_config *c, const cJSON *json, const char *file)
+/* Weights of the official code are normalised, so a coefficient of 0 would be a division by it. */
+static void read_normalisation(irn_json_reader *r, irn_model_config *c)
 {
-    const cJSON *actnorm = cJSON_GetObjectItemCaseSensitive(json, "actnorm");
-    const cJSON *multiscale = cJSON_GetObjectItemCaseSensitive(json, "multiscale");
-    IRN_TRY(irn_model_config_init(c, NULL));
-    if (cJSON_IsTrue(multiscale))
-        return irn_fail(IRN_ERROR_UNSUPPORTED,
-                        "%s: option 'multiscale' is true; only single-scale networks are known",
-                        file);
-    IRN_TRY(get_shape(json, file, c));
-    IRN_TRY(get_number(json, file, "coeff", &c->coefficient));
-    IRN_TRY(get_number(json, file, "eps", &c->sigma_epsilon));
-    IRN_TRY(get_activation(json, file, &c->activation));
-    IRN_TRY(get_size(json, file, "nClasses", &c->classes));
-    if (!cJSON_IsBool(actnorm))
-        return bad_option(file, "actnorm", "true or false");
-    c->actnorm = cJSON_IsTrue(actnorm);
+    irn_json_number(r, "coeff", 0, irn_max_coefficient, &c->coefficient);
+    if (r->status == IRN_OK && !(c->coefficient > 0))
+        irn_json_refuse(r, "coeff", "above 0");
+    irn_json_number(r, "eps", 0, irn_max_sigma_epsilon, &c->sigma_epsilon);
+}
+
+static void read_options(irn_json_reader *r, irn_model_config *c)
+{
+    const char *const activations[] = {"elu", "relu", "tanh", "softplus", NULL};
+    size_t activation = 0;
+    bool multiscale = false;
+    read_shape(r, c);
+    read_normalisation(r, c);
+    irn_json_word(r, "nonlin", activations, &activation);
+    irn_json_size(r, "nClasses", 0, IRN_MAX_CLASSES, &c->classes);
+    irn_json_bool(r, "actnorm", &c->actnorm);
+    if (cJSON_GetObjectItemCaseSensitive(r->json, "multiscale"))
+        irn_json_bool(r, "multiscale", &multiscale);
+    if (r->status == IRN_OK && multiscale)
+        r->status = irn_fail(
+            IRN_ERROR_UNSUPPORTED,
+            "%s: option 'multiscale' is true; only single-scale networks are known", r->file);
+    c->activation = (irn_activation)(IRN_ELU + activation);
     c->norm_momentum = 0.9; /* as in the official head; the checkpoint's own behaviour is kept */
     c->sigma_map_before_squeeze = true;
+}
+
+/* Options that are each within their limits may still not go together. */
+static irn_status parse_options(irn_model_config *out, const char *text, const char *name)
+{
+    irn_json_reader reader;
+    IRN_TRY(irn_model_config_init(out, NULL));
+    irn_json_open(&reader, text, name, "option");
+    read_options(&reader, out);
+    IRN_TRY(irn_json_close(&reader));
+    if (irn_config_check(out) != IRN_OK)
+        return irn_fail(IRN_ERROR_FORMAT, "%s: %s", name, irn_last_error());
     return IRN_OK;
 }
 
 static irn_status load_options(irn_model_config *out, const irn_safetensors *weights,
                                const char *config_path)
 {
-    const char *name = config_path ? config_path : irn_safetensors_name(weights);
-    uint8_t *bytes = NULL;
-    cJSON *json;
-    if (config_path) {
-        size_t size;
-        IRN_TRY(irn_file_read(&bytes, &size, config_path, MAX_CONFIG, false));
-        json = cJSON_ParseWithLength((const char *)bytes, size);
-        free(bytes);
-    } else {
+    if (!config_path) {
+        const char *name = irn_safetensors_name(weights);
         const char *text = irn_safetensors_metadata(weights, "config");
         if (!text)
             return irn_fail(IRN_ERROR_FORMAT,
                             "%s has no metadata key 'config': give the options in a file", name);
-        json = cJSON_Parse(text);
+        return parse_options(out, text, name);
     }
-    if (!json)
-        return irn_fail(IRN_ERROR_FORMAT, "%s: the options are not JSON", name);
-    irn_status status = read_options(out, json, name);
-    cJSON_Delete(json);
+    uint8_t *bytes;
+    size_t size;
+    IRN_TRY(irn_file_read(&bytes, &size, config_path, MAX_CONFIG, false));
+    irn_status status = parse_options(out, (const char *)bytes, config_path);
+    free(bytes);
     return status;
 }
 

@@ -96,17 +96,23 @@ static irn_status adopt(irn_context *context, cl_context cl, cl_device_id device
 {
     cl_command_queue_properties properties = 0;
     cl_device_id queue_device = NULL;
+    cl_context queue_context = NULL;
     IRN_TRY(irn_cl_check(
         clGetCommandQueueInfo(queue, CL_QUEUE_PROPERTIES, sizeof properties, &properties, NULL),
         "reading the adopted queue's properties"));
     IRN_TRY(irn_cl_check(
         clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof queue_device, &queue_device, NULL),
         "reading the adopted queue's device"));
+    IRN_TRY(irn_cl_check(
+        clGetCommandQueueInfo(queue, CL_QUEUE_CONTEXT, sizeof queue_context, &queue_context, NULL),
+        "reading the adopted queue's context"));
     if (properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE)
         return irn_fail(IRN_ERROR_ARGUMENT,
                         "the adopted queue is out of order; it must be in order");
     if (queue_device != device)
         return irn_fail(IRN_ERROR_ARGUMENT, "the adopted queue belongs to another device");
+    if (queue_context != cl)
+        return irn_fail(IRN_ERROR_ARGUMENT, "the adopted queue belongs to another context");
     IRN_TRY(irn_cl_check(clGetDeviceInfo(device, CL_DEVICE_PLATFORM, sizeof context->platform,
                                          &context->platform, NULL),
                          "reading the adopted device's platform"));

@@ -214,12 +214,16 @@ static irn_status build(irn_context *context, const char *sources, const char *e
     IRN_TRY(joined_source(&source, sources));
     cache_path(path, sizeof path, context, source, options);
     irn_status status = IRN_OK;
+    char sentence[1024]; /* of the last failure, which trouble with the cache is not */
+    snprintf(sentence, sizeof sentence, "%s", irn_last_error());
     *out = load_cached(context, path, options);
     if (!*out) {
         status = build_source(context, source, sources, options, out);
         if (status == IRN_OK)
             store_cached(context, path, *out);
     }
+    if (status == IRN_OK)
+        irn_set_error("%s", sentence);
     free(source);
     return status;
 }

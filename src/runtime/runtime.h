@@ -43,6 +43,18 @@ irn_status irn_cl_check(cl_int code, const char *what);
 void irn_log(const irn_context *context, const char *format, ...) IRN_PRINTF(2, 3);
 
 /* ---- device.c ---- */
+
+typedef struct irn_found_device {
+    cl_platform_id platform;
+    cl_device_id device;
+    cl_device_type type;
+    irn_device_info info;
+} irn_found_device;
+
+/* By index, else by part of a name or platform; no choice: the first GPU, else the first CPU, else
+ * the first of all. Errors: IRN_ERROR_DEVICE. */
+irn_status irn_device_pick(size_t *index, const irn_found_device *found, size_t count,
+                           const char *choice);
 irn_status irn_device_choose(cl_platform_id *platform, cl_device_id *device, const char *choice);
 irn_status irn_device_describe(irn_device_info *out, cl_platform_id platform, cl_device_id device);
 

@@ -1,5 +1,6 @@
 #include "spectral/padded.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,11 +59,15 @@ static void apply(const operator* w, const double *x, double *y, bool transposed
                        transposed);
 }
 
+/* Summed with compensation (Kahan 1965): a few roundings, however many values. */
 static double norm_of(const double *x, size_t count)
 {
-    double sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += x[i] * x[i];
+    double sum = 0, lost = 0;
+    for (size_t i = 0; i < count; i++) {
+        double term = x[i] * x[i] - lost, next = sum + term;
+        lost = (next - sum) - term;
+        sum = next;
+    }
     return sqrt(sum);
 }
 
@@ -145,6 +150,16 @@ static void start(const operator* w, const double *vector, size_t frequency, dou
         }
 }
 
+/* The quotient less what rounding can have added: every y has a sum of inputs x taps products,
+ * wrong by at most that many u times the sum of their magnitudes, in norm weight ||x||; the two
+ * norms and the division by a few u. Twice that, for the terms of second order. */
+static double rounded_down(const irn_taps *taps, double quotient)
+{
+    double sums = (double)taps->inputs * (double)(taps->tap_rows * taps->tap_columns);
+    double lower = quotient - DBL_EPSILON * (16 * quotient + (sums + 1) * taps->weight);
+    return lower > 0 ? lower : 0;
+}
+
 irn_status irn_padded_quotient(const irn_taps *taps, size_t height, size_t width, size_t frequency,
                                double *quotient)
 {
@@ -171,6 +186,7 @@ irn_status irn_padded_quotient(const irn_taps *taps, size_t height, size_t width
                 break;
             apply(&w, y, x, true);
         }
+        *quotient = rounded_down(taps, *quotient);
     }
     free(vector);
     free(x);

@@ -8,7 +8,7 @@
 enum { MAX_CHUNK = 160 << 20 };
 
 static const char symbol_sources[] = "common.clh spectral_symbol.cl";
-static const char svd_sources[] = "common.clh spectral_reflect.clh svd.cl";
+static const char svd_sources[] = "common.clh group.clh spectral_reflect.clh svd.cl";
 static const char build_options[] = "-DREAL=double";
 
 /* One frequency is just a sum. */

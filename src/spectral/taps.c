@@ -75,18 +75,30 @@ irn_status irn_shape_check(const irn_kernel_shape *shape, const char *name, size
     return IRN_OK;
 }
 
-/* Largest magnitude of the values; NaN and infinity are refused. */
-static irn_status largest(double *out, const double *values, size_t count, const char *name)
+static irn_status check_finite(const double *values, size_t count, const char *name)
 {
-    *out = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         if (!isfinite(values[i]))
             return irn_fail(IRN_ERROR_NUMERIC, "%s: value %zu of %zu is %f, not a finite number",
                             name, i, count, values[i]);
-        if (fabs(values[i]) > *out)
-            *out = fabs(values[i]);
-    }
     return IRN_OK;
+}
+
+static bool stays(const axis *axis, size_t tap)
+{
+    return tap >= axis->first_tap && tap < axis->first_tap + axis->taps;
+}
+
+/* Largest magnitude of the taps that stay: beside a large one that never acts they could vanish. */
+static double largest(const axis *y, const axis *x, const double *kernel,
+                      const irn_kernel_shape *shape, size_t count)
+{
+    double peak = 0;
+    for (size_t i = 0; i < count; i++)
+        if (stays(x, i % shape->kernel_width) &&
+            stays(y, i / shape->kernel_width % shape->kernel_height))
+            peak = fmax(peak, fabs(kernel[i]));
+    return peak;
 }
 
 static size_t folded(const axis *axis, size_t tap)
@@ -112,10 +124,10 @@ irn_status irn_taps_create(irn_taps *out, const double *kernel, const irn_kernel
                            const char *name)
 {
     size_t count, pairs;
-    double peak, squares = 0;
+    double squares = 0;
     *out = (irn_taps){.outputs = shape->outputs, .inputs = shape->inputs};
     IRN_TRY(irn_shape_check(shape, name, &count));
-    IRN_TRY(largest(&peak, kernel, count, name));
+    IRN_TRY(check_finite(kernel, count, name));
     axis (*make)(size_t, size_t) = shape->padding == IRN_PAD_ZEROS ? zero_axis : circular_axis;
     axis y = make(shape->kernel_height, shape->height), x = make(shape->kernel_width, shape->width);
     out->tap_rows = y.kept;
@@ -124,7 +136,7 @@ irn_status irn_taps_create(irn_taps *out, const double *kernel, const irn_kernel
     out->first_column = x.first;
     out->height = y.torus;
     out->width = x.torus;
-    frexp(peak, &out->exponent);
+    frexp(largest(&y, &x, kernel, shape, count), &out->exponent);
     pairs = shape->outputs * shape->inputs;
     IRN_TRY(irn_alloc(&out->values, pairs * y.kept * x.kept, sizeof(double)));
     for (size_t pair = 0; pair < pairs; pair++) {
@@ -135,12 +147,6 @@ irn_status irn_taps_create(irn_taps *out, const double *kernel, const irn_kernel
     out->weight = sqrt(squares);
     out->zero = squares == 0;
     return IRN_OK;
-}
-
-irn_status irn_taps_from_matrix(irn_taps *out, const double *matrix, size_t rows, size_t columns)
-{
-    irn_kernel_shape shape = {rows, columns, 1, 1, 1, 1, IRN_PAD_ZEROS};
-    return irn_taps_create(out, matrix, &shape, "matrix");
 }
 
 void irn_taps_free(irn_taps *taps)

@@ -17,7 +17,7 @@ typedef struct irn_taps {
     size_t tap_rows, tap_columns;
     size_t first_row, first_column; /* offset of the first tap, modulo the torus */
     size_t height, width;           /* the torus; 1 along an axis that the symbol ignores */
-    double *values;                 /* [outputs, inputs, tap_rows, tap_columns], at most 1 */
+    double *values;                 /* [outputs, inputs, tap_rows, tap_columns], of order 1 */
     int exponent;                   /* the kernel is 2^exponent times values */
     double weight; /* Frobenius norm of the matrix of sums of |values| over the taps */
     bool zero;     /* no tap that can act differs from 0 */
@@ -29,15 +29,12 @@ irn_status irn_shape_check(const irn_kernel_shape *shape, const char *name, size
 
 /* Prepares a kernel: taps that never meet the map are dropped (zero padding), taps further apart
  * than the map is wide are added up (circular padding), and an exact power of two brings the
- * largest magnitude into [1/2, 1). Circular: the torus is the map. Zero padding: the layer is a
- * restriction of the layer on any torus of at least the map plus the kernel's reach, so that one's
- * norm is an upper bound; sizes are rounded up to what clFFT takes.
- * Errors: those of irn_shape_check(), IRN_ERROR_NUMERIC (NaN or infinity), IRN_ERROR_MEMORY. */
+ * largest magnitude that is left into [1/2, 1). Circular: the torus is the map. Zero padding: the
+ * layer is a restriction of the layer on any torus of at least the map plus the kernel's reach, so
+ * that one's norm is an upper bound; sizes are rounded up to what clFFT takes. Errors: those of
+ * irn_shape_check(), IRN_ERROR_NUMERIC (NaN or infinity), IRN_ERROR_MEMORY. */
 irn_status irn_taps_create(irn_taps *out, const double *kernel, const irn_kernel_shape *shape,
                            const char *name);
-
-/* A rows x columns matrix, as the symbol on a torus of 1 x 1. Errors: IRN_ERROR_MEMORY. */
-irn_status irn_taps_from_matrix(irn_taps *out, const double *matrix, size_t rows, size_t columns);
 
 /* Also accepts a zeroed struct. */
 void irn_taps_free(irn_taps *taps);

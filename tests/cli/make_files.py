@@ -119,7 +119,15 @@ def official_files():
     safetensors("official-short", tensors[1:], {"config": json.dumps(config)})
     json.dump(config, open("config.json", "w"))
     json.dump(dict(config, nBlocks=[2]), open("config-blocks.json", "w"))
-    json.dump(dict(config, nonlin="gelu"), open("config-nonlin.json", "w"))
+    changes = {"nonlin": {"nonlin": "gelu"}, "squeeze": {"init_ds": 3}, "zero": {"init_ds": 0},
+               "fraction": {"nChannels": [4.5]}, "pad": {"inj_pad": -1}, "large": {"nClasses": 1e300},
+               "coeff": {"coeff": 0}, "eps": {"eps": None}, "strides": {"nStrides": [1, 2]},
+               "empty": {"nBlocks": []}, "actnorm": {"actnorm": 1}, "odd": {"in_shape": [1, 7, 8],
+               "init_ds": 2}, "multiscale": {"multiscale": True}, "long": {"nonlin": "\n" * 1000}}
+    for name, change in changes.items():
+        json.dump(dict(config, **change), open("config-%s.json" % name, "w"))
+    open("config-list.json", "w").write("[]")
+    open("config-more.json", "w").write(json.dumps(config) + "}")
 
 
 def model_files(model, folder):

@@ -137,7 +137,10 @@ number_tests() {
     done
     iresnet 2 "--below: '0' is not" certify files/weights --size 8x8 --below 0
     iresnet 2 "--tolerance: '0' is not" decode m --in z --out x --tolerance 0
-    iresnet 2 "--max-iterations: '0' is not" decode m --in z --out x --max-iterations 0
+    for value in 0 1000001; do
+        iresnet 2 "--max-iterations: '$value' is not a whole number from 1 to 1000000" \
+            decode m --in z --out x --max-iterations $value
+    done
     iresnet 2 "--split: 'valid' is not one of train, test" eval m --data digits --split valid
 }
 
@@ -318,6 +321,10 @@ model_tests() {
     check 'decode --errors, not certified: no images' [ ! -e x2.npy ]
     iresnet 0 '' decode bare/model.safetensors --in z.npy --out x2.npy
     check 'decode: no claim without bounds' grep -q 'no error is claimed' "$work/.err"
+    iresnet 0 '' decode bare/model.safetensors --in z.npy --out x2.npy --quiet
+    check 'decode --quiet: no warning' [ ! -s "$work/.err" ]
+    iresnet 0 '' decode $model --in z.npy --out x.npy --tolerance 1e-30 --quiet
+    check 'decode --quiet: no warning either' [ ! -s "$work/.err" ]
 }
 
 # The progress bar, on a terminal made by script(1).
@@ -333,6 +340,10 @@ terminal_tests() {
     check 'terminal: no bar with TERM=dumb' [ "$(grep -c ETA "$work/.out")" -eq 0 ]
     TERM=xterm script -qec "$words --quiet" /dev/null >"$work/.out" 2>"$work/.err"
     check 'terminal: no bar with --quiet' [ "$(grep -c ETA "$work/.out")" -eq 0 ]
+    words="$program eval run/model.safetensors --data digits --split train --count 600"
+    TERM=xterm script -qec "$words" /dev/null >"$work/.out" 2>"$work/.err"
+    check 'terminal: one bar for all pieces' \
+        [ "$(tr '\r' '\n' <"$work/.out" | grep -c '^decoding 100 %.* 600 of 600')" -eq 1 ]
 }
 
 certify_tests() {
@@ -382,8 +393,27 @@ import_tests() {
     iresnet_untouched i3.st 1 'stack.0' import files/official-short --out i3.st
     iresnet_untouched i3.st 1 'stack.1' \
         import files/official --config files/config-blocks.json --out i3.st
-    iresnet_untouched i3.st 1 'nonlin' \
-        import files/official --config files/config-nonlin.json --out i3.st
+    while read -r file pattern; do
+        iresnet_untouched i3.st 1 "files/config-$file.json: $pattern" \
+            import files/official --config "files/config-$file.json" --out i3.st
+    done <<'END'
+nonlin option 'nonlin' is "gelu"; it must be one of elu, relu, tanh, softplus
+long option 'nonlin' is "\\n.*\.\.\.; it must be one of
+squeeze option 'init_ds' is 3; it must be a whole number from 1 to 2
+zero option 'init_ds' is 0; it must
+fraction option 'nChannels' is \[4.5\]; it must be a list of length 1 of whole numbers from 1 to 16384
+pad option 'inj_pad' is -1; it must be a whole number from 0 to 65536
+large option 'nClasses' is 1e\+300; it must
+coeff option 'coeff' is 0; it must be above 0
+eps option 'eps' is null; it must be a number from 0 to 1
+strides option 'nStrides' is \[1,2\]; it must be a list of length 1 of
+empty option 'nBlocks' is \[\]; it must be a list of length 1 to 8 of
+actnorm option 'actnorm' is 1; it must be true or false
+odd init_squeeze squeezes a 7 x 8 map
+multiscale option 'multiscale' is true
+list the options are no JSON object
+more the options are no JSON object
+END
     for file in missing empty text weights; do
         iresnet_untouched i3.st 1 . import "files/$file" --out i3.st
         iresnet_untouched i3.st 1 "files/$file" \

@@ -72,12 +72,10 @@ foreign_symbols() {
     ! grep -v '^irn_' "$work/symbols"
 }
 check "every exported symbol begins with irn_" foreign_symbols
-# The prefix may be below one of them, and iresnet.pc has to name it.
 clean_copy() {
     rm -rf "$work/copy"
     cp -a "$prefix" "$work/copy"
-    find "$work/copy" -name iresnet.pc -exec sed -i "s|$prefix|PREFIX|g" {} +
-    ! grep -rlaF -e "$root" -e "$build" "$work/copy"
+    ! grep -rlaF -e "$root" -e "$build" -e "$prefix" "$work/copy"
 }
 check "no path of the build in any file" clean_copy
 
@@ -86,6 +84,14 @@ moved() {
     env -i HOME="$work" "$work/copy/bin/iresnet" --version | grep -qx "iresnet $version"
 }
 check "the program runs from where it was moved" moved
+
+moved_variable() { # moved_variable NAME FOLDER: pkg-config finds the moved folder
+    local found
+    found=$(PKG_CONFIG_PATH=$work/copy/${libdir#"$prefix"/}/pkgconfig pkg-config --variable="$1" iresnet)
+    [ "$(realpath "$found")" = "$(realpath "$work/copy/$2")" ]
+}
+check "pkg-config: finds the headers where they were moved" moved_variable includedir include
+check "pkg-config: finds the library where it was moved" moved_variable libdir "${libdir#"$prefix"/}"
 
 # Headers, each alone.
 printf 'int main(void)\n{\n    return 0;\n}\n' >"$work/main.c"

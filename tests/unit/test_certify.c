@@ -3,12 +3,14 @@
 
 #include "certify/bound.h"
 #include "certify/certificate.h"
+#include "flow/model.h"
 #include "io/file.h"
 #include "io/safetensors.h"
 
 #include <iresnet/certify.h>
 
 #include <cjson/cJSON.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,6 +203,79 @@ START_TEST(rounding)
 }
 END_TEST
 
+/* Kernels of float64 files on a 2 x 2 map, where the outer taps of a 5 x 5 kernel never act: those
+ * that do keep their bits whatever stands outside, and however small they are. */
+START_TEST(wide_range)
+{
+    const double acting[] = {1e-20, 1e-310, 5e-324, 1e-20, 1e300, DBL_MAX};
+    const double idle[] = {1e300, 1, DBL_MAX, 0, 1e-300, DBL_MAX};
+    irn_kernel_shape shape = {1, 1, 5, 5, 2, 2, IRN_PAD_ZEROS};
+    double kernel[25] = {0};
+    irn_spectrum *spectrum;
+    irn_bound bound;
+    kernel[0] = kernel[4] = kernel[24] = idle[_i];
+    kernel[12] = -acting[_i]; /* the layer is this multiple of the identity */
+    testing_ok(irn_spectrum_create(&spectrum, context));
+    testing_ok(irn_bound_kernel(&bound, spectrum, kernel, &shape, "test"));
+    ck_assert(bound.lower <= acting[_i] && acting[_i] <= bound.upper);
+    ck_assert(bound.upper <= acting[_i] * (1 + 1e-8) + 5e-324 || acting[_i] >= DBL_MAX);
+    ck_assert(bound.lower >= acting[_i] * (1 - 1e-8) - 5e-324);
+    kernel[12] = 0;
+    testing_ok(irn_bound_kernel(&bound, spectrum, kernel, &shape, "test"));
+    ck_assert(bound.lower >= 0 && bound.upper <= 0);
+    kernel[4] = INFINITY;
+    testing_fails(irn_bound_kernel(&bound, spectrum, kernel, &shape, "test"), IRN_ERROR_NUMERIC,
+                  "value 4 of 25");
+    irn_spectrum_free(spectrum);
+}
+END_TEST
+
+/* A float64 file's singular values do not pass through float32. */
+START_TEST(small_singular_values)
+{
+    const char *path = testing_path("tiny.safetensors");
+    const size_t kernel[] = {1, 1, 3, 3};
+    irn_safetensors_writer *writer;
+    irn_array values;
+    testing_ok(irn_safetensors_writer_create(&writer));
+    add(writer, "tiny", IRN_FLOAT64, 4, kernel, 1e-60);
+    testing_ok(irn_safetensors_write(writer, path));
+    irn_safetensors_writer_free(writer);
+    testing_ok(irn_weights_singular_values(&values, context, path, "tiny", 4, 4));
+    ck_assert_uint_eq(irn_array_count(&values), 16);
+    ck_assert(fabs(*(double *)values.data - 9e-60) <= 1e-70);
+    irn_array_free(&values);
+    testing_fails(irn_weights_singular_values(&values, context, path, "tiny", 0, 4),
+                  IRN_ERROR_ARGUMENT, "0x4 map");
+}
+END_TEST
+
+/* The network's bounds contain exp() of the scales, evaluated with more digits. */
+START_TEST(scales)
+{
+    irn_model_config config;
+    irn_model *model;
+    irn_certificate *certificate;
+    testing_ok(irn_model_config_init(&config, NULL));
+    config.channels = 2;
+    config.widths[0] = 4;
+    config.coefficient = 0.5;
+    testing_ok(irn_model_create(&model, context, &config));
+    const irn_entry *entry = &model->parameters.entries[model->blocks[0].log_scale];
+    for (int step = -40; step < 40; step++) {
+        float values[2] = {(float)(0.0173 * step), (float)(0.0173 * step)};
+        testing_ok(irn_arena_write(&model->parameters, model->single.parameters, entry, values));
+        testing_ok(irn_certify_model(&certificate, model, NULL));
+        long double lip = irn_certificate_block(certificate, 0).lipschitz_upper;
+        long double scale = expl((long double)values[0]);
+        ck_assert(irn_certificate_lipschitz_upper(certificate) >= (1 + lip) * scale);
+        ck_assert(irn_certificate_inverse_lipschitz_upper(certificate) >= 1 / ((1 - lip) * scale));
+        irn_certificate_free(certificate);
+    }
+    irn_model_free(model);
+}
+END_TEST
+
 static void check_model(irn_model *model, bool certified)
 {
     irn_certificate *certificate;
@@ -259,6 +334,9 @@ int main(void)
     tcase_add_test(test, weights_refused);
     tcase_add_loop_test(test, not_a_number, 0, 3);
     tcase_add_test(test, rounding);
+    tcase_add_loop_test(test, wide_range, 0, 6);
+    tcase_add_test(test, small_singular_values);
+    tcase_add_test(test, scales);
     tcase_add_loop_test(test, models, 0, 2);
     return testing_run(suite);
 }

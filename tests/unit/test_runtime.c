@@ -7,6 +7,7 @@
 #include <iresnet/model.h>
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,13 +32,111 @@ START_TEST(choices)
     ck_assert_ptr_null(context);
     options.device = "4711";
     testing_fails(irn_context_create(&context, &options), IRN_ERROR_DEVICE,
-                  "there is no device 4711; choose from 0: ");
+                  "no devices match '4711'; choose from 0: ");
     options.device = "";
     testing_ok(irn_context_create(&context, &options)); /* as if nothing was chosen */
     irn_context_free(context);
     options.version = 77;
     testing_fails(irn_context_create(&context, &options), IRN_ERROR_ARGUMENT, "77");
     irn_device_list_free(list);
+}
+END_TEST
+
+static irn_found_device pretend(cl_device_type type, const char *name, const char *platform)
+{
+    irn_found_device found = {.type = type};
+    snprintf(found.info.name, sizeof found.info.name, "%s", name);
+    snprintf(found.info.platform, sizeof found.info.platform, "%s", platform);
+    return found;
+}
+
+static size_t picked(const irn_found_device *found, size_t count, const char *choice)
+{
+    size_t index;
+    testing_ok(irn_device_pick(&index, found, count, choice));
+    return index;
+}
+
+START_TEST(picking)
+{
+    const irn_found_device found[] = {pretend(CL_DEVICE_TYPE_ACCELERATOR, "Card 3", "Maker"),
+                                      pretend(CL_DEVICE_TYPE_CPU, "Processor 9", "PoCL"),
+                                      pretend(CL_DEVICE_TYPE_GPU, "GeForce RTX 3090", "CUDA"),
+                                      pretend(CL_DEVICE_TYPE_GPU, "GeForce RTX 2080", "CUDA")};
+    size_t index;
+    ck_assert_uint_eq(picked(found, 4, NULL), 2);
+    ck_assert_uint_eq(picked(found, 2, ""), 1);
+    ck_assert_uint_eq(picked(found, 1, NULL), 0);
+    ck_assert_uint_eq(picked(found, 4, "3"), 3); /* an index, though a part of names too */
+    ck_assert_uint_eq(picked(found, 4, "3090"), 2);
+    ck_assert_uint_eq(picked(found, 4, "pocl"), 1);
+    testing_fails(irn_device_pick(&index, found, 4, "cuda"), IRN_ERROR_DEVICE, "several devices");
+    testing_fails(irn_device_pick(&index, found, 4, "9"), IRN_ERROR_DEVICE, "several devices");
+    testing_fails(irn_device_pick(&index, found, 4, "99999999999999999999999"), IRN_ERROR_DEVICE,
+                  "no devices match");
+    testing_fails(irn_device_pick(&index, found, 0, NULL), IRN_ERROR_DEVICE, "no OpenCL device");
+}
+END_TEST
+
+/* In this program the two stand before OpenCL's own: every platform may have a first device more,
+ * which answers no question. */
+static bool mute_device_present;
+static char mute_device;
+
+static void find_original(const char *name, void *out)
+{
+    void *library = dlopen("libOpenCL.so.1", RTLD_NOW);
+    void *function = library ? dlsym(library, name) : NULL;
+    if (!function)
+        abort(); /* devices are asked before any test runs, too */
+    memcpy(out, &function, sizeof function);
+    dlclose(library);
+}
+
+cl_int clGetDeviceIDs(cl_platform_id platform, cl_device_type type, cl_uint size,
+                      cl_device_id *devices, cl_uint *count)
+{
+    cl_int (*original)(cl_platform_id, cl_device_type, cl_uint, cl_device_id *, cl_uint *);
+    find_original("clGetDeviceIDs", &original);
+    cl_int code = original(platform, type, size, devices, count);
+    if (code == CL_SUCCESS && mute_device_present && *count < size) {
+        memmove(devices + 1, devices, *count * sizeof *devices);
+        devices[0] = (cl_device_id)(void *)&mute_device;
+        ++*count;
+    }
+    return code;
+}
+
+cl_int clGetDeviceInfo(cl_device_id device, cl_device_info what, size_t size, void *value,
+                       size_t *actual)
+{
+    cl_int (*original)(cl_device_id, cl_device_info, size_t, void *, size_t *);
+    find_original("clGetDeviceInfo", &original);
+    return device == (cl_device_id)(void *)&mute_device
+               ? CL_INVALID_DEVICE
+               : original(device, what, size, value, actual);
+}
+
+START_TEST(mute_devices_are_left_out)
+{
+    irn_device_info *before, *after;
+    size_t count, same;
+    irn_context *context;
+    irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
+    testing_ok(irn_device_list(&before, &count));
+    irn_set_error("an older failure");
+    mute_device_present = true;
+    testing_ok(irn_device_list(&after, &same));
+    ck_assert_uint_eq(same, count);
+    ck_assert_str_eq(after[0].name, before[0].name);
+    ck_assert_str_eq(irn_last_error(), "an older failure");
+    options.device = "0";
+    testing_ok(irn_context_create(&context, &options));
+    ck_assert_str_eq(irn_context_device(context)->name, before[0].name);
+    irn_context_free(context);
+    mute_device_present = false;
+    irn_device_list_free(before);
+    irn_device_list_free(after);
 }
 END_TEST
 
@@ -123,6 +222,20 @@ START_TEST(queues_out_of_order_are_refused)
         ck_assert_ptr_null(adopted);
         clReleaseCommandQueue(queue);
     }
+    devices_close(own);
+}
+END_TEST
+
+START_TEST(foreign_queues_are_refused)
+{
+    irn_context *own = devices_open(_i), *adopted;
+    cl_int code;
+    cl_context other = clCreateContext(NULL, 1, &own->device, NULL, NULL, &code);
+    ck_assert_int_eq(code, CL_SUCCESS);
+    testing_fails(irn_context_adopt(&adopted, other, own->device, own->queue, NULL),
+                  IRN_ERROR_ARGUMENT, "another context");
+    ck_assert_ptr_null(adopted);
+    clReleaseContext(other);
     devices_close(own);
 }
 END_TEST
@@ -213,7 +326,9 @@ START_TEST(no_cache)
     ck_assert_int_ne(access(ours, F_OK), 0);
     /* A folder that cannot be made is no failure either. */
     const char *blocked = testing_write("file", "", 0);
+    irn_set_error("an older failure");
     ck_assert_int_eq(use_cache(_i, blocked).compiled, first.compiled);
+    ck_assert_str_eq(irn_last_error(), "an older failure");
     use_cache(_i, NULL);
     ck_assert_int_eq(access(ours, F_OK), 0);
     ck_assert_int_eq(use_cache(_i, NULL).compiled, 0);
@@ -299,11 +414,14 @@ int main(void)
     Suite *suite = suite_create("runtime");
     TCase *test = devices_case(suite, "runtime");
     tcase_add_test(test, choices);
+    tcase_add_test(test, picking);
+    tcase_add_test(test, mute_devices_are_left_out);
     tcase_add_test(test, philox);
     tcase_add_test(test, normal_numbers);
     devices_add(test, choice_by_index_name_and_environment);
     devices_add(test, adopted_contexts);
     devices_add(test, queues_out_of_order_are_refused);
+    devices_add(test, foreign_queues_are_refused);
     devices_add(test, compiled_kernels_are_kept);
     devices_add(test, no_cache);
     devices_add(test, memory_is_counted);
