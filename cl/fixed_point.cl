@@ -45,20 +45,32 @@ KERNEL void fixed_point_look(__global const real *y, ulong y0, __global const re
     }
 }
 
-/* ||y - f||, sample by sample: the residual of a finished inverse. Global size: WG times samples.
+/*
+ * The residual r = y - f of a finished inverse, rounded to float, and ||y - f||, sample by sample.
+ * Global size: WG times samples.
  */
-KERNEL void sample_distance(__global const real *y, ulong y0, __global const real *f, ulong f0,
-                            __global real *out, ulong out0, ulong count)
+KERNEL void exact_residual(__global const real *y, ulong y0, __global const real *f, ulong f0,
+                           __global float *r, ulong r0, __global real *norms, ulong norms0,
+                           ulong count)
 {
     GROUP_SCRATCH(scratch);
     const size_t n = get_group_id(0);
     realb sum = 0;
     for (size_t i = get_local_id(0); i < count; i += WG) {
-        const realb r =
-            load_block(y + y0 + (n * count + i) * B) - load_block(f + f0 + (n * count + i) * B);
-        sum = fma(r, r, sum);
+        const size_t at = (n * count + i) * B;
+        const realb d = load_block(y + y0 + at) - load_block(f + f0 + at);
+        for (int k = 0; k < B; k++)
+            r[r0 + at + k] = (float)((const real *)&d)[k];
+        sum = fma(d, d, sum);
     }
     const real total = group_sum(block_sum(sum), scratch);
     if (get_local_id(0) == 0)
-        out[out0 + n] = sqrt(total);
+        norms[norms0 + n] = sqrt(total);
+}
+
+/* y += x. Global size: elements. */
+__kernel void add_float(__global const float *x, ulong x0, __global real *y, ulong y0)
+{
+    const size_t i = get_global_id(0);
+    y[y0 + i] += x[x0 + i];
 }

@@ -74,3 +74,10 @@ __kernel void widen(__global const float *src, ulong src0, __global real *dst, u
     const size_t i = get_global_id(0);
     dst[dst0 + i] = src[src0 + i];
 }
+
+/* Values rounded to float. Global size: elements. */
+__kernel void narrow(__global const real *src, ulong src0, __global float *dst, ulong dst0)
+{
+    const size_t i = get_global_id(0);
+    dst[dst0 + i] = (float)src[src0 + i];
+}

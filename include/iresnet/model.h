@@ -110,8 +110,8 @@ IRN_API irn_status irn_model_predict_cl(irn_model *model, cl_mem x, size_t x_off
 
 typedef struct irn_decode_options {
     uint32_t version;      /* IRN_DECODE_OPTIONS_VERSION */
-    double tolerance;      /* stop a sample's iteration in a block once |r|/(1-L) is at most this */
-    size_t max_iterations; /* per block */
+    double tolerance;      /* of the Euclidean error, see below */
+    size_t max_iterations; /* per block, in float32 */
     bool fixed_iterations; /* run exactly max_iterations, for comparison with the official code */
     irn_progress progress; /* may be NULL; counts blocks */
     void *progress_payload;
@@ -123,16 +123,22 @@ typedef struct irn_decode_options {
         IRN_DECODE_OPTIONS_VERSION, 1e-5, 1000, false, NULL, NULL                                  \
     }
 
-/* x = F^-1(z) by the fixed point x <- y - g(x) in each block (iR algorithm 1), each sample until
- * its own proven error meets the tolerance or float32 can do no better. error_upper [batch], if not
- * NULL, receives for every sample a proven bound on the Euclidean distance of x (padded channels
- * included) from the exact inverse of z, with L from the model's certified bounds:
- * irn_certify_model() must have been called on this model object or its bounds loaded; else
- * IRN_ERROR_NOT_CERTIFIED names the block, and nothing is claimed; on a device without float64 it
- * is IRN_ERROR_UNSUPPORTED. Without error_upper an uncertified model is inverted all the same,
- * stopping when the residual itself meets the tolerance; a diverging iteration is
- * IRN_ERROR_NUMERIC. iterations, if not NULL, receives the largest number of steps that any block
- * took. options NULL: defaults. */
+/* x = F^-1(z) by the fixed point x <- y - g(x) in each block (Behrmann et al. 2019, algorithm 1),
+ * in float32, sample by sample until |r|/(1-L) is at most the tolerance or float32 can do no
+ * better.
+ *
+ * error_upper [batch], if not NULL, receives for every sample a proven bound on the Euclidean
+ * distance of x (padded channels included) from the exact inverse of z, with L from the model's
+ * certified bounds. Each block's x is then corrected in float64 until the bound of the whole
+ * network meets the tolerance or float64 can do no better, and the bound counts what rounding
+ * hides, that of x to float32 too; so a tolerance below 1e-7 |x| is never met. irn_certify_model()
+ * must have been called on this model object or its bounds loaded; else IRN_ERROR_NOT_CERTIFIED
+ * names the block, and nothing is claimed; on a device without float64 it is IRN_ERROR_UNSUPPORTED.
+ * With fixed_iterations nothing is corrected, and the bound is of what these iterations gave.
+ *
+ * Without error_upper an uncertified model is inverted all the same, with L = 0; a diverging
+ * iteration, or one that does not reach the tolerance, is IRN_ERROR_NUMERIC. iterations, if not
+ * NULL, receives the largest number of steps that any block took. options NULL: defaults. */
 IRN_API irn_status irn_model_decode(irn_model *model, const float *z, size_t batch,
                                     const irn_decode_options *options, float *x,
                                     double *error_upper, size_t *iterations);

@@ -66,7 +66,7 @@ static void report(cli_session *session, const decode_options *options,
                  "%zu of %zu samples miss the tolerance %g; the worst proven bound is %.3g (%s)",
                  missed, count, options->tolerance, worst,
                  decoding->iterations >= options->max_iterations ? "--max-iterations was reached"
-                                                                 : "float32 allows no better");
+                                                                 : "rounding allows no better");
     else
         cli_note(session, "%zu samples, proven errors at most %.3g, at most %zu steps a block",
                  count, worst, decoding->iterations);

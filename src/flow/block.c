@@ -18,13 +18,14 @@ irn_status irn_block_normalise(const irn_model *model, const irn_operands *opera
         in_buffer(operands->parameters, &model->parameters, block->shift), x);
 }
 
-irn_status irn_block_denormalise(const irn_model *model, const irn_block *block,
-                                 const irn_tensor *z)
+irn_status irn_block_denormalise(const irn_model *model, const irn_operands *operands,
+                                 const irn_block *block, const irn_tensor *z)
 {
     if (!model->config.actnorm)
         return IRN_OK;
-    return irn_actnorm_inverse(z, irn_parameter(model, block->log_scale),
-                               irn_parameter(model, block->shift), z);
+    return irn_actnorm_inverse(
+        z, in_buffer(operands->parameters, &model->parameters, block->log_scale),
+        in_buffer(operands->parameters, &model->parameters, block->shift), z);
 }
 
 irn_tensor irn_layer_input(const irn_block *block, size_t layer, const irn_tensor *memory,
@@ -92,21 +93,38 @@ irn_status irn_block_inverse_steps(const irn_model *model, const irn_block *bloc
     return IRN_OK;
 }
 
-irn_status irn_block_jvp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,
-                         const irn_tensor *t, const irn_tensor *tangents, const irn_tensor *out)
+/* J t, and what `last` does with it. */
+static irn_status apply_tangents(const irn_model *model, const irn_block *block,
+                                 const irn_tensor *inputs, const irn_tensor *t,
+                                 const irn_tensor *tangents, irn_epilogue last,
+                                 const irn_tensor *out)
 {
     size_t layers = model->config.layers;
     if (block->first_activation)
         IRN_TRY(irn_activation_derivative(model->config.activation, &inputs[0], t, &tangents[0]));
     for (size_t i = 0; i < layers; i++) {
-        const irn_layer *layer = &block->layers[i];
-        bool last = i + 1 == layers;
-        irn_epilogue epilogue = {.derivative = last ? NULL : &inputs[i + 1]};
-        IRN_TRY(irn_layer_forward(model, &model->single, layer,
+        bool is_last = i + 1 == layers;
+        irn_epilogue epilogue = is_last ? last : (irn_epilogue){.derivative = &inputs[i + 1]};
+        IRN_TRY(irn_layer_forward(model, &model->single, &block->layers[i],
                                   i == 0 ? first_input(block, t, tangents) : &tangents[i], epilogue,
-                                  last ? out : &tangents[i + 1]));
+                                  is_last ? out : &tangents[i + 1]));
     }
     return IRN_OK;
+}
+
+irn_status irn_block_jvp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,
+                         const irn_tensor *t, const irn_tensor *tangents, const irn_tensor *out)
+{
+    return apply_tangents(model, block, inputs, t, tangents, (irn_epilogue){.activate = false},
+                          out);
+}
+
+irn_status irn_block_neumann_step(const irn_model *model, const irn_block *block,
+                                  const irn_tensor *inputs, const irn_tensor *r,
+                                  const irn_tensor *t, const irn_tensor *tangents,
+                                  const irn_tensor *out)
+{
+    return apply_tangents(model, block, inputs, t, tangents, (irn_epilogue){.minuend = r}, out);
 }
 
 /* The cotangent of layer i's input before its activation, from that of its output. */

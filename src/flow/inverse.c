@@ -1,30 +1,45 @@
-/* The inverse with a proven error. Each block is inverted by its fixed point in float32; then the
- * residual of what came out is evaluated in float64, with actnorm, exactly as the forward map is
- * defined, so that rounding on the way does not matter: for any x, ||x - x*|| <= Lip(F_t^-1) ||y -
- * F_t(x)|| with Lip(F_t^-1) <= exp(-min log_scale) / (1 - L_t), and the error of y itself passes
- * through the same factor. */
+/* The inverse, block by block from the last. Each is inverted by its fixed point in float32. Where
+ * an error is wanted, corrections follow in float64, and the residual of what came out is evaluated
+ * there, with actnorm, exactly as the forward map is defined, so that rounding on the way does not
+ * matter: for any x, ||x - x*|| <= Lip(F_t^-1) ||y - F_t(x)|| with Lip(F_t^-1) <= exp(-min
+ * log_scale) / (1 - L_t), and the error of y itself passes through the same factor. */
+#include "flow/exact.h"
 #include "flow/fixed_point.h"
+#include "flow/rounding.h"
 #include "ops/elementwise.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* What the error of a block needs; absent if none is wanted. */
+typedef struct block_facts {
+    double factor; /* Lip(F_t^-1) */
+    double target; /* for its residual, so that all blocks together meet the tolerance */
+    irn_rounding rounding;
+} block_facts;
+
 typedef struct inverse {
     irn_model *model;
     const irn_decode_options *options;
-    irn_workspace single, exact; /* exact only if errors are wanted */
-    irn_operands exact_operands;
+    irn_workspace workspace;
     irn_fixed_point solver;
-    irn_tensor y;     /* the block's output */
-    cl_mem distances; /* [images] doubles */
-    double *distance_host;
-    double *errors; /* [images] so far; NULL: not wanted */
+    irn_tensor y;    /* single: the block's output */
+    irn_exact exact; /* the following only if errors are wanted */
+    block_facts *facts;
+    double *targets; /* [images] */
+    double *errors;  /* [images] so far; NULL: not wanted */
     size_t iterations;
 } inverse;
 
+static irn_tensor view(const irn_tensor *tensor, const irn_block *block, size_t images)
+{
+    return irn_tensor_view(tensor, images, block->channels, block->height, block->width);
+}
+
 /* ---- one block ---- */
 
+/* x before actnorm is undone. */
 static irn_status solve(inverse *inv, size_t index, const irn_tensor *y, const irn_tensor *x)
 {
     const irn_block *block = &inv->model->blocks[index];
@@ -46,95 +61,91 @@ static irn_status solve(inverse *inv, size_t index, const irn_tensor *y, const i
     return IRN_OK;
 }
 
-/* ---- its error ---- */
-
-/* distances[n] = ||y - F_t(x)|| in float64, x the block's input before actnorm. */
-static irn_status exact_residual(inverse *inv, const irn_block *block, const irn_tensor *x,
-                                 const irn_tensor *y)
-{
-    const irn_model *model = inv->model;
-    size_t images = x->images, group = model->context->tuning.work_group;
-    irn_tensor inputs[IRN_MAX_LAYERS];
-    irn_workspace *w = &inv->exact;
-    irn_tensor z = irn_tensor_view(&w->flow[0], images, x->channels, x->height, x->width);
-    irn_tensor f = irn_tensor_view(&w->flow[1], images, x->channels, x->height, x->width);
-    irn_workspace_inputs(w, block, images, inputs);
-    IRN_TRY(irn_tensor_copy(x, &z));
-    IRN_TRY(irn_block_normalise(model, &inv->exact_operands, block, &z));
-    IRN_TRY(irn_block_residual(model, &inv->exact_operands, block, &z, inputs, &z, &f));
-    IRN_TRY(irn_tensor_copy(y, &z));
-    irn_call call = irn_call_begin(model->context, irn_general_sources,
-                                   irn_precision_options(IRN_DOUBLE), "sample_distance");
-    irn_call_memory(&call, z.memory, z.offset);
-    irn_call_memory(&call, f.memory, f.offset);
-    irn_call_memory(&call, inv->distances, 0);
-    irn_call_ulong(&call, irn_tensor_blocks(x) / images);
-    return irn_call_run(&call, images * group, 1, 1, group);
-}
-
-static irn_status add_error(inverse *inv, size_t index, const irn_tensor *x, const irn_tensor *y)
+static irn_status invert_single(inverse *inv, size_t index, size_t images)
 {
     const irn_block *block = &inv->model->blocks[index];
-    double scale_min, scale_max;
-    IRN_TRY(exact_residual(inv, block, x, y));
-    IRN_TRY(irn_model_block_affine(inv->model, index, &scale_min, &scale_max));
-    IRN_TRY(irn_memory_read(inv->model->context, inv->distances, 0, inv->distance_host,
-                            x->images * sizeof(double)));
-    for (size_t n = 0; n < x->images; n++) {
-        /* Far above the rounding of the float64 evaluation, far below that of float32. */
-        double allowance = 1e-10 * (1 + irn_fixed_point_sample(&inv->solver, n).size);
-        inv->errors[n] = (inv->errors[n] + inv->distance_host[n] + allowance) /
-                         ((1 - block->lipschitz_upper) * scale_min) * (1 + 1e-12);
-    }
-    return IRN_OK;
+    irn_tensor x = view(&inv->workspace.flow[0], block, images), y = view(&inv->y, block, images);
+    IRN_TRY(solve(inv, index, &y, &x));
+    IRN_TRY(irn_block_denormalise(inv->model, &inv->model->single, block, &x));
+    if (!block->squeeze)
+        return irn_tensor_copy(&x, &y);
+    y = irn_tensor_view(&inv->y, images, block->channels / 4, block->height * 2, block->width * 2);
+    return irn_unsqueeze(&x, &y);
+}
+
+/* What rounding of the float64 evaluation may hide of a residual. */
+static double allowance(const inverse *inv, size_t index, size_t sample)
+{
+    irn_fixed_point_result found = irn_fixed_point_sample(&inv->solver, sample);
+    double upper = inv->model->blocks[index].lipschitz_upper;
+    double size = 1.01 * found.size + 2 * found.residual / (1 - upper);
+    return inv->facts[index].rounding.slope * size + inv->facts[index].rounding.offset;
+}
+
+/* From exact.y to exact.y, through inv->y and the fixed point. */
+static irn_status invert_exactly(inverse *inv, size_t index, size_t images)
+{
+    enum { CORRECTIONS = 6 };
+    const irn_model *model = inv->model;
+    const irn_block *block = &model->blocks[index];
+    irn_exact *exact = &inv->exact;
+    irn_tensor narrow_x = view(&inv->workspace.flow[0], block, images);
+    irn_tensor narrow_y = view(&inv->y, block, images);
+    irn_tensor x = view(&exact->x, block, images), y = view(&exact->y, block, images);
+    IRN_TRY(irn_tensor_copy(&y, &narrow_y));
+    IRN_TRY(solve(inv, index, &narrow_y, &narrow_x));
+    IRN_TRY(irn_tensor_copy(&narrow_x, &x));
+    IRN_TRY(irn_block_denormalise(model, &exact->operands, block, &x));
+    for (size_t n = 0; n < images; n++)
+        inv->targets[n] = fmax(inv->facts[index].target, allowance(inv, index, n));
+    IRN_TRY(irn_exact_improve(exact, index, images, inv->targets,
+                              inv->options->fixed_iterations ? 0 : CORRECTIONS));
+    for (size_t n = 0; n < images; n++)
+        inv->errors[n] = (inv->errors[n] + exact->distance[n] + allowance(inv, index, n)) *
+                         inv->facts[index].factor * (1 + 1e-12);
+    if (!block->squeeze)
+        return irn_tensor_copy(&x, &y);
+    y = irn_tensor_view(&exact->y, images, block->channels / 4, block->height * 2,
+                        block->width * 2);
+    return irn_unsqueeze(&x, &y);
 }
 
 /* ---- the whole ---- */
 
 /* z in inv->y becomes the first block's input in place. */
-static irn_status invert_blocks(inverse *inv, size_t images, irn_tensor *first)
+static irn_status invert_blocks(inverse *inv, size_t images)
 {
     irn_model *model = inv->model;
-    const irn_block *last = &model->blocks[model->block_count - 1];
-    irn_tensor y = irn_tensor_view(&inv->y, images, last->channels, last->height, last->width);
+    const irn_decode_options *o = inv->options;
+    irn_tensor z = view(&inv->y, &model->blocks[model->block_count - 1], images);
+    irn_tensor wide = view(&inv->exact.y, &model->blocks[model->block_count - 1], images);
+    if (inv->errors)
+        IRN_TRY(irn_tensor_copy(&z, &wide));
     for (size_t b = model->block_count; b-- > 0;) {
-        const irn_block *block = &model->blocks[b];
-        irn_tensor x = irn_tensor_view(&inv->single.flow[0], images, block->channels, block->height,
-                                       block->width);
-        IRN_TRY(solve(inv, b, &y, &x));
-        IRN_TRY(irn_block_denormalise(model, block, &x));
-        if (inv->errors)
-            IRN_TRY(add_error(inv, b, &x, &y));
-        if (block->squeeze) {
-            y = irn_tensor_view(&inv->y, images, block->channels / 4, block->height * 2,
-                                block->width * 2);
-            IRN_TRY(irn_unsqueeze(&x, &y));
-        } else {
-            IRN_TRY(irn_tensor_copy(&x, &y));
-        }
-        const irn_decode_options *o = inv->options;
+        IRN_TRY(inv->errors ? invert_exactly(inv, b, images) : invert_single(inv, b, images));
         if (o->progress && !o->progress(model->block_count - b, model->block_count,
                                         "inverting blocks", o->progress_payload))
             return irn_fail(IRN_ERROR_CANCELLED, "decoding was cancelled");
     }
-    *first = y;
-    return IRN_OK;
+    z = irn_tensor_view(&inv->y, images, model->channels, model->height, model->width);
+    wide = irn_tensor_view(&inv->exact.y, images, model->channels, model->height, model->width);
+    return inv->errors ? irn_tensor_copy(&wide, &z) : IRN_OK;
 }
 
-static irn_status make_exact_operands(inverse *inv)
+/* The tolerance is shared among the blocks. Half of it is theirs; the rest is for rounding. */
+static irn_status gather_facts(inverse *inv)
 {
     const irn_model *model = inv->model;
-    irn_context *context = model->context;
-    const irn_arena *arenas[2] = {&model->parameters, &model->state};
-    cl_mem from[2] = {model->single.parameters, model->single.state};
-    cl_mem *to[2] = {&inv->exact_operands.parameters, &inv->exact_operands.state};
-    for (size_t i = 0; i < 2; i++) {
-        IRN_TRY(irn_memory_create(context, to[i], arenas[i]->size, sizeof(double), false));
-        irn_call call = irn_call_begin(context, irn_general_sources,
-                                       irn_precision_options(IRN_DOUBLE), "widen");
-        irn_call_memory(&call, from[i], 0);
-        irn_call_memory(&call, *to[i], 0);
-        IRN_TRY(irn_call_run(&call, arenas[i]->size, 1, 1, 0));
+    double amplified = 1;
+    IRN_TRY(irn_alloc(&inv->facts, model->block_count, sizeof *inv->facts));
+    for (size_t b = 0; b < model->block_count; b++) {
+        double scale_min, scale_max;
+        block_facts *facts = &inv->facts[b];
+        IRN_TRY(irn_model_block_affine(model, b, &scale_min, &scale_max));
+        IRN_TRY(irn_block_rounding(model, b, &facts->rounding));
+        facts->factor = 1 / ((1 - model->blocks[b].lipschitz_upper) * scale_min) * (1 + 1e-12);
+        amplified *= facts->factor;
+        facts->target = inv->options->tolerance / (2 * (double)model->block_count * amplified);
     }
     return IRN_OK;
 }
@@ -142,30 +153,37 @@ static irn_status make_exact_operands(inverse *inv)
 static irn_status prepare(inverse *inv, size_t images)
 {
     irn_context *context = inv->model->context;
-    IRN_TRY(irn_workspace_create(&inv->single, inv->model, IRN_SINGLE, images));
-    const irn_tensor *flow = &inv->single.flow[0];
+    const irn_tensor *flow = &inv->workspace.flow[0];
+    IRN_TRY(irn_workspace_create(&inv->workspace, inv->model, IRN_SINGLE, images));
     IRN_TRY(irn_tensor_create(&inv->y, context, IRN_SINGLE, images, flow->channels, flow->height,
                               flow->width));
-    IRN_TRY(irn_fixed_point_create(&inv->solver, &inv->single));
+    IRN_TRY(irn_fixed_point_create(&inv->solver, &inv->workspace));
     if (!inv->errors)
         return IRN_OK;
-    IRN_TRY(irn_workspace_create(&inv->exact, inv->model, IRN_DOUBLE, images));
-    IRN_TRY(irn_memory_create(context, &inv->distances, images, sizeof(double), true));
-    IRN_TRY(irn_alloc(&inv->distance_host, images, sizeof(double)));
-    return make_exact_operands(inv);
+    IRN_TRY(irn_exact_create(&inv->exact, inv->model, images));
+    IRN_TRY(irn_alloc(&inv->targets, images, sizeof *inv->targets));
+    return gather_facts(inv);
 }
 
 static void release(inverse *inv)
 {
-    irn_context *context = inv->model->context;
     irn_fixed_point_free(&inv->solver);
-    irn_workspace_free(&inv->single);
-    irn_workspace_free(&inv->exact);
+    irn_exact_free(&inv->exact);
+    irn_workspace_free(&inv->workspace);
     irn_tensor_free(&inv->y);
-    irn_memory_release(context, inv->distances);
-    irn_memory_release(context, inv->exact_operands.parameters);
-    irn_memory_release(context, inv->exact_operands.state);
-    free(inv->distance_host);
+    free(inv->facts);
+    free(inv->targets);
+}
+
+/* x is rounded to float32 at last. */
+static void add_rounding(inverse *inv, const float *x, size_t images, size_t size)
+{
+    for (size_t n = 0; n < images; n++) {
+        double sum = 0;
+        for (size_t i = 0; i < size; i++)
+            sum += (double)x[n * size + i] * (double)x[n * size + i];
+        inv->errors[n] += (sqrt(sum) * 0x1p-24 + (double)size * 0x1p-149) * (1 + 1e-6);
+    }
 }
 
 static irn_status decode_chunk(inverse *inv, const float *z, size_t images, float *x,
@@ -174,14 +192,18 @@ static irn_status decode_chunk(inverse *inv, const float *z, size_t images, floa
     irn_model *model = inv->model;
     const irn_block *last = &model->blocks[model->block_count - 1];
     size_t size = model->config.channels * model->config.height * model->config.width;
-    irn_tensor top = irn_tensor_view(&inv->y, images, last->channels, last->height, last->width);
-    irn_tensor first;
+    irn_tensor top = view(&inv->y, last, images);
+    irn_tensor first =
+        irn_tensor_view(&inv->y, images, model->channels, model->height, model->width);
     for (size_t n = 0; inv->errors && n < images; n++)
         inv->errors[n] = 0;
     IRN_TRY(irn_tensor_write(&top, z, last->channels));
-    IRN_TRY(invert_blocks(inv, images, &first));
-    IRN_TRY(irn_flow_output(model, &first, &inv->single.flow[1], staging, 0));
-    return irn_memory_read(model->context, staging, 0, x, images * size * sizeof(float));
+    IRN_TRY(invert_blocks(inv, images));
+    IRN_TRY(irn_flow_output(model, &first, &inv->workspace.flow[1], staging, 0));
+    IRN_TRY(irn_memory_read(model->context, staging, 0, x, images * size * sizeof(float)));
+    if (inv->errors)
+        add_rounding(inv, x, images, size);
+    return IRN_OK;
 }
 
 /* Errors can be claimed only where every block is certified and residuals can be evaluated exactly.

@@ -108,8 +108,8 @@ irn_status irn_config_check(const irn_model_config *config);
 /* x after the squeeze, in place: x becomes z = actnorm(x). */
 irn_status irn_block_normalise(const irn_model *model, const irn_operands *operands,
                                const irn_block *block, const irn_tensor *x);
-irn_status irn_block_denormalise(const irn_model *model, const irn_block *block,
-                                 const irn_tensor *z);
+irn_status irn_block_denormalise(const irn_model *model, const irn_operands *operands,
+                                 const irn_block *block, const irn_tensor *z);
 
 /* Memory for the inputs of a block's layers, or for tangents or cotangents of them, comes as an
  * array of tensors: [i] has the shape of layer i's input. [0] is not used where no activation
@@ -143,6 +143,12 @@ irn_status irn_block_inverse_steps(const irn_model *model, const irn_block *bloc
  * input. */
 irn_status irn_block_jvp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,
                          const irn_tensor *t, const irn_tensor *tangents, const irn_tensor *out);
+
+/* out = r - J t: a step towards (I + J)^-1 r. */
+irn_status irn_block_neumann_step(const irn_model *model, const irn_block *block,
+                                  const irn_tensor *inputs, const irn_tensor *r,
+                                  const irn_tensor *t, const irn_tensor *tangents,
+                                  const irn_tensor *out);
 
 /* out = J^T t + residual (NULL: none). cotangents[i] receives that of layer i's input before its
  * activation, for i > 0. out may be t or the residual if the block has more than one layer. Needs

@@ -49,7 +49,7 @@ irn_status irn_tensor_unpack(const irn_tensor *tensor, cl_mem destination, size_
 irn_status irn_tensor_write(const irn_tensor *tensor, const float *source, size_t channels);
 irn_status irn_tensor_read(const irn_tensor *tensor, float *destination, size_t channels);
 
-/* Copies all elements; in particular float to double. Shapes must be equal. */
+/* Copies all elements, also between float and double. Shapes must be equal. */
 irn_status irn_tensor_copy(const irn_tensor *from, const irn_tensor *to);
 
 #endif

@@ -1,0 +1,29 @@
+/* The inverse of a block in float64: the residual of what the fixed point found in float32,
+ * evaluated so that rounding hardly matters, and Newton's corrections of it. */
+#ifndef IRN_EXACT_H
+#define IRN_EXACT_H
+
+#include "flow/workspace.h"
+
+typedef struct irn_exact {
+    irn_model *model;
+    irn_operands operands;              /* parameters and state in double */
+    irn_workspace workspace;            /* double */
+    irn_tensor y, x;                    /* double: a block's output, and its input before actnorm */
+    irn_tensor residual, correction[2]; /* single */
+    irn_tensor inputs[IRN_MAX_LAYERS];  /* single, of a block's layers */
+    cl_mem distances;                   /* [images] doubles */
+    double *distance;                   /* ||y - F_t(x)|| after irn_exact_improve() */
+} irn_exact;
+
+/* Needs a device with float64. */
+irn_status irn_exact_create(irn_exact *out, irn_model *model, size_t images);
+/* A zeroed one is allowed. */
+void irn_exact_free(irn_exact *exact);
+
+/* Corrects exact->x until ||y - F_t(x)|| <= target[n] for each sample, or corrections no longer
+ * help, or `most` were made. */
+irn_status irn_exact_improve(irn_exact *exact, size_t block, size_t images, const double *target,
+                             size_t most);
+
+#endif
