@@ -65,7 +65,7 @@ KERNEL void chain_apply(__global const real *x, ulong x0, __global const real *p
             if (layer.winograd)
                 winograd_tiles(from, transformed + transformed0 + layer.weights, scale, bias, e,
                                own + 2 * hidden, 0, images * tiles, 0, layer.outputs, layer.inputs,
-                               layer.outputs, H, W, group);
+                               layer.outputs, H, W, group, i == 0, last);
             else
                 pointwise_tiles(from, parameters + parameters0 + layer.weights, scale, bias, e, 0,
                                 images * across, layer.inputs, layer.outputs, H * W);

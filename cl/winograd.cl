@@ -328,12 +328,13 @@ INLINE void finish_tile(__global const real *m, int stride, int tile, realb scal
 
 /*
  * Tiles [begin, end) of blocks [first_block, last_block) of outputs, in groups of `group`. slot: a
- * slot of scratch. scale is of all channels; bias and the rest as in conv_apply.
+ * slot of scratch. scale is of all channels; bias and the rest as in conv_apply. far_x, far_y: x,
+ * or y and what is combined with it, are beyond the cache.
  */
 INLINE void winograd_tiles(__global const real *x, __global const real *u, realb scale,
                            __global const real *bias, const epilogue e, __global real *slot,
                            int begin, int end, int first_block, int last_block, int Ib, int Ob,
-                           int H, int W, int group)
+                           int H, int W, int group, int far_x, int far_y)
 {
     const int v_stride = INPUT_STRIDE(group, Ib), m_stride = PRODUCT_STRIDE(group);
     const ulong u_stride = (ulong)POINTS * Ib * B * B;
@@ -351,12 +352,13 @@ INLINE void winograd_tiles(__global const real *x, __global const real *u, realb
             for (int k = 0; k < POINTS; k++) {
                 multiply_tiles(blocks, v + k * v_stride, up, u_stride, m + k * m_stride, Ib, count);
                 up += Ib * B * B;
-                fetch(1, e.y, k, first, count, ob, ob + blocks, Ob, H, W);
-                if (e.flags & CONV_DERIVATIVE)
+                if (far_y)
+                    fetch(1, e.y, k, first, count, ob, ob + blocks, Ob, H, W);
+                if (far_y && e.flags & CONV_DERIVATIVE)
                     fetch(0, e.saved, k, first, count, ob, ob + blocks, Ob, H, W);
-                if (e.flags & (CONV_RESIDUAL | CONV_SUBTRACT))
+                if (far_y && e.flags & (CONV_RESIDUAL | CONV_SUBTRACT))
                     fetch(0, e.residual, k, first, count, ob, ob + blocks, Ob, H, W);
-                if (ob + OCB >= last_block)
+                if (far_x && ob + OCB >= last_block)
                     fetch(0, x, k, first + count, min(group, end - first - count), 0, Ib, Ib, H, W);
             }
             for (int o = 0; o < blocks; o++) {
@@ -390,7 +392,7 @@ KERNEL void winograd_apply(__global const real *x, ulong x0, __global const real
                    bias + bias0, e, scratch + scratch0 + ((ulong)item * parts + part) * slot,
                    (int)((ulong)tiles * item / items), (int)((ulong)tiles * (item + 1) / items),
                    part_start(part, parts, Ob), part_start(part + 1, parts, Ob), Ib, Ob, H, W,
-                   group);
+                   group, 1, 1);
 }
 
 /* A dy A^T for one block of a tile, laid out and read as in transform_tile, and the sum of dy. */

@@ -50,13 +50,20 @@ static size_t largest_hidden(const irn_model *model)
     return most;
 }
 
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 size_t irn_model_chunk(const irn_model *model, size_t images)
 {
-    const size_t limit = (size_t)64 << 20; /* elements a tensor: 256 MiB of floats */
+    enum { TENSORS = 16 }; /* more than a pass holds at a time, in float64 too */
+    const irn_device_info *device = &model->context->info;
+    size_t limit = (size_t)64 << 20; /* elements a tensor: 256 MiB of floats */
+    limit = smaller(limit, (size_t)(device->max_allocation / sizeof(double)));
+    limit = smaller(limit, (size_t)(device->global_memory / (TENSORS * sizeof(double))));
     size_t most = limit / larger(irn_largest_flow(model), largest_hidden(model));
-    most = most > 256 ? 256 : most;
-    most = most < 1 ? 1 : most;
-    return images < most ? images : most;
+    return smaller(images, larger(1, smaller(most, 256)));
 }
 
 irn_status irn_flat_create(irn_tensor *out, irn_context *context, irn_precision precision,

@@ -135,6 +135,8 @@ static size_t gradient_splits(const irn_context *context, const irn_conv *conv, 
     size_t splits = cached > busy ? cached : busy;
     most = most > busy ? most : busy;
     splits = splits < most ? splits : most;
+    /* No more than NVIDIA's drivers take in a dimension other than the first. */
+    splits = splits < 65535 ? splits : 65535;
     return splits < pixels ? splits : pixels;
 }
 

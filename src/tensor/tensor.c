@@ -136,9 +136,9 @@ irn_status irn_tensor_copy(const irn_tensor *from, const irn_tensor *to)
     if (from->precision == to->precision)
         return irn_memory_copy(from->context, from->memory, from->offset * bytes, to->memory,
                                to->offset * bytes, size * bytes);
-    irn_call call = irn_call_begin(from->context, irn_general_sources,
-                                   irn_precision_options(IRN_DOUBLE),
-                                   to->precision == IRN_DOUBLE ? "widen" : "narrow");
+    irn_call call =
+        irn_call_begin(from->context, irn_general_sources, irn_precision_options(IRN_DOUBLE),
+                       to->precision == IRN_DOUBLE ? "widen" : "narrow");
     irn_call_memory(&call, from->memory, from->offset);
     irn_call_memory(&call, to->memory, to->offset);
     return irn_call_run(&call, size, 1, 1, 0);
