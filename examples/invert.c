@@ -36,12 +36,7 @@ static irn_status round_trip(irn_model *model, double *error_upper)
                 config->channels, config->height, config->width);
         return IRN_ERROR_UNSUPPORTED;
     }
-    float *z = malloc(COUNT * irn_model_latent_size(model) * sizeof *z);
-    irn_status status = z ? irn_model_encode(model, images, COUNT, z) : IRN_ERROR_MEMORY;
-    if (status == IRN_OK)
-        status = irn_model_decode(model, z, COUNT, NULL, back, error_upper, NULL);
-    free(z);
-    return status;
+    return irn_model_reconstruct(model, images, COUNT, NULL, back, error_upper, NULL);
 }
 
 static bool compare(const double *error_upper)

@@ -143,6 +143,14 @@ IRN_API irn_status irn_model_decode(irn_model *model, const float *z, size_t bat
                                     const irn_decode_options *options, float *x,
                                     double *error_upper, size_t *iterations);
 
+/* back = F^-1(F(x)), like x [batch, channels, height, width]. error_upper [batch] receives proven
+ * bounds on the Euclidean distance of each sample of back from x. Latents stay in float64 for that:
+ * float32 latents would lose more of x than the inverse does. error_upper NULL: encode and decode
+ * in float32. Options and errors are those of irn_model_decode(). */
+IRN_API irn_status irn_model_reconstruct(irn_model *model, const float *x, size_t batch,
+                                         const irn_decode_options *options, float *back,
+                                         double *error_upper, size_t *iterations);
+
 #ifdef __cplusplus
 }
 #endif

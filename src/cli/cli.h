@@ -103,6 +103,8 @@ typedef struct cli_decoding {
 } cli_decoding;
 int cli_decode(cli_session *session, const cli_samples *z, const irn_decode_options *how,
                bool must_prove, float *x, cli_decoding *out);
+/* The same with back = F^-1(F(x)), and bounds on its distance from x. */
+int cli_reconstruct(cli_session *session, const cli_samples *x, float *back, cli_decoding *out);
 
 /* Whether a path ends in a suffix, in any case. */
 bool cli_has_suffix(const char *path, const char *suffix);

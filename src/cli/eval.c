@@ -77,42 +77,26 @@ static void compare(const cli_samples *x, const float *decoded, const double *bo
     out->mean_abs_error = sum / ((double)x->count * (double)x->size);
 }
 
-/* There and back; decoded [count] samples and room for as many bounds are the caller's. */
-static int go_and_return(cli_session *session, const cli_samples *x, cli_samples *z, float *decoded,
-                         double *bounds, reconstruction *out)
-{
-    const irn_decode_options how = IRN_DECODE_OPTIONS_INIT;
-    cli_decoding decoding = {.bounds = bounds};
-    int result = cli_encode(session, x, z->values);
-    if (result == CLI_DONE)
-        result = cli_decode(session, z, &how, false, decoded, &decoding);
-    out->certified = decoding.proven;
-    out->iterations = decoding.iterations;
-    if (result == CLI_DONE)
-        compare(x, decoded, bounds, out);
-    return result;
-}
-
 static int reconstruct(cli_session *session, const eval_options *options, reconstruction *out)
 {
     cli_samples x = {.count = 0};
+    cli_decoding decoding = {.proven = false};
+    float *back = NULL;
     int result =
         cli_read_dataset(session, options->data, (irn_split)options->split, options->count, &x);
-    if (result != CLI_DONE) {
-        cli_samples_free(&x);
-        return result;
+    if (result == CLI_DONE) {
+        back = calloc(x.count, x.size * sizeof *back);
+        decoding.bounds = calloc(x.count, sizeof *decoding.bounds);
+        result = back && decoding.bounds
+                     ? cli_reconstruct(session, &x, back, &decoding)
+                     : cli_error(session, CLI_FAILED, "no memory for %zu samples", x.count);
     }
-    cli_samples z = {.count = x.count, .size = irn_model_latent_size(session->model)};
-    z.values = calloc(x.count, z.size * sizeof *z.values);
-    float *decoded = calloc(x.count, x.size * sizeof *decoded);
-    double *bounds = calloc(x.count, sizeof *bounds);
-    if (z.values && decoded && bounds)
-        result = go_and_return(session, &x, &z, decoded, bounds, out);
-    else
-        result = cli_error(session, CLI_FAILED, "no memory for %zu samples", x.count);
-    cli_samples_free(&z);
-    free(decoded);
-    free(bounds);
+    out->certified = decoding.proven;
+    out->iterations = decoding.iterations;
+    if (result == CLI_DONE)
+        compare(&x, back, decoding.bounds, out);
+    free(back);
+    free(decoding.bounds);
     cli_samples_free(&x);
     return result;
 }

@@ -34,23 +34,26 @@ static bool step(size_t blocks_done, size_t blocks, const char *what, void *payl
     return cli_progress_step(self->shown, self->total, what, self->progress);
 }
 
+/* irn_model_decode() or irn_model_reconstruct(). */
+typedef irn_status inverse_call(irn_model *, const float *, size_t, const irn_decode_options *,
+                                float *, double *, size_t *);
+
 /* bounds: NULL for none. */
-static irn_status decode(cli_session *session, const cli_samples *z, irn_decode_options how,
-                         float *x, double *bounds, size_t *iterations)
+static irn_status run(cli_session *session, inverse_call *invert, const cli_samples *source,
+                      irn_decode_options how, float *x, double *bounds, size_t *iterations)
 {
     const irn_model_config *config = irn_model_get_config(session->model);
     size_t size = config->channels * config->height * config->width;
-    piece part = {.progress = &session->progress, .total = z->count};
+    piece part = {.progress = &session->progress, .total = source->count};
     how.progress = step;
     how.progress_payload = &part;
     *iterations = 0;
-    for (size_t i = 0; i < z->count; i += DECODE_PIECE) {
+    for (size_t i = 0; i < source->count; i += DECODE_PIECE) {
         size_t steps = 0;
         part.first = i;
-        part.count = z->count - i < DECODE_PIECE ? z->count - i : DECODE_PIECE;
-        irn_status status =
-            irn_model_decode(session->model, z->values + i * z->size, part.count, &how,
-                             x + i * size, bounds ? bounds + i : NULL, &steps);
+        part.count = source->count - i < DECODE_PIECE ? source->count - i : DECODE_PIECE;
+        irn_status status = invert(session->model, source->values + i * source->size, part.count,
+                                   &how, x + i * size, bounds ? bounds + i : NULL, &steps);
         if (status != IRN_OK)
             return status;
         *iterations = steps > *iterations ? steps : *iterations;
@@ -58,14 +61,27 @@ static irn_status decode(cli_session *session, const cli_samples *z, irn_decode_
     return IRN_OK;
 }
 
+static int invert(cli_session *session, inverse_call *call, const char *what,
+                  const cli_samples *source, const irn_decode_options *how, bool must_prove,
+                  float *x, cli_decoding *out)
+{
+    cli_progress_begin(&session->progress, what);
+    irn_status status = run(session, call, source, *how, x, out->bounds, &out->iterations);
+    out->proven = status == IRN_OK;
+    if ((status == IRN_ERROR_NOT_CERTIFIED || status == IRN_ERROR_UNSUPPORTED) && !must_prove)
+        status = run(session, call, source, *how, x, NULL, &out->iterations);
+    cli_progress_clear(&session->progress);
+    return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
+}
+
 int cli_decode(cli_session *session, const cli_samples *z, const irn_decode_options *how,
                bool must_prove, float *x, cli_decoding *out)
 {
-    cli_progress_begin(&session->progress, "decoding");
-    irn_status status = decode(session, z, *how, x, out->bounds, &out->iterations);
-    out->proven = status == IRN_OK;
-    if ((status == IRN_ERROR_NOT_CERTIFIED || status == IRN_ERROR_UNSUPPORTED) && !must_prove)
-        status = decode(session, z, *how, x, NULL, &out->iterations);
-    cli_progress_clear(&session->progress);
-    return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
+    return invert(session, irn_model_decode, "decoding", z, how, must_prove, x, out);
+}
+
+int cli_reconstruct(cli_session *session, const cli_samples *x, float *back, cli_decoding *out)
+{
+    const irn_decode_options how = IRN_DECODE_OPTIONS_INIT;
+    return invert(session, irn_model_reconstruct, "reconstructing", x, &how, false, back, out);
 }

@@ -98,16 +98,34 @@ static problem view(irn_exact *exact, const irn_block *block, size_t images)
     return p;
 }
 
+/* z and f. */
+static irn_status apply(problem *p)
+{
+    irn_exact *e = p->exact;
+    irn_tensor inputs[IRN_MAX_LAYERS];
+    irn_workspace_inputs(&e->workspace, p->block, p->x.images, inputs);
+    IRN_TRY(irn_tensor_copy(&p->x, &p->z));
+    IRN_TRY(irn_block_normalise(e->model, &e->operands, p->block, &p->z));
+    return irn_block_residual(e->model, &e->operands, p->block, &p->z, inputs, &p->z, &p->f);
+}
+
+irn_status irn_exact_forward(irn_exact *exact, size_t index, size_t images)
+{
+    const irn_block *block = &exact->model->blocks[index];
+    problem p = view(exact, block, images);
+    irn_tensor plain = irn_tensor_view(&exact->y, images, block->channels / 4, block->height * 2,
+                                       block->width * 2);
+    IRN_TRY(block->squeeze ? irn_squeeze(&plain, &p.x) : irn_tensor_copy(&p.y, &p.x));
+    IRN_TRY(apply(&p));
+    return irn_tensor_copy(&p.f, &p.y);
+}
+
 /* z, f, the residual y - f, and its norms. */
 static irn_status evaluate(problem *p)
 {
     irn_exact *e = p->exact;
     size_t images = p->x.images, group = e->model->context->tuning.work_group;
-    irn_tensor inputs[IRN_MAX_LAYERS];
-    irn_workspace_inputs(&e->workspace, p->block, images, inputs);
-    IRN_TRY(irn_tensor_copy(&p->x, &p->z));
-    IRN_TRY(irn_block_normalise(e->model, &e->operands, p->block, &p->z));
-    IRN_TRY(irn_block_residual(e->model, &e->operands, p->block, &p->z, inputs, &p->z, &p->f));
+    IRN_TRY(apply(p));
     irn_call call = irn_call_begin(e->model->context, irn_general_sources,
                                    irn_precision_options(IRN_DOUBLE), "exact_residual");
     irn_call_memory(&call, p->y.memory, p->y.offset);

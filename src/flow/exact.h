@@ -21,6 +21,9 @@ irn_status irn_exact_create(irn_exact *out, irn_model *model, size_t images);
 /* A zeroed one is allowed. */
 void irn_exact_free(irn_exact *exact);
 
+/* y = F_t(x) from the block's input before its squeeze in exact->y, in place; x is lost. */
+irn_status irn_exact_forward(irn_exact *exact, size_t block, size_t images);
+
 /* Corrects exact->x until ||y - F_t(x)|| <= target[n] for each sample, or corrections no longer
  * help, or `most` were made. */
 irn_status irn_exact_improve(irn_exact *exact, size_t block, size_t images, const double *target,

@@ -15,6 +15,7 @@
 /* What the error of a block needs; absent if none is wanted. */
 typedef struct block_facts {
     double factor; /* Lip(F_t^-1) */
+    double scale;  /* of actnorm, at most */
     double target; /* for its residual, so that all blocks together meet the tolerance */
     irn_rounding rounding;
 } block_facts;
@@ -22,6 +23,7 @@ typedef struct block_facts {
 typedef struct inverse {
     irn_model *model;
     const irn_decode_options *options;
+    bool round_trip; /* from x in float64, not from z */
     irn_workspace workspace;
     irn_fixed_point solver;
     irn_tensor y;    /* single: the block's output */
@@ -82,6 +84,22 @@ static double allowance(const inverse *inv, size_t index, size_t sample)
     return inv->facts[index].rounding.slope * size + inv->facts[index].rounding.offset;
 }
 
+/* The error of x from that of y and from the residual. On a round trip y is what the block made of
+ * the x to come back to, so rounding on the way there counts as well; there ||z|| is larger than
+ * here by at most scale times the error itself, for which the inequality is solved. */
+static double error_of(const inverse *inv, size_t index, size_t sample)
+{
+    const block_facts *facts = &inv->facts[index];
+    double residual = inv->exact.distance[sample] + allowance(inv, index, sample);
+    double shrunk = 1;
+    if (inv->round_trip) {
+        residual += allowance(inv, index, sample);
+        shrunk -= facts->factor * facts->rounding.slope * facts->scale;
+    }
+    double error = (inv->errors[sample] + residual) * facts->factor / shrunk * (1 + 1e-12);
+    return shrunk > 0 ? error : INFINITY;
+}
+
 /* From exact.y to exact.y, through inv->y and the fixed point. */
 static irn_status invert_exactly(inverse *inv, size_t index, size_t images)
 {
@@ -101,8 +119,7 @@ static irn_status invert_exactly(inverse *inv, size_t index, size_t images)
     IRN_TRY(irn_exact_improve(exact, index, images, inv->targets,
                               inv->options->fixed_iterations ? 0 : CORRECTIONS));
     for (size_t n = 0; n < images; n++)
-        inv->errors[n] = (inv->errors[n] + exact->distance[n] + allowance(inv, index, n)) *
-                         inv->facts[index].factor * (1 + 1e-12);
+        inv->errors[n] = error_of(inv, index, n);
     if (!block->squeeze)
         return irn_tensor_copy(&x, &y);
     y = irn_tensor_view(&exact->y, images, block->channels / 4, block->height * 2,
@@ -112,24 +129,22 @@ static irn_status invert_exactly(inverse *inv, size_t index, size_t images)
 
 /* ---- the whole ---- */
 
-/* z in inv->y becomes the first block's input in place. */
+/* z becomes the first block's input in place, in exact.y if errors are wanted, in inv->y then too.
+ */
 static irn_status invert_blocks(inverse *inv, size_t images)
 {
     irn_model *model = inv->model;
     const irn_decode_options *o = inv->options;
-    irn_tensor z = view(&inv->y, &model->blocks[model->block_count - 1], images);
-    irn_tensor wide = view(&inv->exact.y, &model->blocks[model->block_count - 1], images);
-    if (inv->errors)
-        IRN_TRY(irn_tensor_copy(&z, &wide));
     for (size_t b = model->block_count; b-- > 0;) {
         IRN_TRY(inv->errors ? invert_exactly(inv, b, images) : invert_single(inv, b, images));
         if (o->progress && !o->progress(model->block_count - b, model->block_count,
                                         "inverting blocks", o->progress_payload))
             return irn_fail(IRN_ERROR_CANCELLED, "decoding was cancelled");
     }
-    z = irn_tensor_view(&inv->y, images, model->channels, model->height, model->width);
-    wide = irn_tensor_view(&inv->exact.y, images, model->channels, model->height, model->width);
-    return inv->errors ? irn_tensor_copy(&wide, &z) : IRN_OK;
+    irn_tensor x = irn_tensor_view(&inv->y, images, model->channels, model->height, model->width);
+    irn_tensor wide =
+        irn_tensor_view(&inv->exact.y, images, model->channels, model->height, model->width);
+    return inv->errors ? irn_tensor_copy(&wide, &x) : IRN_OK;
 }
 
 /* The tolerance is shared among the blocks. Half of it is theirs; the rest is for rounding. */
@@ -143,6 +158,7 @@ static irn_status gather_facts(inverse *inv)
         block_facts *facts = &inv->facts[b];
         IRN_TRY(irn_model_block_affine(model, b, &scale_min, &scale_max));
         IRN_TRY(irn_block_rounding(model, b, &facts->rounding));
+        facts->scale = scale_max;
         facts->factor = 1 / ((1 - model->blocks[b].lipschitz_upper) * scale_min) * (1 + 1e-12);
         amplified *= facts->factor;
         facts->target = inv->options->tolerance / (2 * (double)model->block_count * amplified);
@@ -186,18 +202,43 @@ static void add_rounding(inverse *inv, const float *x, size_t images, size_t siz
     }
 }
 
-static irn_status decode_chunk(inverse *inv, const float *z, size_t images, float *x,
+/* z in inv->y, and in exact.y if errors are wanted. */
+static irn_status read_latents(inverse *inv, const float *z, size_t images)
+{
+    const irn_block *last = &inv->model->blocks[inv->model->block_count - 1];
+    irn_tensor top = view(&inv->y, last, images), wide = view(&inv->exact.y, last, images);
+    IRN_TRY(irn_tensor_write(&top, z, last->channels));
+    return inv->errors ? irn_tensor_copy(&top, &wide) : IRN_OK;
+}
+
+/* z = F(x) in exact.y. */
+static irn_status encode(inverse *inv, const float *x, size_t images, cl_mem staging)
+{
+    irn_model *model = inv->model;
+    size_t size = model->config.channels * model->config.height * model->config.width;
+    irn_tensor first =
+        irn_tensor_view(&inv->y, images, model->channels, model->height, model->width);
+    irn_tensor wide =
+        irn_tensor_view(&inv->exact.y, images, model->channels, model->height, model->width);
+    IRN_TRY(irn_memory_write(model->context, staging, 0, x, images * size * sizeof(float)));
+    IRN_TRY(irn_flow_input(model, staging, 0, &inv->workspace.flow[1], &first));
+    IRN_TRY(irn_tensor_copy(&first, &wide));
+    for (size_t b = 0; b < model->block_count; b++)
+        IRN_TRY(irn_exact_forward(&inv->exact, b, images));
+    return IRN_OK;
+}
+
+static irn_status invert_chunk(inverse *inv, const float *source, size_t images, float *x,
                                cl_mem staging)
 {
     irn_model *model = inv->model;
-    const irn_block *last = &model->blocks[model->block_count - 1];
     size_t size = model->config.channels * model->config.height * model->config.width;
-    irn_tensor top = view(&inv->y, last, images);
     irn_tensor first =
         irn_tensor_view(&inv->y, images, model->channels, model->height, model->width);
     for (size_t n = 0; inv->errors && n < images; n++)
         inv->errors[n] = 0;
-    IRN_TRY(irn_tensor_write(&top, z, last->channels));
+    IRN_TRY(inv->round_trip ? encode(inv, source, images, staging)
+                            : read_latents(inv, source, images));
     IRN_TRY(invert_blocks(inv, images));
     IRN_TRY(irn_flow_output(model, &first, &inv->workspace.flow[1], staging, 0));
     IRN_TRY(irn_memory_read(model->context, staging, 0, x, images * size * sizeof(float)));
@@ -243,30 +284,67 @@ static irn_status check_options(const irn_decode_options *options)
     return IRN_OK;
 }
 
+/* source: latents, or on a round trip samples. */
+static irn_status invert(inverse *inv, const float *source, size_t batch, float *x,
+                         double *error_upper)
+{
+    irn_model *model = inv->model;
+    const irn_model_config *c = &model->config;
+    size_t chunk = irn_model_chunk(model, batch), size = c->channels * c->height * c->width;
+    size_t source_size = inv->round_trip ? size : irn_model_latent_size(model);
+    cl_mem staging = NULL;
+    IRN_TRY(check_options(inv->options));
+    if (error_upper)
+        IRN_TRY(check_claims(model));
+    IRN_TRY(irn_model_prepare(model));
+    inv->errors = error_upper;
+    irn_status status = prepare(inv, chunk);
+    if (status == IRN_OK)
+        status = irn_memory_create(model->context, &staging, chunk * size, sizeof(float), false);
+    for (size_t done = 0; done < batch && status == IRN_OK; done += chunk) {
+        inv->errors = error_upper ? error_upper + done : NULL;
+        status =
+            invert_chunk(inv, source + done * source_size,
+                         batch - done < chunk ? batch - done : chunk, x + done * size, staging);
+    }
+    irn_memory_release(model->context, staging);
+    release(inv);
+    return status;
+}
+
 irn_status irn_model_decode(irn_model *model, const float *z, size_t batch,
                             const irn_decode_options *options, float *x, double *error_upper,
                             size_t *iterations)
 {
     const irn_decode_options defaults = IRN_DECODE_OPTIONS_INIT;
-    const irn_model_config *c = &model->config;
-    inverse inv = {.model = model, .options = options ? options : &defaults, .errors = error_upper};
-    size_t chunk = irn_model_chunk(model, batch), size = c->channels * c->height * c->width;
-    cl_mem staging = NULL;
-    IRN_TRY(check_options(inv.options));
-    if (error_upper)
-        IRN_TRY(check_claims(model));
-    IRN_TRY(irn_model_prepare(model));
-    irn_status status = prepare(&inv, chunk);
+    inverse inv = {.model = model, .options = options ? options : &defaults};
+    irn_status status = invert(&inv, z, batch, x, error_upper);
+    if (iterations)
+        *iterations = inv.iterations;
+    return status;
+}
+
+static irn_status there_and_back(irn_model *model, const float *x, size_t batch,
+                                 const irn_decode_options *options, float *back, size_t *iterations)
+{
+    float *z;
+    IRN_TRY(irn_alloc(&z, batch, irn_model_latent_size(model) * sizeof *z));
+    irn_status status = irn_model_encode(model, x, batch, z);
     if (status == IRN_OK)
-        status = irn_memory_create(model->context, &staging, chunk * size, sizeof(float), false);
-    for (size_t done = 0; done < batch && status == IRN_OK; done += chunk) {
-        inv.errors = error_upper ? error_upper + done : NULL;
-        status =
-            decode_chunk(&inv, z + done * irn_model_latent_size(model),
-                         batch - done < chunk ? batch - done : chunk, x + done * size, staging);
-    }
-    irn_memory_release(model->context, staging);
-    release(&inv);
+        status = irn_model_decode(model, z, batch, options, back, NULL, iterations);
+    free(z);
+    return status;
+}
+
+irn_status irn_model_reconstruct(irn_model *model, const float *x, size_t batch,
+                                 const irn_decode_options *options, float *back,
+                                 double *error_upper, size_t *iterations)
+{
+    const irn_decode_options defaults = IRN_DECODE_OPTIONS_INIT;
+    inverse inv = {.model = model, .options = options ? options : &defaults, .round_trip = true};
+    if (!error_upper)
+        return there_and_back(model, x, batch, options, back, iterations);
+    irn_status status = invert(&inv, x, batch, back, error_upper);
     if (iterations)
         *iterations = inv.iterations;
     return status;
