@@ -1,9 +1,10 @@
 #include "flow/chain.h"
+#include "flow/workspace.h"
 #include "ops/application.h"
 #include "ops/pointwise.h"
 #include "ops/winograd.h"
 
-#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -75,34 +76,46 @@ static irn_status write_table(irn_model *model)
 {
     size_t layers = model->config.layers, count = model->block_count * layers * WORDS;
     cl_ulong *words;
+    cl_mem table = NULL;
     IRN_TRY(irn_alloc(&words, count, sizeof *words));
     for (size_t k = 0; k < model->block_count * layers; k++)
         describe(model, &model->blocks[k / layers].layers[k % layers], words + k * WORDS);
-    irn_status status =
-        irn_memory_create(model->context, &model->chain_table, count, sizeof *words, false);
+    irn_status status = irn_memory_create(model->context, &table, count, sizeof *words, false);
     if (status == IRN_OK)
-        status =
-            irn_memory_write(model->context, model->chain_table, 0, words, count * sizeof *words);
+        status = irn_memory_write(model->context, table, 0, words, count * sizeof *words);
     free(words);
+    if (status == IRN_OK)
+        model->chain_table = table;
+    else
+        irn_memory_release(model->context, table);
     return status;
 }
 
-irn_status irn_chain_create(irn_model *model)
+/* A larger slot would not stay in a cache, which is what chaining is for. */
+static bool fits(size_t slot)
+{
+    return slot > 0 && slot * sizeof(float) <= (size_t)2 << 20;
+}
+
+irn_status irn_chain_prepare(irn_model *model)
 {
     size_t most = 0;
+    if (model->chain_table || irn_model_chunk(model, SIZE_MAX) < most_items(model->context))
+        return IRN_OK;
     for (size_t b = 0; b < model->block_count; b++) {
         irn_block *block = &model->blocks[b];
         size_t hidden, slot;
         scratch_sizes(model, block, &hidden, &slot);
-        block->chained = can_chain(model, block) && slot < INT_MAX;
+        block->chained = can_chain(model, block) && fits(slot);
         if (block->chained)
             most = slot > most ? slot : most;
     }
     if (!most)
         return IRN_OK;
-    IRN_TRY(write_table(model));
-    return irn_memory_create(model->context, &model->chain_scratch,
-                             most_items(model->context) * most, sizeof(float), true);
+    if (!model->chain_scratch)
+        IRN_TRY(irn_memory_create(model->context, &model->chain_scratch,
+                                  most_items(model->context) * most, sizeof(float), true));
+    return write_table(model);
 }
 
 void irn_chain_free(irn_model *model)
@@ -113,7 +126,7 @@ void irn_chain_free(irn_model *model)
 
 bool irn_chain_suits(const irn_model *model, const irn_block *block, size_t images)
 {
-    return block->chained && images >= most_items(model->context);
+    return model->chain_table && block->chained && images >= most_items(model->context);
 }
 
 static irn_status check_sizes(const irn_block *block, size_t layers, const irn_tensor *input)

@@ -5,9 +5,9 @@
 
 #include "flow/model.h"
 
-/* Finds the blocks that can be chained, and makes what their launches need. After the layers'
- * `winograd` are known. */
-irn_status irn_chain_create(irn_model *model);
+/* Finds the blocks that can be chained, and makes what their launches need; nothing the second
+ * time. Where it was not called, or memory holds too few images at a time, no block is chained. */
+irn_status irn_chain_prepare(irn_model *model);
 void irn_chain_free(irn_model *model);
 
 /* Whether so many images are enough to keep the device busy with a thread an image. */

@@ -41,8 +41,11 @@ static irn_status create(irn_exact *exact, size_t images)
         IRN_TRY(create_like(singles[i], &w->flow[0], IRN_SINGLE));
     for (size_t i = 0; i < exact->model->config.layers; i++)
         IRN_TRY(create_like(&exact->inputs[i], &w->hidden[0], IRN_SINGLE));
-    IRN_TRY(irn_memory_create(context, &exact->distances, images, sizeof(double), true));
-    return irn_alloc(&exact->distance, images, sizeof(double));
+    IRN_TRY(irn_memory_create(context, &exact->norms, images, sizeof *exact->found, true));
+    IRN_TRY(irn_memory_create(context, &exact->open, images, sizeof(float), true));
+    IRN_TRY(irn_alloc(&exact->found, images, sizeof *exact->found));
+    IRN_TRY(irn_alloc(&exact->before, images, sizeof *exact->before));
+    return irn_alloc(&exact->open_host, images, sizeof *exact->open_host);
 }
 
 irn_status irn_exact_create(irn_exact *out, irn_model *model, size_t images)
@@ -68,8 +71,11 @@ void irn_exact_free(irn_exact *exact)
         irn_tensor_free(&exact->inputs[i]);
     irn_memory_release(exact->model->context, exact->operands.parameters);
     irn_memory_release(exact->model->context, exact->operands.state);
-    irn_memory_release(exact->model->context, exact->distances);
-    free(exact->distance);
+    irn_memory_release(exact->model->context, exact->norms);
+    irn_memory_release(exact->model->context, exact->open);
+    free(exact->found);
+    free(exact->before);
+    free(exact->open_host);
     memset(exact, 0, sizeof *exact);
 }
 
@@ -120,33 +126,40 @@ irn_status irn_exact_forward(irn_exact *exact, size_t index, size_t images)
     return irn_tensor_copy(&p.f, &p.y);
 }
 
-/* z, f, the residual y - f, and its norms. */
+/* z, f, the residual y - f, and norms. */
 static irn_status evaluate(problem *p)
 {
     irn_exact *e = p->exact;
     size_t images = p->x.images, group = e->model->context->tuning.work_group;
+    const irn_tensor *tensors[4] = {&p->y, &p->f, &p->z, &p->residual};
     IRN_TRY(apply(p));
     irn_call call = irn_call_begin(e->model->context, irn_general_sources,
                                    irn_precision_options(IRN_DOUBLE), "exact_residual");
-    irn_call_memory(&call, p->y.memory, p->y.offset);
-    irn_call_memory(&call, p->f.memory, p->f.offset);
-    irn_call_memory(&call, p->residual.memory, p->residual.offset);
-    irn_call_memory(&call, e->distances, 0);
+    for (size_t i = 0; i < 4; i++)
+        irn_call_memory(&call, tensors[i]->memory, tensors[i]->offset);
+    irn_call_memory(&call, e->norms, 0);
     irn_call_ulong(&call, irn_tensor_blocks(&p->x) / images);
     IRN_TRY(irn_call_run(&call, images * group, 1, 1, group));
-    return irn_memory_read(e->model->context, e->distances, 0, e->distance,
-                           images * sizeof(double));
+    return irn_memory_read(e->model->context, e->norms, 0, e->found, images * sizeof *e->found);
 }
 
-/* The Neumann series of (I + J)^-1 r: t <- r - J t, in float32, J at z. The error of t shrinks by
- * Lip(g) or better each time; what is left is for the next correction. */
-static irn_status correct(problem *p)
+/* So many terms of the Neumann series reduce the error to a twentieth, as far as float32 goes. */
+static size_t terms_for(double lipschitz)
 {
-    enum { TERMS = 16 };
+    const double least = 8, most = 256;
+    double terms = lipschitz > 0 ? log(0.05) / log(lipschitz) : least;
+    return (size_t)fmin(fmax(ceil(terms), least), most);
+}
+
+/* The Neumann series of (I + J)^-1 r: t <- r - J t, in float32, J at z. What is left is for the
+ * next correction. *which of p->correction has it. */
+static irn_status neumann(problem *p, size_t *which)
+{
     irn_exact *e = p->exact;
     const irn_model *model = e->model;
     irn_tensor inputs[IRN_MAX_LAYERS], tangents[IRN_MAX_LAYERS];
     irn_tensor *t = p->correction;
+    size_t terms = terms_for(p->block->lipschitz_upper);
     for (size_t i = 0; i < model->config.layers; i++)
         inputs[i] = irn_layer_input(p->block, i, &e->inputs[i], p->x.images);
     /* The double workspace's hidden tensors are free now, and more than large enough. */
@@ -156,36 +169,63 @@ static irn_status correct(problem *p)
     IRN_TRY(irn_tensor_copy(&p->z, &t[0]));
     IRN_TRY(irn_block_residual(model, &model->single, p->block, &t[0], inputs, NULL, &t[1]));
     IRN_TRY(irn_tensor_copy(&p->residual, &t[0]));
-    for (size_t k = 0; k < TERMS; k++)
+    for (size_t k = 0; k < terms; k++)
         IRN_TRY(irn_block_neumann_step(model, p->block, inputs, &p->residual, &t[k % 2], tangents,
                                        &t[(k + 1) % 2]));
-    irn_call call = irn_call_begin(model->context, irn_general_sources,
-                                   irn_precision_options(IRN_DOUBLE), "add_float");
-    irn_call_memory(&call, t[TERMS % 2].memory, t[TERMS % 2].offset);
-    irn_call_memory(&call, p->z.memory, p->z.offset);
-    IRN_TRY(irn_call_run(&call, irn_tensor_size(&p->z), 1, 1, 0));
-    IRN_TRY(irn_tensor_copy(&p->z, &p->x));
-    return irn_block_denormalise(model, &e->operands, p->block, &p->x);
+    *which = terms % 2;
+    return IRN_OK;
 }
 
-irn_status irn_exact_improve(irn_exact *exact, size_t block, size_t images, const double *target,
-                             size_t most)
+/* x += (I + J)^-1 r for the samples that are open. */
+static irn_status correct(problem *p)
+{
+    irn_exact *e = p->exact;
+    irn_context *context = e->model->context;
+    size_t which = 0;
+    IRN_TRY(neumann(p, &which));
+    IRN_TRY(irn_memory_write(context, e->open, 0, e->open_host, p->x.images * sizeof(float)));
+    irn_call call = irn_call_begin(context, irn_general_sources, irn_precision_options(IRN_DOUBLE),
+                                   "add_correction");
+    irn_call_memory(&call, p->correction[which].memory, p->correction[which].offset);
+    irn_call_memory(&call, p->z.memory, p->z.offset);
+    irn_call_memory(&call, e->open, 0);
+    irn_call_ulong(&call, irn_tensor_image_size(&p->z));
+    IRN_TRY(irn_call_run(&call, irn_tensor_size(&p->z), 1, 1, 0));
+    IRN_TRY(irn_tensor_copy(&p->z, &p->x));
+    return irn_block_denormalise(e->model, &e->operands, p->block, &p->x);
+}
+
+/* Which samples want another correction: those that miss their targets, and that the last one
+ * brought at least half the way. */
+static irn_status find_open(irn_exact *e, size_t block, size_t images, irn_exact_target *target,
+                            const void *payload, bool first, size_t *count)
+{
+    *count = 0;
+    for (size_t n = 0; n < images; n++) {
+        double residual = e->found[n].residual;
+        if (!isfinite(residual))
+            return irn_fail(IRN_ERROR_NUMERIC,
+                            "the residual of blocks.%zu is %g for sample %zu of the batch", block,
+                            residual, n);
+        bool helps = first || (e->open_host[n] > 0 && residual < e->before[n] / 2);
+        bool open = helps && residual > target(payload, e->found[n].size);
+        e->open_host[n] = open;
+        e->before[n] = residual;
+        *count += open;
+    }
+    return IRN_OK;
+}
+
+irn_status irn_exact_improve(irn_exact *exact, size_t block, size_t images,
+                             irn_exact_target *target, const void *payload, size_t most)
 {
     problem p = view(exact, &exact->model->blocks[block], images);
-    double before = INFINITY;
     for (size_t k = 0;; k++) {
-        double worst = 0;
+        size_t open;
         IRN_TRY(evaluate(&p));
-        for (size_t n = 0; n < images; n++) {
-            if (!isfinite(exact->distance[n]))
-                return irn_fail(IRN_ERROR_NUMERIC,
-                                "the residual of blocks.%zu is %g for sample %zu of the batch",
-                                block, exact->distance[n], n);
-            worst = fmax(worst, exact->distance[n] / target[n]);
-        }
-        if (worst <= 1 || k == most || !(worst < before / 2))
+        IRN_TRY(find_open(exact, block, images, target, payload, k == 0, &open));
+        if (open == 0 || k == most)
             return IRN_OK;
-        before = worst;
         IRN_TRY(correct(&p));
     }
 }

@@ -5,6 +5,14 @@
 
 #include "flow/workspace.h"
 
+/* As computed. */
+typedef struct irn_exact_norms {
+    double residual, size; /* ||y - F_t(x)||, and ||z||, z = actnorm(x) */
+} irn_exact_norms;
+
+/* The residual at which a sample is good enough, from its z. */
+typedef double irn_exact_target(const void *payload, double size);
+
 typedef struct irn_exact {
     irn_model *model;
     irn_operands operands;              /* parameters and state in double */
@@ -12,8 +20,10 @@ typedef struct irn_exact {
     irn_tensor y, x;                    /* double: a block's output, and its input before actnorm */
     irn_tensor residual, correction[2]; /* single */
     irn_tensor inputs[IRN_MAX_LAYERS];  /* single, of a block's layers */
-    cl_mem distances;                   /* [images] doubles */
-    double *distance;                   /* ||y - F_t(x)|| after irn_exact_improve() */
+    cl_mem norms, open;                 /* [images][2] doubles, [images] floats */
+    irn_exact_norms *found;             /* [images], after irn_exact_improve() */
+    double *before;                     /* [images] */
+    float *open_host;
 } irn_exact;
 
 /* Needs a device with float64. */
@@ -24,9 +34,9 @@ void irn_exact_free(irn_exact *exact);
 /* y = F_t(x) from the block's input before its squeeze in exact->y, in place; x is lost. */
 irn_status irn_exact_forward(irn_exact *exact, size_t block, size_t images);
 
-/* Corrects exact->x until ||y - F_t(x)|| <= target[n] for each sample, or corrections no longer
- * help, or `most` were made. */
-irn_status irn_exact_improve(irn_exact *exact, size_t block, size_t images, const double *target,
-                             size_t most);
+/* Corrects exact->x, each sample until its residual meets the target or corrections no longer help,
+ * `most` times at most. */
+irn_status irn_exact_improve(irn_exact *exact, size_t block, size_t images,
+                             irn_exact_target *target, const void *payload, size_t most);
 
 #endif

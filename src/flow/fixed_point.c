@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROGRESS = 3 };
+/* fixed_point.cl */
+enum { RESIDUAL, STEPS, SIZE, BEST, STALLED, PROGRESS };
 
 /* A look costs much of a step, and on a GPU it empties the queue. */
 enum { STEPS_BETWEEN_LOOKS = 4 };
@@ -111,6 +112,17 @@ static irn_status take_steps(iteration *it, size_t steps)
     return IRN_OK;
 }
 
+/* Looks without progress after which a contraction by `lipschitz` is down to rounding: so many that
+ * the residual would have lost a tenth. 0 if it is not known to be a contraction. */
+static size_t patience(double lipschitz)
+{
+    const double least = 8, most = 1e9;
+    if (!(lipschitz < 1))
+        return 0;
+    double looks = lipschitz > 0 ? log(0.9) / (STEPS_BETWEEN_LOOKS * log(lipschitz)) : least;
+    return (size_t)fmin(fmax(ceil(looks), least), most);
+}
+
 static irn_status look(const iteration *it, cl_mem progress, size_t steps, double limit,
                        const irn_tensor *x)
 {
@@ -125,17 +137,17 @@ static irn_status look(const iteration *it, cl_mem progress, size_t steps, doubl
     irn_call_ulong(&call, irn_tensor_blocks(x) / x->images);
     irn_call_int(&call, steps);
     irn_call_float(&call, (float)limit);
-    irn_call_int(&call, it->block->lipschitz_upper < 1);
+    irn_call_int(&call, patience(it->block->lipschitz_upper));
     return irn_call_run(&call, x->images * group, 1, 1, group);
 }
 
 irn_fixed_point_result irn_fixed_point_sample(const irn_fixed_point *solver, size_t sample)
 {
     const float *p = solver->progress_host + PROGRESS * sample;
-    return (irn_fixed_point_result){.residual = (double)p[0],
-                                    .size = (double)p[2],
-                                    .steps = (size_t)(p[1] < 0 ? -p[1] - 1 : p[1]),
-                                    .converged = p[1] < 0};
+    float steps = p[STEPS];
+    return (irn_fixed_point_result){.residual = (double)p[RESIDUAL],
+                                    .steps = (size_t)(steps < 0 ? -steps - 1 : steps),
+                                    .converged = steps < 0};
 }
 
 /* Reads progress; false while a sample is still under way. */
@@ -148,8 +160,8 @@ static irn_status all_done(irn_fixed_point *solver, size_t images, size_t block,
         irn_fixed_point_result result = irn_fixed_point_sample(solver, n);
         if (!isfinite(result.residual))
             return irn_fail(IRN_ERROR_NUMERIC,
-                            "the inverse of blocks.%zu diverges for sample %zu of the batch: "
-                            "residual %g after %zu steps; is Lip(g) < 1?",
+                            "the inverse of blocks.%zu diverges for sample %zu of the batch, or "
+                            "leaves float32's range: residual %g after %zu steps; is Lip(g) < 1?",
                             block, n, result.residual, result.steps);
         *done = *done && result.converged;
     }

@@ -8,13 +8,13 @@ typedef struct irn_fixed_point {
     const irn_workspace *workspace; /* its hidden tensors are used */
     irn_tensor x[2];                /* iterates, in turn */
     irn_tensor input;               /* the activation of the latest */
-    cl_mem progress;                /* [images][3]: fixed_point.cl */
+    cl_mem progress;                /* [images] of what fixed_point.cl says */
     float *progress_host;           /* the same after irn_fixed_point_solve() */
 } irn_fixed_point;
 
 /* How far a sample came. */
 typedef struct irn_fixed_point_result {
-    double residual, size; /* ||x' - x|| of the last step, and ||x'|| + ||y|| */
+    double residual; /* ||x' - x|| of the last step */
     size_t steps;
     bool converged;
 } irn_fixed_point_result;

@@ -227,7 +227,6 @@ static irn_status build(irn_model *model)
     IRN_TRY(irn_arena_create_buffer(&model->parameters, &model->transposed));
     IRN_TRY(irn_arena_create_buffer(&model->state, &model->single.state));
     IRN_TRY(create_winograd(model));
-    IRN_TRY(irn_chain_create(model));
     model->actnorm_ready = !model->config.actnorm;
     return IRN_OK;
 }

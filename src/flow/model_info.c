@@ -1,5 +1,5 @@
 /* Questions about a model, and what keeps its derived values true. */
-#include "flow/model.h"
+#include "flow/chain.h"
 #include "ops/winograd.h"
 
 #include <math.h>
@@ -129,6 +129,7 @@ irn_status irn_model_prepare(irn_model *model)
     }
     if (model->config.classes)
         IRN_TRY(derive(model, &model->head.dense, model->head.weight));
+    IRN_TRY(irn_chain_prepare(model));
     model->derived_valid = true;
     return IRN_OK;
 }

@@ -35,7 +35,7 @@ static double absolute_norm(const float *weights, size_t outputs, size_t inputs,
                 sum += fabs((double)weights[(o * inputs + i) * taps + t]);
         column_most = fmax(column_most, sum);
     }
-    return scale * sqrt(row_most * column_most) * (1 + 1e-9);
+    return fabs(scale) * sqrt(row_most * column_most) * (1 + 1e-9);
 }
 
 /* The norm of a map whose every pixel has these values. */
