@@ -10,21 +10,14 @@ INLINE uint channel_of(size_t i, int blocks, int pixels)
     return (uint)i / (uint)pixels % (uint)blocks * B;
 }
 
-/* exp(sign log_scale) of the block's channels, from `known` if these are still the same: a CPU goes
- * through a map at a time. */
-typedef struct channel_scale {
-    uint channel;
-    realb scale;
-} channel_scale;
-
-INLINE channel_scale scale_of(channel_scale known, uint channel, real sign,
-                              __global const real *log_scale)
+/* scale = exp(sign log_scale) of the block's channels, unless they are still the ones known: a CPU
+ * goes through a map at a time. */
+INLINE void find_scale(uint *known, realb *scale, uint channel, real sign,
+                       __global const real *log_scale)
 {
-    if (known.channel != channel) {
-        known.channel = channel;
-        known.scale = exp(sign * load_block(log_scale + channel));
-    }
-    return known;
+    if (*known != channel)
+        *scale = exp(sign * load_block(log_scale + channel));
+    *known = channel;
 }
 
 /* Actnorm (Kingma and Dhariwal 2018): z = x exp(log_scale) + shift per channel. */
@@ -32,11 +25,12 @@ KERNEL void actnorm(__global const real *x, ulong x0, __global const real *log_s
                     ulong log_scale0, __global const real *shift, ulong shift0, __global real *z,
                     ulong z0, ulong count, int blocks, int pixels)
 {
-    channel_scale s = {~0u, (realb)(0)};
+    uint known = ~0u;
+    realb scale = (realb)(0);
     EACH_BLOCK (i, count) {
         const uint c = channel_of(i, blocks, pixels);
-        s = scale_of(s, c, 1, log_scale + log_scale0);
-        store_block(fma(load_block(x + x0 + i * B), s.scale, load_block(shift + shift0 + c)),
+        find_scale(&known, &scale, c, 1, log_scale + log_scale0);
+        store_block(fma(load_block(x + x0 + i * B), scale, load_block(shift + shift0 + c)),
                     z + z0 + i * B);
     }
 }
@@ -45,11 +39,12 @@ KERNEL void actnorm_inverse(__global const real *z, ulong z0, __global const rea
                             ulong log_scale0, __global const real *shift, ulong shift0,
                             __global real *x, ulong x0, ulong count, int blocks, int pixels)
 {
-    channel_scale s = {~0u, (realb)(0)};
+    uint known = ~0u;
+    realb scale = (realb)(0);
     EACH_BLOCK (i, count) {
         const uint c = channel_of(i, blocks, pixels);
-        s = scale_of(s, c, -1, log_scale + log_scale0);
-        store_block((load_block(z + z0 + i * B) - load_block(shift + shift0 + c)) * s.scale,
+        find_scale(&known, &scale, c, -1, log_scale + log_scale0);
+        store_block((load_block(z + z0 + i * B) - load_block(shift + shift0 + c)) * scale,
                     x + x0 + i * B);
     }
 }
@@ -59,11 +54,12 @@ KERNEL void actnorm_scale(__global const real *x, ulong x0, __global const real 
                           ulong log_scale0, __global real *y, ulong y0, ulong count, int blocks,
                           int pixels)
 {
-    channel_scale s = {~0u, (realb)(0)};
+    uint known = ~0u;
+    realb scale = (realb)(0);
     EACH_BLOCK (i, count) {
         const uint c = channel_of(i, blocks, pixels);
-        s = scale_of(s, c, 1, log_scale + log_scale0);
-        store_block(load_block(x + x0 + i * B) * s.scale, y + y0 + i * B);
+        find_scale(&known, &scale, c, 1, log_scale + log_scale0);
+        store_block(load_block(x + x0 + i * B) * scale, y + y0 + i * B);
     }
 }
 
