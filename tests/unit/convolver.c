@@ -1,5 +1,6 @@
 #include "convolver.h"
 
+#include "ops/pointwise.h"
 #include "ops/winograd.h"
 #include "oracle/elementwise.h"
 
@@ -40,15 +41,21 @@ static oracle_conv random_shape(void)
                          .circular = host_below(2) == 1};
 }
 
+static bool suits(const irn_context *context, convolver how, const oracle_conv *c)
+{
+    irn_conv conv = convolver_conv(c, IRN_ELU);
+    return how == WINOGRAD ? irn_winograd_suits(context, &conv, c->height, c->width)
+                           : irn_pointwise_suits(context, &conv, c->height, c->width, IRN_SINGLE);
+}
+
 bool convolver_shape(irn_context *context, convolver how, oracle_conv *c)
 {
     *c = random_shape();
     if (how == DIRECT)
         return true;
-    c->kernel_height = c->kernel_width = 3;
+    c->kernel_height = c->kernel_width = how == WINOGRAD ? 3 : 1;
     for (int i = 0; i < 20; i++) {
-        irn_conv conv = convolver_conv(c, IRN_ELU);
-        if (irn_winograd_suits(context, &conv, c->height, c->width))
+        if (suits(context, how, c))
             return true;
         c->height = host_between(1, 14);
         c->width = host_between(1, 14);
@@ -90,7 +97,7 @@ void convolver_forward(convolver how, const irn_conv *conv, const double *w, con
 {
     irn_context *context = x->context;
     irn_place kernel = guarded_kernel(x->precision, conv, w);
-    if (how == DIRECT) {
+    if (how != WINOGRAD) {
         testing_ok(irn_conv_forward(conv, kernel, x, epilogue, y));
         return;
     }
@@ -121,7 +128,7 @@ void convolver_backward(convolver how, const irn_conv *conv, const double *w, co
 {
     irn_context *context = y->context;
     irn_place kernel = transposed(context, y->precision, conv, w);
-    if (how == DIRECT) {
+    if (how != WINOGRAD) {
         testing_ok(irn_conv_backward(conv, kernel, y, epilogue, x));
         return;
     }
@@ -140,13 +147,13 @@ gradients convolver_gradient(convolver how, const oracle_conv *c, const double *
     irn_context *context = in.context;
     gradients g = {.weights = guarded_kernel(IRN_SINGLE, &conv, NULL)};
     size_t size =
-        how == DIRECT
+        how != WINOGRAD
             ? irn_conv_gradient_scratch(context, &conv, c->images, c->height, c->width)
             : irn_winograd_gradient_scratch(context, &conv, c->images, c->height, c->width);
     cl_mem scratch = scratch_memory(context, size);
     if (with_bias)
         g.bias = guarded_vector(IRN_SINGLE, c->outputs, NULL);
-    testing_ok(how == DIRECT
+    testing_ok(how != WINOGRAD
                    ? irn_conv_weight_gradient(&conv, &in, &out, g.weights, g.bias, scratch)
                    : irn_winograd_weight_gradient(&conv, &in, &out, g.weights, g.bias, scratch));
     scratch_free(context, scratch);
@@ -155,39 +162,56 @@ gradients convolver_gradient(convolver how, const oracle_conv *c, const double *
 
 /* ---- epilogues ---- */
 
+static irn_tensor shaped_like(const irn_tensor *like, const double *values)
+{
+    return guarded_tensor(like->precision, like->images, like->channels, like->height, like->width,
+                          values);
+}
+
+static bool takes_off(const ending *e)
+{
+    return e->other == MINUEND || e->other == MINUEND_IS_OUTPUT;
+}
+
+/* The end of a convolution for one value of W x, in double. z: where the derivative is taken. */
+static double finish(const ending *e, double value, double z, double other)
+{
+    if (takes_off(e))
+        value = other - value;
+    if (e->finish == ACTIVATE)
+        value = oracle_activation(e->activation, value);
+    if (e->finish >= DERIVATIVE)
+        value *= oracle_derivative(e->activation, z);
+    return e->other == ALONE || takes_off(e) ? value : value + other;
+}
+
 void convolver_finish(finished *f, const ending *e, const irn_tensor *like, double *plain)
 {
     size_t pixels = like->height * like->width, channels = like->channels;
     size_t count = like->images * channels * pixels;
-    irn_precision precision = like->precision;
     double *scale = host_normal(1), *bias = host_normal(channels), *z = host_normal(count);
-    double *residual = host_normal(count);
-    irn_tensor before =
-        guarded_tensor(precision, like->images, channels, like->height, like->width, z);
+    double *other = host_normal(count);
+    bool onto = e->other == RESIDUAL_IS_OUTPUT || e->other == MINUEND_IS_OUTPUT;
+    irn_tensor before = shaped_like(like, z);
     memset(f, 0, sizeof *f);
-    f->out = guarded_tensor(precision, like->images, channels, like->height, like->width,
-                            e->residual == RESIDUAL_IS_OUTPUT ? residual : NULL);
-    f->saved = e->finish == DERIVATIVE_IS_OUTPUT ? f->out
-                                                 : guarded_tensor(precision, like->images, channels,
-                                                                  like->height, like->width, NULL);
-    f->residual = e->residual == RESIDUAL_IS_OUTPUT
-                      ? f->out
-                      : guarded_tensor(precision, like->images, channels, like->height, like->width,
-                                       residual);
+    f->out = shaped_like(like, onto ? other : NULL);
+    f->saved = e->finish == DERIVATIVE_IS_OUTPUT ? f->out : shaped_like(like, NULL);
+    f->other = onto ? f->out : shaped_like(like, other);
     if (e->finish >= DERIVATIVE)
         testing_ok(irn_activation_forward(e->activation, &before, &f->saved));
     for (size_t i = 0; i < count; i++) {
         double value =
             plain[i] * (e->scale ? scale[0] : 1) + (e->bias ? bias[i / pixels % channels] : 0);
-        value = e->finish == ACTIVATE ? oracle_activation(e->activation, value) : value;
-        value *= e->finish >= DERIVATIVE ? oracle_derivative(e->activation, z[i]) : 1;
-        plain[i] = value + (e->residual ? residual[i] : 0);
+        plain[i] = finish(e, value, z[i], other[i]);
     }
     if (e->scale)
-        f->epilogue.scale = guarded_vector(precision, 1, scale);
+        f->epilogue.scale = guarded_vector(like->precision, 1, scale);
     if (e->bias)
-        f->epilogue.bias = guarded_vector(precision, channels, bias);
+        f->epilogue.bias = guarded_vector(like->precision, channels, bias);
     f->epilogue.activate = e->finish == ACTIVATE;
     f->epilogue.derivative = e->finish >= DERIVATIVE ? &f->saved : NULL;
-    f->epilogue.residual = e->residual ? &f->residual : NULL;
+    if (takes_off(e))
+        f->epilogue.minuend = &f->other;
+    else if (e->other != ALONE)
+        f->epilogue.residual = &f->other;
 }

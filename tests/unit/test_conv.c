@@ -1,5 +1,5 @@
-/* Convolutions, their adjoint and their weight gradient, direct and by Winograd's algorithm,
- * against a double-precision oracle. */
+/* Convolutions, their adjoint and their weight gradient, direct, as products of matrices and by
+ * Winograd's algorithm, against a double-precision oracle. */
 #include "convolver.h"
 
 #include <math.h>
@@ -21,28 +21,29 @@ static void check_ending(convolver how, const oracle_conv *c, irn_precision prec
     convolver_finish(&f, e, &back, wx);
     convolver_forward(how, &conv, w, &in, &f.epilogue, &f.out);
     host_check(wx, guarded_read_clean(&f.out), outputs, tolerance[precision],
-               "W x (%d) %s, scale %d bias %d finish %d residual %d", (int)how,
-               convolver_describe(c), e->scale, e->bias, e->finish, e->residual);
+               "W x (%d) %s, scale %d bias %d finish %d other %d", (int)how, convolver_describe(c),
+               e->scale, e->bias, e->finish, e->other);
     oracle_conv_backward(c, w, y, wy);
     convolver_finish(&f, e, &in, wy);
     convolver_backward(how, &conv, w, &back, &f.epilogue, &f.out);
     host_check(wy, guarded_read_clean(&f.out), inputs, tolerance[precision],
-               "W^T y (%d) %s, scale %d bias %d finish %d residual %d", (int)how,
-               convolver_describe(c), e->scale, e->bias, e->finish, e->residual);
+               "W^T y (%d) %s, scale %d bias %d finish %d other %d", (int)how,
+               convolver_describe(c), e->scale, e->bias, e->finish, e->other);
 }
 
 /* Every step-th combination; 1: all. */
 static void check_endings(irn_context *context, convolver how, irn_precision precision,
                           irn_activation activation, int step)
 {
-    for (int i = 0; i < 4 * FINISHES * RESIDUALS; i += host_step(step)) {
+    for (int i = 0; i < 4 * FINISHES * OTHERS; i += host_step(step)) {
         ending e = {.scale = i % 2,
                     .bias = i / 2 % 2,
                     .finish = i / 4 % FINISHES,
-                    .residual = i / 4 / FINISHES,
+                    .other = i / 4 / FINISHES,
                     .activation = activation};
         oracle_conv c;
-        if ((e.finish == DERIVATIVE_IS_OUTPUT && e.residual == RESIDUAL_IS_OUTPUT) ||
+        if ((e.finish == DERIVATIVE_IS_OUTPUT &&
+             (e.other == RESIDUAL_IS_OUTPUT || e.other == MINUEND_IS_OUTPUT)) ||
             !convolver_shape(context, how, &c))
             continue;
         guarded_begin(context);
@@ -62,6 +63,15 @@ START_TEST(convolutions)
 }
 END_TEST
 
+START_TEST(pointwise_convolutions)
+{
+    irn_context *context = devices_open(_i);
+    check_endings(context, POINTWISE, IRN_SINGLE, IRN_ELU, 1);
+    check_endings(context, POINTWISE, IRN_SINGLE, IRN_SOFTPLUS, 1);
+    devices_close(context);
+}
+END_TEST
+
 START_TEST(convolutions_by_winograd)
 {
     irn_context *context = devices_open(_i);
@@ -74,7 +84,7 @@ END_TEST
 START_TEST(other_activations)
 {
     irn_context *context = devices_open(_i);
-    for (convolver how = DIRECT; how <= WINOGRAD; how++) {
+    for (convolver how = DIRECT; how < CONVOLVERS; how++) {
         check_endings(context, how, IRN_SINGLE, IRN_IDENTITY, 7);
         check_endings(context, how, IRN_SINGLE, IRN_RELU, 7);
         check_endings(context, how, IRN_SINGLE, IRN_TANH, 7);
@@ -89,20 +99,22 @@ START_TEST(convolutions_in_double)
     if (irn_context_device(context)->has_fp64) {
         check_endings(context, DIRECT, IRN_DOUBLE, IRN_ELU, 1);
         check_endings(context, DIRECT, IRN_DOUBLE, IRN_SOFTPLUS, 5);
+        check_endings(context, POINTWISE, IRN_DOUBLE, IRN_ELU, 1);
+        check_endings(context, POINTWISE, IRN_DOUBLE, IRN_SOFTPLUS, 5);
     }
     devices_close(context);
 }
 END_TEST
 
-/* ---- the rest, in both ways ---- */
+/* ---- the rest, in every way ---- */
 
 typedef void check(irn_context *, convolver, const oracle_conv *);
 
 static void on_shapes(int device, int count, check work)
 {
     irn_context *context = devices_open(device);
-    for (int i = 0; i < 2 * count; i += host_step(1)) {
-        convolver how = i < count ? DIRECT : WINOGRAD;
+    for (int i = 0; i < CONVOLVERS * count; i += host_step(1)) {
+        convolver how = (convolver)(i / count);
         oracle_conv c;
         if (!convolver_shape(context, how, &c))
             continue;
@@ -165,7 +177,7 @@ static void check_adjoint(convolver how, const oracle_conv *c, irn_precision pre
 static void check_adjoints(irn_context *context, convolver how, const oracle_conv *c)
 {
     check_adjoint(how, c, IRN_SINGLE);
-    if (how == DIRECT && irn_context_device(context)->has_fp64)
+    if (how != WINOGRAD && irn_context_device(context)->has_fp64)
         check_adjoint(how, c, IRN_DOUBLE);
 }
 
@@ -242,6 +254,7 @@ int main(void)
     Suite *suite = suite_create("convolutions");
     TCase *test = devices_case(suite, "convolutions");
     devices_add(test, convolutions);
+    devices_add(test, pointwise_convolutions);
     devices_add(test, convolutions_by_winograd);
     devices_add(test, other_activations);
     devices_add(test, convolutions_in_double);
