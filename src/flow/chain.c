@@ -90,6 +90,7 @@ static irn_status write_table(irn_model *model)
 irn_status irn_chain_create(irn_model *model)
 {
     size_t most = 0;
+    bool any = false;
     for (size_t b = 0; b < model->block_count; b++) {
         irn_block *block = &model->blocks[b];
         size_t hidden, slot;
@@ -97,8 +98,9 @@ irn_status irn_chain_create(irn_model *model)
         block->chained = can_chain(model, block) && slot < INT_MAX;
         if (block->chained)
             most = slot > most ? slot : most;
+        any = any || block->chained;
     }
-    if (!most)
+    if (!any)
         return IRN_OK;
     IRN_TRY(write_table(model));
     return irn_memory_create(model->context, &model->chain_scratch,
