@@ -75,21 +75,33 @@ irn_tensor convolver_y(const oracle_conv *c, irn_precision precision, const doub
 
 /* ---- both ways ---- */
 
-/* Scratch full of NaN; for calls that take a buffer from its beginning. */
-static cl_mem scratch_memory(irn_context *context, size_t size)
-{
+/* Scratch full of NaN, for calls that take a buffer from its beginning; what is behind `size` must
+ * stay as it is. */
+typedef struct scratch {
     cl_mem memory;
-    float *nan = host_floats(size);
-    memset(nan, 0xff, size * sizeof *nan);
-    testing_ok(irn_memory_create(context, &memory, size, sizeof *nan, false));
-    testing_ok(irn_memory_write(context, memory, 0, nan, size * sizeof *nan));
-    return memory;
+    size_t size;
+} scratch;
+
+enum { BEHIND = 64 };
+
+static scratch scratch_create(irn_context *context, size_t size)
+{
+    scratch s = {.size = size};
+    float *nan = host_floats(size + BEHIND);
+    memset(nan, 0xff, (size + BEHIND) * sizeof *nan);
+    testing_ok(irn_memory_create(context, &s.memory, size + BEHIND, sizeof *nan, false));
+    testing_ok(irn_memory_write(context, s.memory, 0, nan, (size + BEHIND) * sizeof *nan));
+    return s;
 }
 
-static void scratch_free(irn_context *context, cl_mem scratch)
+static void scratch_free(irn_context *context, scratch s)
 {
-    testing_ok(irn_finish(context));
-    irn_memory_release(context, scratch);
+    float behind[BEHIND], nan[BEHIND];
+    memset(nan, 0xff, sizeof nan);
+    testing_ok(irn_memory_read(context, s.memory, s.size * sizeof *nan, behind, sizeof behind));
+    ck_assert_msg(memcmp(behind, nan, sizeof nan) == 0, "written behind %zu floats of scratch",
+                  s.size);
+    irn_memory_release(context, s.memory);
 }
 
 void convolver_forward(convolver how, const irn_conv *conv, const double *w, const irn_tensor *x,
@@ -101,11 +113,11 @@ void convolver_forward(convolver how, const irn_conv *conv, const double *w, con
         testing_ok(irn_conv_forward(conv, kernel, x, epilogue, y));
         return;
     }
-    cl_mem scratch = scratch_memory(context, irn_winograd_scratch(context, conv, x->width));
+    scratch s = scratch_create(context, irn_winograd_scratch(context, conv, x->width));
     irn_place transformed = guarded_place(IRN_SINGLE, irn_winograd_weights(context, conv));
     testing_ok(irn_winograd_transform(context, conv, kernel, transformed));
-    testing_ok(irn_winograd_forward(conv, transformed, x, epilogue, y, scratch));
-    scratch_free(context, scratch);
+    testing_ok(irn_winograd_forward(conv, transformed, x, epilogue, y, s.memory));
+    scratch_free(context, s);
 }
 
 /* The kernel of the adjoint, transposed by the device and then widened. */
@@ -132,31 +144,30 @@ void convolver_backward(convolver how, const irn_conv *conv, const double *w, co
         testing_ok(irn_conv_backward(conv, kernel, y, epilogue, x));
         return;
     }
-    cl_mem scratch = scratch_memory(context, irn_winograd_scratch(context, conv, y->width));
+    scratch s = scratch_create(context, irn_winograd_scratch(context, conv, y->width));
     irn_place transformed = guarded_place(IRN_SINGLE, irn_winograd_weights(context, conv));
     testing_ok(irn_winograd_transform_transposed(context, conv, kernel, transformed));
-    testing_ok(irn_winograd_backward(conv, transformed, y, epilogue, x, scratch));
-    scratch_free(context, scratch);
+    testing_ok(irn_winograd_backward(conv, transformed, y, epilogue, x, s.memory));
+    scratch_free(context, s);
 }
 
-gradients convolver_gradient(convolver how, const oracle_conv *c, const double *x, const double *y,
-                             bool with_bias)
+gradients convolver_gradient(convolver how, const oracle_conv *c, size_t room, const double *x,
+                             const double *y, bool with_bias)
 {
     irn_conv conv = convolver_conv(c, IRN_ELU);
     irn_tensor in = convolver_x(c, IRN_SINGLE, x), out = convolver_y(c, IRN_SINGLE, y);
     irn_context *context = in.context;
     gradients g = {.weights = guarded_kernel(IRN_SINGLE, &conv, NULL)};
-    size_t size =
-        how != WINOGRAD
-            ? irn_conv_gradient_scratch(context, &conv, c->images, c->height, c->width)
-            : irn_winograd_gradient_scratch(context, &conv, c->images, c->height, c->width);
-    cl_mem scratch = scratch_memory(context, size);
+    size_t size = how != WINOGRAD
+                      ? irn_conv_gradient_scratch(context, &conv, room, c->height, c->width)
+                      : irn_winograd_gradient_scratch(context, &conv, room, c->height, c->width);
+    scratch s = scratch_create(context, size);
     if (with_bias)
         g.bias = guarded_vector(IRN_SINGLE, c->outputs, NULL);
     testing_ok(how != WINOGRAD
-                   ? irn_conv_weight_gradient(&conv, &in, &out, g.weights, g.bias, scratch)
-                   : irn_winograd_weight_gradient(&conv, &in, &out, g.weights, g.bias, scratch));
-    scratch_free(context, scratch);
+                   ? irn_conv_weight_gradient(&conv, &in, &out, g.weights, g.bias, s.memory)
+                   : irn_winograd_weight_gradient(&conv, &in, &out, g.weights, g.bias, s.memory));
+    scratch_free(context, s);
     return g;
 }
 

@@ -28,8 +28,9 @@ void convolver_backward(convolver how, const irn_conv *conv, const double *w, co
 typedef struct gradients {
     irn_place weights, bias;
 } gradients;
-gradients convolver_gradient(convolver how, const oracle_conv *c, const double *x, const double *y,
-                             bool with_bias);
+/* In scratch that is made for `room` images, at least as many as there are. */
+gradients convolver_gradient(convolver how, const oracle_conv *c, size_t room, const double *x,
+                             const double *y, bool with_bias);
 
 /* ---- epilogues ---- */
 

@@ -2,6 +2,8 @@
  * Winograd's algorithm, against a double-precision oracle. */
 #include "convolver.h"
 
+#include "ops/winograd.h"
+
 #include <math.h>
 
 static const double tolerance[2] = {1e-5, 1e-12}; /* by precision */
@@ -133,7 +135,7 @@ static void check_gradient(irn_context *context, convolver how, const oracle_con
     double *x = host_normal(oracle_conv_inputs(c)), *y = host_normal(oracle_conv_outputs(c));
     double *w = host_doubles(weights), *bias = host_doubles(c->outputs);
     bool with_bias = host_below(4) > 0;
-    gradients g = convolver_gradient(how, c, x, y, with_bias);
+    gradients g = convolver_gradient(how, c, c->images + host_below(8), x, y, with_bias);
     oracle_conv_gradient(c, x, y, w, bias);
     ck_assert_ptr_nonnull(context);
     host_check(w, guarded_read_kernel(g.weights, &conv), weights, tolerance[IRN_SINGLE],
@@ -146,6 +148,39 @@ static void check_gradient(irn_context *context, convolver how, const oracle_con
 START_TEST(weight_gradients)
 {
     on_shapes(_i, 40, check_gradient);
+}
+END_TEST
+
+/* Scratch for a batch does for smaller ones, though outputs are divided further for these. */
+static void check_scratch(irn_context *context, const oracle_conv *c)
+{
+    irn_conv conv = convolver_conv(c, IRN_ELU);
+    size_t enough = 1;
+    for (size_t images = 0; images <= 64; images++) {
+        size_t size = irn_winograd_gradient_scratch(context, &conv, images, 32, 32);
+        ck_assert_msg(size >= enough, "%u units, %zu->%zu channels: %zu floats for %zu images",
+                      context->info.compute_units, c->inputs, c->outputs, size, images);
+        enough = size;
+    }
+}
+
+/* How the work is divided depends on the compute units. */
+START_TEST(gradients_on_larger_devices)
+{
+    irn_context *context = devices_open(_i);
+    for (unsigned units = 1; units <= 64; units += (unsigned)host_step(1)) {
+        oracle_conv c;
+        context->info.compute_units = units;
+        if (!convolver_shape(context, WINOGRAD, &c))
+            break;
+        c.outputs = host_between(1, 200);
+        check_scratch(context, &c);
+        guarded_begin(context);
+        check_gradient(context, WINOGRAD, &c);
+        guarded_end();
+        host_free_all();
+    }
+    devices_close(context);
 }
 END_TEST
 
@@ -167,7 +202,7 @@ static void check_adjoint(convolver how, const oracle_conv *c, irn_precision pre
                       "<x, W^T y> (%d) %s", (int)how, convolver_describe(c));
     if (precision == IRN_DOUBLE)
         return;
-    gradients g = convolver_gradient(how, c, x, y, false);
+    gradients g = convolver_gradient(how, c, c->images, x, y, false);
     double *found = guarded_read_kernel(g.weights, &conv);
     limit = fmax(limit, tolerance[precision] * host_norm(w, weights) * host_norm(found, weights));
     host_check_number(product, host_dot(w, found, weights), limit, "<W, gradient> (%d) %s",
@@ -199,7 +234,7 @@ static void check_equal_bits(irn_context *context, convolver how, const oracle_c
         outputs = irn_tensor_size(&out);
         convolver_forward(how, &conv, w, &in, &plain, &out);
         bits[k] = guarded_read_raw((irn_place){out.memory, out.offset}, outputs);
-        gradients g = convolver_gradient(how, c, x, guarded_read(&out), true);
+        gradients g = convolver_gradient(how, c, c->images, x, guarded_read(&out), true);
         gradient_bits[k] = guarded_read_raw(g.weights, weights);
     }
     ck_assert_mem_eq(bits[0], bits[1], outputs * sizeof(float));
@@ -237,7 +272,7 @@ static void check_nan(irn_context *context, convolver how, const oracle_conv *c)
     convolver_backward(how, &conv, w, &out, &plain, &returned);
     oracle_conv_backward(c, w, y, back);
     expect_nan(back, guarded_read(&returned), inputs, "adjoint");
-    gradients g = convolver_gradient(how, c, x, other, true);
+    gradients g = convolver_gradient(how, c, c->images, x, other, true);
     oracle_conv_gradient(c, x, other, gradient, bias);
     expect_nan(gradient, guarded_read_kernel(g.weights, &conv), weights, "weight gradient");
     ck_assert_ptr_nonnull(context);
@@ -259,6 +294,7 @@ int main(void)
     devices_add(test, other_activations);
     devices_add(test, convolutions_in_double);
     devices_add(test, weight_gradients);
+    devices_add(test, gradients_on_larger_devices);
     devices_add(test, adjoints);
     devices_add(test, equal_calls_give_equal_bits);
     devices_add(test, nan_comes_through);
