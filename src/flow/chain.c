@@ -1,4 +1,5 @@
 #include "flow/chain.h"
+#include "flow/workspace.h"
 #include "ops/application.h"
 #include "ops/pointwise.h"
 #include "ops/winograd.h"
@@ -91,6 +92,9 @@ irn_status irn_chain_create(irn_model *model)
 {
     size_t most = 0;
     bool any = false;
+    /* Batches that never are large enough are not worth a slot for each work-item. */
+    if (irn_model_chunk(model, SIZE_MAX) < most_items(model->context))
+        return IRN_OK;
     for (size_t b = 0; b < model->block_count; b++) {
         irn_block *block = &model->blocks[b];
         size_t hidden, slot;

@@ -2,6 +2,7 @@
 #include "guarded.h"
 
 #include "flow/chain.h"
+#include "flow/workspace.h"
 
 #include <stdio.h>
 
@@ -138,10 +139,26 @@ START_TEST(chained_blocks)
 }
 END_TEST
 
+/* Where no batch can be large enough for a device, no memory is spent on it. */
+START_TEST(too_large_devices)
+{
+    irn_context *context = devices_open(_i);
+    irn_model_config config = random_config(0);
+    irn_model *model;
+    context->info.compute_units = 1000;
+    testing_ok(irn_model_create(&model, context, &config));
+    ck_assert(!irn_chain_suits(model, &model->blocks[0], irn_model_chunk(model, SIZE_MAX)));
+    ck_assert_ptr_null(model->chain_scratch);
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("chains");
     TCase *test = devices_case(suite, "chains");
     devices_add(test, chained_blocks);
+    devices_add(test, too_large_devices);
     return testing_run(suite);
 }
