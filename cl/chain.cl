@@ -16,11 +16,15 @@ typedef struct chain_layer {
 
 #define CHAIN_WORDS 6
 
-INLINE chain_layer chain_read(__global const ulong *table)
+/* Not returned: of returned structs clang makes what Oclgrind does not know. */
+INLINE void chain_read(chain_layer *layer, __global const ulong *table)
 {
-    const chain_layer layer = {(int)table[0], table[1],      table[2],
-                               table[3],      (int)table[4], (int)table[5]};
-    return layer;
+    layer->winograd = (int)table[0];
+    layer->weights = table[1];
+    layer->scale = table[2];
+    layer->bias = table[3];
+    layer->inputs = (int)table[4];
+    layer->outputs = (int)table[5];
 }
 
 /* Slots of scratch hold the hidden activations of `chunk` images twice, `hidden` elements each, and
@@ -49,7 +53,8 @@ KERNEL void chain_apply(__global const real *x, ulong x0, __global const real *p
         const int images = min(chunk, end - first);
         for (int k = 0; k < steps * layers; k++) {
             const int i = k % layers, last = i + 1 == layers;
-            const chain_layer layer = chain_read(table + table0 + i * CHAIN_WORDS);
+            chain_layer layer;
+            chain_read(&layer, table + table0 + i * CHAIN_WORDS);
             const ulong image = (ulong)layer.outputs * H * W * B;
             __global const real *from = i == 0 ? x + x0 + first * ((ulong)layer.inputs * H * W * B)
                                                : own + (i - 1) % 2 * hidden;

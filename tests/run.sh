@@ -179,21 +179,27 @@ stage_valgrind() {
 # Oclgrind exits 0 whatever it finds, so its log must be empty. One process a program: a second one
 # would begin the log anew. Optimised kernels have instructions that it does not know.
 stage_oclgrind() {
-    local program name log status=0 limit=900
+    local program run name log status=0 limit=900
+    local -x IRN_TEST_BLOCK
     gcc -shared -fPIC "$root/tests/oclgrind_writes.c" -o "$work/oclgrind_writes.so" -ldl || return
     export CK_FORK=no IRN_BUILD_OPTIONS=-cl-opt-disable IRN_TEST_EFFORT=small IRN_TEST_DEVICE=Oclgrind
-    for name in test_elementwise test_head test_head_tangent test_conv; do
-        program=$work/gcc/$name log=$logs/oclgrind-$name.txt
+    # Oclgrind's device has a GPU's layout; after a colon is the block of the layout to take instead,
+    # for the kernels that only CPUs have.
+    for run in test_elementwise test_head test_head_tangent test_conv test_conv:8 test_chain:8; do
+        name=${run%:*}
+        program=$work/gcc/$name log=$logs/oclgrind-${run/:/-}.txt
         [ -x "$program" ] || continue
+        IRN_TEST_BLOCK=${run#"$name"}
+        IRN_TEST_BLOCK=${IRN_TEST_BLOCK#:}
         rm -f "$log"
         # shellcheck disable=SC2016
         run_check "$program" oclgrind --data-races --uninitialized --check-api --log "$log" \
             bash -c 'LD_PRELOAD=$1:$LD_PRELOAD exec "$2"' sh "$work/oclgrind_writes.so"
         if [ ! -e "$log" ]; then
-            echo "FAILED $name: Oclgrind has written no log"
+            echo "FAILED $run: Oclgrind has written no log"
             status=1
         elif [ -s "$log" ]; then
-            echo "FAILED $name: Oclgrind found something"
+            echo "FAILED $run: Oclgrind found something"
             head -n 60 "$log"
             status=1
         fi

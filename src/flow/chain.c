@@ -94,12 +94,14 @@ static irn_status write_table(irn_model *model)
 /* A larger slot would not stay in a cache, which is what chaining is for. */
 static bool fits(size_t slot)
 {
-    return slot > 0 && slot * sizeof(float) <= (size_t)2 << 20;
+    return slot <= ((size_t)2 << 20) / sizeof(float);
 }
 
 irn_status irn_chain_prepare(irn_model *model)
 {
     size_t most = 0;
+    bool any = false;
+    /* Batches that never are large enough are not worth a slot for each work-item. */
     if (model->chain_table || irn_model_chunk(model, SIZE_MAX) < most_items(model->context))
         return IRN_OK;
     for (size_t b = 0; b < model->block_count; b++) {
@@ -109,12 +111,13 @@ irn_status irn_chain_prepare(irn_model *model)
         block->chained = can_chain(model, block) && fits(slot);
         if (block->chained)
             most = slot > most ? slot : most;
+        any = any || block->chained;
     }
-    if (!most)
+    if (!any)
         return IRN_OK;
     if (!model->chain_scratch)
         IRN_TRY(irn_memory_create(model->context, &model->chain_scratch,
-                                  most_items(model->context) * most, sizeof(float), true));
+                                  most_items(model->context) * most + 1, sizeof(float), true));
     return write_table(model);
 }
 

@@ -80,22 +80,11 @@ static irn_status prepare_running(irn_model *model, irn_head_memory *memory, con
     return irn_call_run(&call, blocks_of(z), 1, 1, 0);
 }
 
-/* Mean first and then squares about it, since E x^2 - (E x)^2 cancels. */
 static irn_status prepare_batch(irn_model *model, irn_head_memory *memory, const irn_tensor *z)
 {
     const irn_head *head = &model->head;
     double total = (double)(z->images * z->height * z->width);
-    irn_channel_sums mean = {.p = z, .sums = vector(memory, WORK), .factor = 1 / total};
-    irn_channel_sums variance = {.p = z,
-                                 .q = z,
-                                 .centre = vector(memory, WORK),
-                                 .centre_p = true,
-                                 .centre_q = true,
-                                 .sums = vector(memory, SUMS),
-                                 .products = vector(memory, VARIANCE),
-                                 .factor = 1 / total};
-    IRN_TRY(irn_channel_sums_run(&mean, memory->sums));
-    IRN_TRY(irn_channel_sums_run(&variance, memory->sums));
+    IRN_TRY(irn_channel_moments(z, vector(memory, WORK), vector(memory, VARIANCE), memory->sums));
     irn_call call = begin(model, "norm_prepare");
     place_argument(&call, vector(memory, VARIANCE));
     place_argument(&call, irn_parameter(model, head->gamma));

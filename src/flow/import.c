@@ -175,6 +175,9 @@ static irn_status import_all(irn_model *model, const irn_safetensors *file)
         IRN_TRY(import_parameter(model, head->bias, file, "logits.", "bias"));
         IRN_TRY(import_state(model, head->running_mean, file, "bn1.", "running_mean"));
         IRN_TRY(import_state(model, head->running_variance, file, "bn1.", "running_var"));
+        IRN_TRY(irn_entry_refuse_negative(&model->state, model->single.state,
+                                          &model->state.entries[head->running_variance],
+                                          "bn1.running_var", file));
     }
     return model->config.actnorm ? irn_model_initialised(model) : IRN_OK;
 }

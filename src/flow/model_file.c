@@ -72,6 +72,21 @@ irn_status irn_entry_read_from_file(const irn_arena *arena, cl_mem buffer, const
     return status;
 }
 
+irn_status irn_entry_refuse_negative(const irn_arena *arena, cl_mem buffer, const irn_entry *entry,
+                                     const char *name, const irn_safetensors *file)
+{
+    size_t count = irn_entry_count(entry);
+    float *values;
+    IRN_TRY(irn_alloc(&values, count, sizeof *values));
+    irn_status status = irn_arena_read(arena, buffer, entry, values);
+    for (size_t i = 0; i < count && status == IRN_OK; i++)
+        if (values[i] < 0)
+            status = irn_fail(IRN_ERROR_FORMAT, "%s: %s is %g at index %zu; it must be 0 or more",
+                              irn_safetensors_name(file), name, (double)values[i], i);
+    free(values);
+    return status;
+}
+
 irn_status irn_arena_read_from_file(const irn_arena *arena, cl_mem buffer, const char *prefix,
                                     const irn_safetensors *file)
 {
@@ -185,6 +200,11 @@ static irn_status fill_from_file(irn_model *model, const irn_safetensors *file)
     float ready = 0;
     IRN_TRY(irn_arena_read_from_file(&model->parameters, model->single.parameters, "", file));
     IRN_TRY(irn_arena_read_from_file(&model->state, model->single.state, "", file));
+    if (model->config.classes) {
+        const irn_entry *variance = &model->state.entries[model->head.running_variance];
+        IRN_TRY(irn_entry_refuse_negative(&model->state, model->single.state, variance,
+                                          variance->name, file));
+    }
     IRN_TRY(irn_arena_read(&model->state, model->single.state,
                            &model->state.entries[model->initialised], &ready));
     model->actnorm_ready = !model->config.actnorm || ready > 0;

@@ -11,6 +11,9 @@ irn_status irn_arena_add_to_file(const irn_arena *arena, cl_mem buffer, const ch
 /* Reads one entry from the tensor `name`, which must have the entry's shape and finite values. */
 irn_status irn_entry_read_from_file(const irn_arena *arena, cl_mem buffer, const irn_entry *entry,
                                     const char *name, const irn_safetensors *file);
+/* Refuses a negative value in what was read from the tensor `name`. */
+irn_status irn_entry_refuse_negative(const irn_arena *arena, cl_mem buffer, const irn_entry *entry,
+                                     const char *name, const irn_safetensors *file);
 /* Reads all back; every value must be there and finite. */
 irn_status irn_arena_read_from_file(const irn_arena *arena, cl_mem buffer, const char *prefix,
                                     const irn_safetensors *file);

@@ -170,33 +170,20 @@ irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x
 static irn_status moments(const irn_tensor *x, float *mean, float *variance)
 {
     irn_context *context = x->context;
-    double total = (double)(x->images * x->height * x->width);
     irn_tensor vectors;
     cl_mem scratch = NULL;
-    IRN_TRY(irn_tensor_create(&vectors, context, IRN_SINGLE, 3, x->channels, 1, 1));
-    size_t size = irn_tensor_image_size(&vectors);
-    irn_place places[3] = {{vectors.memory, 0}, {vectors.memory, size}, {vectors.memory, 2 * size}};
-    irn_channel_sums first = {.p = x, .sums = places[0], .factor = 1 / total};
-    irn_channel_sums second = {.p = x,
-                               .q = x,
-                               .centre = places[0],
-                               .centre_p = true,
-                               .centre_q = true,
-                               .sums = places[1],
-                               .products = places[2],
-                               .factor = 1 / total};
+    IRN_TRY(irn_tensor_create(&vectors, context, IRN_SINGLE, 2, x->channels, 1, 1));
+    irn_tensor first = irn_tensor_view(&vectors, 1, x->channels, 1, 1), second = first;
+    second.offset = irn_tensor_image_size(&vectors);
     irn_status status = irn_memory_create(
         context, &scratch, irn_channel_scratch(context, x->channels), sizeof(float), true);
     if (status == IRN_OK)
-        status = irn_channel_sums_run(&first, scratch);
+        status = irn_channel_moments(x, (irn_place){first.memory, first.offset},
+                                     (irn_place){second.memory, second.offset}, scratch);
     if (status == IRN_OK)
-        status = irn_channel_sums_run(&second, scratch);
-    irn_tensor row = irn_tensor_view(&vectors, 1, x->channels, 1, 1);
+        status = irn_tensor_read(&first, mean, x->channels);
     if (status == IRN_OK)
-        status = irn_tensor_read(&row, mean, x->channels);
-    row.offset = 2 * size;
-    if (status == IRN_OK)
-        status = irn_tensor_read(&row, variance, x->channels);
+        status = irn_tensor_read(&second, variance, x->channels);
     irn_memory_release(context, scratch);
     irn_tensor_free(&vectors);
     return status;

@@ -203,3 +203,21 @@ irn_status irn_channel_sums_run(const irn_channel_sums *what, cl_mem scratch)
     irn_call_real(&call, p->precision == IRN_DOUBLE, what->factor);
     return irn_call_run(&call, blocks, 1, 1, 0);
 }
+
+/* Mean first and then squares about it, since E x^2 - (E x)^2 cancels. */
+irn_status irn_channel_moments(const irn_tensor *x, irn_place mean, irn_place variance,
+                               cl_mem scratch)
+{
+    double factor = 1 / (double)(x->images * x->height * x->width);
+    irn_channel_sums first = {.p = x, .sums = mean, .factor = factor};
+    irn_channel_sums second = {.p = x,
+                               .q = x,
+                               .centre = mean,
+                               .centre_p = true,
+                               .centre_q = true,
+                               .sums = variance, /* not wanted: the products stay */
+                               .products = variance,
+                               .factor = factor};
+    IRN_TRY(irn_channel_sums_run(&first, scratch));
+    return irn_channel_sums_run(&second, scratch);
+}

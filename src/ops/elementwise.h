@@ -52,6 +52,9 @@ typedef struct irn_channel_sums {
     double factor;
 } irn_channel_sums;
 irn_status irn_channel_sums_run(const irn_channel_sums *what, cl_mem scratch);
+/* Each channel's mean, and the mean of the squares about it. */
+irn_status irn_channel_moments(const irn_tensor *x, irn_place mean, irn_place variance,
+                               cl_mem scratch);
 size_t irn_channel_scratch(const irn_context *context, size_t channels);
 
 #endif

@@ -119,6 +119,7 @@ static division divide_gradient(const irn_context *context, const irn_conv *conv
 {
     enum { ENOUGH_TILES = 512, MANY_BLOCKS = 32 };
     const irn_tuning *t = &context->tuning;
+    tiles = larger(tiles, 1); /* without any, one work-item stores zeros */
     size_t in = irn_channel_blocks(context, conv->inputs);
     size_t out = irn_channel_blocks(context, conv->outputs);
     size_t units = context->info.compute_units, most = ceil_divide(out, t->output_blocks);
@@ -202,7 +203,7 @@ size_t irn_winograd_gradient_scratch(const irn_context *context, const irn_conv 
     size_t partial = irn_winograd_weights(context, conv) + biases_of(context, conv), most = 0;
     /* Fewer images may need more, for outputs are then divided further: room for any number up to
      * it. */
-    for (size_t n = 1; n <= images; n++) {
+    for (size_t n = 0; n <= images; n++) {
         division d = divide_gradient(context, conv, tiles_of(n, height, width), width);
         most = larger(most, d.items * (partial + d.parts * d.slot));
     }
@@ -229,8 +230,7 @@ irn_status irn_winograd_weight_gradient(const irn_conv *conv, const irn_tensor *
 {
     irn_context *context = x->context;
     IRN_TRY(irn_application_check(x, y));
-    size_t tiles = larger(tiles_of(x->images, x->height, x->width), 1);
-    division d = divide_gradient(context, conv, tiles, x->width);
+    division d = divide_gradient(context, conv, tiles_of(x->images, x->height, x->width), x->width);
     irn_call call = begin(context, conv, "winograd_weight_gradient");
     irn_call_memory(&call, x->memory, x->offset);
     irn_call_memory(&call, y->memory, y->offset);

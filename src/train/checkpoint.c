@@ -1,9 +1,9 @@
 /* Checkpoints: a model file with the optimiser's moments, the step and the options beside it. */
 #include "train/trainer.h"
 #include "flow/model_file.h"
+#include "io/json_reader.h"
 
-#include <cjson/cJSON.h>
-#include <math.h>
+#include <float.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,75 +103,65 @@ irn_status irn_trainer_save(irn_trainer *trainer, const char *path)
     return status;
 }
 
-static irn_status bad_field(const char *file, const char *key)
-{
-    return irn_fail(IRN_ERROR_FORMAT,
-                    "%s: training options: '%s' is missing or not a number in range", file, key);
-}
+/* No less than irn_trainer_create() allows of any. */
+static const size_t largest_size = 1000000000;
 
-static irn_status get_number(const cJSON *json, const char *file, const char *key, double *out)
+static void read_counter(irn_json_reader *r, const char *key, uint64_t *out)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, key);
-    if (!cJSON_IsNumber(item) || !isfinite(item->valuedouble))
-        return bad_field(file, key);
-    *out = item->valuedouble;
-    return IRN_OK;
-}
-
-static irn_status get_counter(const cJSON *json, const char *file, const char *key, uint64_t *out)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, key);
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r->json, key));
     char *end = NULL;
-    if (!cJSON_IsString(item) || item->valuestring[0] < '0' || item->valuestring[0] > '9')
-        return bad_field(file, key);
-    *out = strtoull(item->valuestring, &end, 10);
-    return *end ? bad_field(file, key) : IRN_OK;
+    uint64_t value = text && text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
+    if (end && !*end)
+        *out = value;
+    else
+        irn_json_refuse(r, key, "a whole number in quotes");
 }
 
-static irn_status read_table(irn_train_options *o, const cJSON *json, const char *file)
+static void read_table(irn_json_reader *r, irn_train_options *o)
 {
     char *base = (char *)o;
     for (size_t i = 0; i < FIELD_COUNT; i++) {
+        size_t whole = 0;
         double number = 0;
-        IRN_TRY(get_number(json, file, fields[i].name, &number));
-        if (fields[i].type == FIELD_DOUBLE) {
+        if (fields[i].type == FIELD_SIZE) {
+            irn_json_size(r, fields[i].name, 0, largest_size, &whole);
+            memcpy(base + fields[i].offset, &whole, sizeof whole);
+        } else {
+            irn_json_number(r, fields[i].name, -DBL_MAX, DBL_MAX, &number);
             memcpy(base + fields[i].offset, &number, sizeof number);
-            continue;
         }
-        if (!(number >= 0 && number <= 1e12))
-            return bad_field(file, fields[i].name);
-        size_t whole = (size_t)number;
-        memcpy(base + fields[i].offset, &whole, sizeof whole);
     }
-    return IRN_OK;
 }
 
-static irn_status read_options(irn_train_options *o, const cJSON *json, const char *file)
+/* As many as milestone_count says. */
+static void read_milestones(irn_json_reader *r, irn_train_options *o)
 {
-    double optimizer = 0, shift = 0;
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(r->json, "milestones"), *item = NULL;
+    bool good = cJSON_IsArray(list) && o->milestone_count <= IRN_MAX_MILESTONES &&
+                (size_t)cJSON_GetArraySize(list) == o->milestone_count;
+    size_t i = 0;
+    if (good)
+        cJSON_ArrayForEach(item, list)
+        {
+            good = good && cJSON_IsNumber(item);
+            o->milestones[i++] = item->valuedouble;
+        }
+    if (!good)
+        irn_json_refuse(r, "milestones", "a list of as many numbers as 'milestone_count' says");
+}
+
+static void read_options(irn_json_reader *r, irn_train_options *o)
+{
+    size_t optimizer = 0, shift = 0;
     memset(o, 0, sizeof *o);
     o->version = IRN_TRAIN_OPTIONS_VERSION;
-    IRN_TRY(read_table(o, json, file));
-    IRN_TRY(get_number(json, file, "optimizer", &optimizer));
-    IRN_TRY(get_number(json, file, "shift", &shift));
-    if (!(optimizer >= IRN_SGD && optimizer <= IRN_ADAMAX))
-        return bad_field(file, "optimizer");
-    if (!(shift >= 0 && shift <= 4096))
-        return bad_field(file, "shift");
-    o->optimizer = (irn_optimizer)(int)optimizer;
+    read_table(r, o);
+    read_milestones(r, o);
+    irn_json_size(r, "optimizer", IRN_SGD, IRN_ADAMAX, &optimizer);
+    irn_json_size(r, "shift", 0, 4096, &shift);
+    irn_json_bool(r, "flip", &o->augmentation.flip);
+    o->optimizer = (irn_optimizer)optimizer;
     o->augmentation.shift = (unsigned)shift;
-    o->augmentation.flip = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "flip"));
-    const cJSON *milestones = cJSON_GetObjectItemCaseSensitive(json, "milestones");
-    if (o->milestone_count > IRN_MAX_MILESTONES || !cJSON_IsArray(milestones) ||
-        (size_t)cJSON_GetArraySize(milestones) != o->milestone_count)
-        return bad_field(file, "milestones");
-    for (size_t i = 0; i < o->milestone_count; i++) {
-        const cJSON *item = cJSON_GetArrayItem(milestones, (int)i);
-        if (!cJSON_IsNumber(item))
-            return bad_field(file, "milestones");
-        o->milestones[i] = item->valuedouble;
-    }
-    return IRN_OK;
 }
 
 static irn_status read_training(irn_train_options *options, uint64_t *step,
@@ -179,19 +169,15 @@ static irn_status read_training(irn_train_options *options, uint64_t *step,
 {
     const char *name = irn_safetensors_name(file);
     const char *text = irn_safetensors_metadata(file, "iresnet_training");
+    irn_json_reader reader;
     if (!text)
         return irn_fail(IRN_ERROR_FORMAT,
                         "%s is no checkpoint: its metadata has no key 'iresnet_training'", name);
-    cJSON *json = cJSON_Parse(text);
-    if (!json)
-        return irn_fail(IRN_ERROR_FORMAT, "%s: the training options are not JSON", name);
-    irn_status status = read_options(options, json, name);
-    if (status == IRN_OK)
-        status = get_counter(json, name, "step", step);
-    if (status == IRN_OK)
-        status = get_counter(json, name, "seed", &options->seed);
-    cJSON_Delete(json);
-    return status;
+    irn_json_open(&reader, text, name, "training option");
+    read_options(&reader, options);
+    read_counter(&reader, "step", step);
+    read_counter(&reader, "seed", &options->seed);
+    return irn_json_close(&reader);
 }
 
 /* The second moments are means of squares, or of Adamax largest magnitudes: of a negative one the
@@ -199,28 +185,20 @@ static irn_status read_training(irn_train_options *options, uint64_t *step,
 static irn_status check_second_moments(const irn_trainer *trainer, const irn_safetensors *file)
 {
     const irn_arena *arena = &trainer->model->parameters;
-    irn_status status = IRN_OK;
-    for (size_t i = 0; i < arena->count && status == IRN_OK; i++) {
+    for (size_t i = 0; i < arena->count; i++) {
         const irn_entry *entry = &arena->entries[i];
-        size_t count = irn_entry_count(entry);
-        float *values;
-        IRN_TRY(irn_alloc(&values, count, sizeof *values));
-        status = irn_arena_read(arena, trainer->moments[1], entry, values);
-        for (size_t k = 0; k < count && status == IRN_OK; k++)
-            if (values[k] < 0)
-                status = irn_fail(
-                    IRN_ERROR_FORMAT, "%s: %s%s is %g at index %zu; it must be 0 or more",
-                    irn_safetensors_name(file), prefixes[1], entry->name, (double)values[k], k);
-        free(values);
+        char name[96];
+        snprintf(name, sizeof name, "%s%s", prefixes[1], entry->name);
+        IRN_TRY(irn_entry_refuse_negative(arena, trainer->moments[1], entry, name, file));
     }
-    return status;
+    return IRN_OK;
 }
 
 static irn_status load(irn_trainer **out, irn_model **model, irn_context *context,
                        const irn_safetensors *file)
 {
     irn_train_options options;
-    uint64_t step;
+    uint64_t step = 0;
     IRN_TRY(read_training(&options, &step, file));
     IRN_TRY(irn_model_read_from_file(model, context, file));
     IRN_TRY(irn_trainer_create(out, *model, &options));

@@ -117,6 +117,9 @@ def official_files():
     safetensors("official", tensors, {"config": json.dumps(config)})
     safetensors("official-bare", tensors)
     safetensors("official-short", tensors[1:], {"config": json.dumps(config)})
+    negative = [(name, shape, [-0.3]) if name == "bn1.running_var" else (name, shape, values)
+                for name, shape, values in tensors]
+    safetensors("official-negative", negative, {"config": json.dumps(config)})
     json.dump(config, open("config.json", "w"))
     json.dump(dict(config, nBlocks=[2]), open("config-blocks.json", "w"))
     changes = {"nonlin": {"nonlin": "gelu"}, "squeeze": {"init_ds": 3}, "zero": {"init_ds": 0},
@@ -150,6 +153,10 @@ def model_files(model, folder):
     write("model-nan", data=bytes(data))
     data[begin:begin + 4] = struct.pack("<f", math.inf)
     write("model-inf", data=bytes(data))
+    data = bytearray(whole[8 + length:])
+    begin_variance = header["head.norm.running_var"]["data_offsets"][0]
+    data[begin_variance:begin_variance + 4] = struct.pack("<f", -0.5)
+    write("model-variance", data=bytes(data))
     changed = json.loads(json.dumps(header))
     changed[names[0] + "x"] = changed.pop(names[0])
     write("model-renamed", changed)

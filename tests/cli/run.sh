@@ -391,6 +391,8 @@ import_tests() {
     iresnet 0 '' predict i.st --in files/x.npy --out logits.npy
     iresnet_untouched i3.st 1 'config' import files/official-bare --out i3.st
     iresnet_untouched i3.st 1 'stack.0' import files/official-short --out i3.st
+    iresnet_untouched i3.st 1 'files/official-negative: bn1.running_var is -0.3 at index 0; it must be' \
+        import files/official-negative --out i3.st
     iresnet_untouched i3.st 1 'stack.1' \
         import files/official --config files/config-blocks.json --out i3.st
     while read -r file pattern; do
@@ -432,6 +434,8 @@ hostile_tests() {
         count=$((count + 1))
         iresnet_untouched z3.npy 1 "$file" encode "$file" --data digits --out z3.npy
     done
+    iresnet 1 'files/model-variance: head.norm.running_var is -0.5 at index 0; it must be 0 or more' \
+        predict files/model-variance --in files/x.npy --out o.npy
     check 'hostile models were made' [ $count -gt 15 ]
     model=run/model.safetensors
     for file in missing empty text folder x-short.npy x-long.npy x-header.npy x-magic.npy \

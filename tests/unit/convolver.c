@@ -1,5 +1,6 @@
 #include "convolver.h"
 
+#include "ops/pointwise.h"
 #include "ops/winograd.h"
 #include "oracle/elementwise.h"
 
@@ -40,15 +41,21 @@ static oracle_conv random_shape(void)
                          .circular = host_below(2) == 1};
 }
 
+static bool suits(const irn_context *context, convolver how, const oracle_conv *c)
+{
+    irn_conv conv = convolver_conv(c, IRN_ELU);
+    return how == WINOGRAD ? irn_winograd_suits(context, &conv, c->height, c->width)
+                           : irn_pointwise_suits(context, &conv, c->height, c->width, IRN_SINGLE);
+}
+
 bool convolver_shape(irn_context *context, convolver how, oracle_conv *c)
 {
     *c = random_shape();
     if (how == DIRECT)
         return true;
-    c->kernel_height = c->kernel_width = 3;
+    c->kernel_height = c->kernel_width = how == WINOGRAD ? 3 : 1;
     for (int i = 0; i < 20; i++) {
-        irn_conv conv = convolver_conv(c, IRN_ELU);
-        if (irn_winograd_suits(context, &conv, c->height, c->width))
+        if (suits(context, how, c))
             return true;
         c->height = host_between(1, 14);
         c->width = host_between(1, 14);
@@ -68,21 +75,33 @@ irn_tensor convolver_y(const oracle_conv *c, irn_precision precision, const doub
 
 /* ---- both ways ---- */
 
-/* Scratch full of NaN; for calls that take a buffer from its beginning. */
-static cl_mem scratch_memory(irn_context *context, size_t size)
-{
+/* Scratch full of NaN, for calls that take a buffer from its beginning; what is behind `size` must
+ * stay as it is. */
+typedef struct scratch {
     cl_mem memory;
-    float *nan = host_floats(size);
-    memset(nan, 0xff, size * sizeof *nan);
-    testing_ok(irn_memory_create(context, &memory, size, sizeof *nan, false));
-    testing_ok(irn_memory_write(context, memory, 0, nan, size * sizeof *nan));
-    return memory;
+    size_t size;
+} scratch;
+
+enum { BEHIND = 64 };
+
+static scratch scratch_create(irn_context *context, size_t size)
+{
+    scratch s = {.size = size};
+    float *nan = host_floats(size + BEHIND);
+    memset(nan, 0xff, (size + BEHIND) * sizeof *nan);
+    testing_ok(irn_memory_create(context, &s.memory, size + BEHIND, sizeof *nan, false));
+    testing_ok(irn_memory_write(context, s.memory, 0, nan, (size + BEHIND) * sizeof *nan));
+    return s;
 }
 
-static void scratch_free(irn_context *context, cl_mem scratch)
+static void scratch_free(irn_context *context, scratch s)
 {
-    testing_ok(irn_finish(context));
-    irn_memory_release(context, scratch);
+    float behind[BEHIND], nan[BEHIND];
+    memset(nan, 0xff, sizeof nan);
+    testing_ok(irn_memory_read(context, s.memory, s.size * sizeof *nan, behind, sizeof behind));
+    ck_assert_msg(memcmp(behind, nan, sizeof nan) == 0, "written behind %zu floats of scratch",
+                  s.size);
+    irn_memory_release(context, s.memory);
 }
 
 void convolver_forward(convolver how, const irn_conv *conv, const double *w, const irn_tensor *x,
@@ -90,15 +109,15 @@ void convolver_forward(convolver how, const irn_conv *conv, const double *w, con
 {
     irn_context *context = x->context;
     irn_place kernel = guarded_kernel(x->precision, conv, w);
-    if (how == DIRECT) {
+    if (how != WINOGRAD) {
         testing_ok(irn_conv_forward(conv, kernel, x, epilogue, y));
         return;
     }
-    cl_mem scratch = scratch_memory(context, irn_winograd_scratch(context, conv, x->width));
+    scratch s = scratch_create(context, irn_winograd_scratch(context, conv, x->width));
     irn_place transformed = guarded_place(IRN_SINGLE, irn_winograd_weights(context, conv));
     testing_ok(irn_winograd_transform(context, conv, kernel, transformed));
-    testing_ok(irn_winograd_forward(conv, transformed, x, epilogue, y, scratch));
-    scratch_free(context, scratch);
+    testing_ok(irn_winograd_forward(conv, transformed, x, epilogue, y, s.memory));
+    scratch_free(context, s);
 }
 
 /* The kernel of the adjoint, transposed by the device and then widened. */
@@ -121,73 +140,89 @@ void convolver_backward(convolver how, const irn_conv *conv, const double *w, co
 {
     irn_context *context = y->context;
     irn_place kernel = transposed(context, y->precision, conv, w);
-    if (how == DIRECT) {
+    if (how != WINOGRAD) {
         testing_ok(irn_conv_backward(conv, kernel, y, epilogue, x));
         return;
     }
-    cl_mem scratch = scratch_memory(context, irn_winograd_scratch(context, conv, y->width));
+    scratch s = scratch_create(context, irn_winograd_scratch(context, conv, y->width));
     irn_place transformed = guarded_place(IRN_SINGLE, irn_winograd_weights(context, conv));
     testing_ok(irn_winograd_transform_transposed(context, conv, kernel, transformed));
-    testing_ok(irn_winograd_backward(conv, transformed, y, epilogue, x, scratch));
-    scratch_free(context, scratch);
+    testing_ok(irn_winograd_backward(conv, transformed, y, epilogue, x, s.memory));
+    scratch_free(context, s);
 }
 
-gradients convolver_gradient(convolver how, const oracle_conv *c, const double *x, const double *y,
-                             bool with_bias)
+gradients convolver_gradient(convolver how, const oracle_conv *c, size_t room, const double *x,
+                             const double *y, bool with_bias)
 {
     irn_conv conv = convolver_conv(c, IRN_ELU);
     irn_tensor in = convolver_x(c, IRN_SINGLE, x), out = convolver_y(c, IRN_SINGLE, y);
     irn_context *context = in.context;
     gradients g = {.weights = guarded_kernel(IRN_SINGLE, &conv, NULL)};
-    size_t size =
-        how == DIRECT
-            ? irn_conv_gradient_scratch(context, &conv, c->images, c->height, c->width)
-            : irn_winograd_gradient_scratch(context, &conv, c->images, c->height, c->width);
-    cl_mem scratch = scratch_memory(context, size);
+    size_t size = how != WINOGRAD
+                      ? irn_conv_gradient_scratch(context, &conv, room, c->height, c->width)
+                      : irn_winograd_gradient_scratch(context, &conv, room, c->height, c->width);
+    scratch s = scratch_create(context, size);
     if (with_bias)
         g.bias = guarded_vector(IRN_SINGLE, c->outputs, NULL);
-    testing_ok(how == DIRECT
-                   ? irn_conv_weight_gradient(&conv, &in, &out, g.weights, g.bias, scratch)
-                   : irn_winograd_weight_gradient(&conv, &in, &out, g.weights, g.bias, scratch));
-    scratch_free(context, scratch);
+    testing_ok(how != WINOGRAD
+                   ? irn_conv_weight_gradient(&conv, &in, &out, g.weights, g.bias, s.memory)
+                   : irn_winograd_weight_gradient(&conv, &in, &out, g.weights, g.bias, s.memory));
+    scratch_free(context, s);
     return g;
 }
 
 /* ---- epilogues ---- */
 
+static irn_tensor shaped_like(const irn_tensor *like, const double *values)
+{
+    return guarded_tensor(like->precision, like->images, like->channels, like->height, like->width,
+                          values);
+}
+
+static bool takes_off(const ending *e)
+{
+    return e->other == MINUEND || e->other == MINUEND_IS_OUTPUT;
+}
+
+/* The end of a convolution for one value of W x, in double. z: where the derivative is taken. */
+static double finish(const ending *e, double value, double z, double other)
+{
+    if (takes_off(e))
+        value = other - value;
+    if (e->finish == ACTIVATE)
+        value = oracle_activation(e->activation, value);
+    if (e->finish >= DERIVATIVE)
+        value *= oracle_derivative(e->activation, z);
+    return e->other == ALONE || takes_off(e) ? value : value + other;
+}
+
 void convolver_finish(finished *f, const ending *e, const irn_tensor *like, double *plain)
 {
     size_t pixels = like->height * like->width, channels = like->channels;
     size_t count = like->images * channels * pixels;
-    irn_precision precision = like->precision;
     double *scale = host_normal(1), *bias = host_normal(channels), *z = host_normal(count);
-    double *residual = host_normal(count);
-    irn_tensor before =
-        guarded_tensor(precision, like->images, channels, like->height, like->width, z);
+    double *other = host_normal(count);
+    bool onto = e->other == RESIDUAL_IS_OUTPUT || e->other == MINUEND_IS_OUTPUT;
+    irn_tensor before = shaped_like(like, z);
     memset(f, 0, sizeof *f);
-    f->out = guarded_tensor(precision, like->images, channels, like->height, like->width,
-                            e->residual == RESIDUAL_IS_OUTPUT ? residual : NULL);
-    f->saved = e->finish == DERIVATIVE_IS_OUTPUT ? f->out
-                                                 : guarded_tensor(precision, like->images, channels,
-                                                                  like->height, like->width, NULL);
-    f->residual = e->residual == RESIDUAL_IS_OUTPUT
-                      ? f->out
-                      : guarded_tensor(precision, like->images, channels, like->height, like->width,
-                                       residual);
+    f->out = shaped_like(like, onto ? other : NULL);
+    f->saved = e->finish == DERIVATIVE_IS_OUTPUT ? f->out : shaped_like(like, NULL);
+    f->other = onto ? f->out : shaped_like(like, other);
     if (e->finish >= DERIVATIVE)
         testing_ok(irn_activation_forward(e->activation, &before, &f->saved));
     for (size_t i = 0; i < count; i++) {
         double value =
             plain[i] * (e->scale ? scale[0] : 1) + (e->bias ? bias[i / pixels % channels] : 0);
-        value = e->finish == ACTIVATE ? oracle_activation(e->activation, value) : value;
-        value *= e->finish >= DERIVATIVE ? oracle_derivative(e->activation, z[i]) : 1;
-        plain[i] = value + (e->residual ? residual[i] : 0);
+        plain[i] = finish(e, value, z[i], other[i]);
     }
     if (e->scale)
-        f->epilogue.scale = guarded_vector(precision, 1, scale);
+        f->epilogue.scale = guarded_vector(like->precision, 1, scale);
     if (e->bias)
-        f->epilogue.bias = guarded_vector(precision, channels, bias);
+        f->epilogue.bias = guarded_vector(like->precision, channels, bias);
     f->epilogue.activate = e->finish == ACTIVATE;
     f->epilogue.derivative = e->finish >= DERIVATIVE ? &f->saved : NULL;
-    f->epilogue.residual = e->residual ? &f->residual : NULL;
+    if (takes_off(e))
+        f->epilogue.minuend = &f->other;
+    else if (e->other != ALONE)
+        f->epilogue.residual = &f->other;
 }

@@ -1,4 +1,4 @@
-/* The library's two ways to convolve behind one interface, random shapes for them, and random
+/* The library's ways to convolve behind one interface, random shapes for them, and random
  * epilogues with what they should give. */
 #ifndef CONVOLVER_H
 #define CONVOLVER_H
@@ -7,13 +7,13 @@
 
 #include "oracle/conv.h"
 
-typedef enum convolver { DIRECT, WINOGRAD } convolver;
+typedef enum convolver { DIRECT, POINTWISE, WINOGRAD, CONVOLVERS } convolver;
 
 irn_conv convolver_conv(const oracle_conv *c, irn_activation activation);
 /* Words for it; valid until the next call. */
 const char *convolver_describe(const oracle_conv *c);
 
-/* Any shape; or one that Winograd's algorithm suits, should the device have it: false else. */
+/* Any shape; or one that the fast form suits, should the device have it: false else. */
 bool convolver_shape(irn_context *context, convolver how, oracle_conv *c);
 
 irn_tensor convolver_x(const oracle_conv *c, irn_precision precision, const double *values);
@@ -28,24 +28,26 @@ void convolver_backward(convolver how, const irn_conv *conv, const double *w, co
 typedef struct gradients {
     irn_place weights, bias;
 } gradients;
-gradients convolver_gradient(convolver how, const oracle_conv *c, const double *x, const double *y,
-                             bool with_bias);
+/* In scratch that is made for `room` images, at least as many as there are. */
+gradients convolver_gradient(convolver how, const oracle_conv *c, size_t room, const double *x,
+                             const double *y, bool with_bias);
 
 /* ---- epilogues ---- */
 
-enum { NO_RESIDUAL, RESIDUAL, RESIDUAL_IS_OUTPUT, RESIDUALS };
+/* What the result is added to, or taken off. */
+enum { ALONE, RESIDUAL, RESIDUAL_IS_OUTPUT, MINUEND, MINUEND_IS_OUTPUT, OTHERS };
 enum { NOTHING, ACTIVATE, DERIVATIVE, DERIVATIVE_IS_OUTPUT, FINISHES };
 
 typedef struct ending {
     bool scale, bias;
-    int finish, residual;
+    int finish, other;
     irn_activation activation;
 } ending;
 
 /* An epilogue with random operands, and the tensor it goes to. */
 typedef struct finished {
     irn_epilogue epilogue;
-    irn_tensor out, saved, residual;
+    irn_tensor out, saved, other;
 } finished;
 
 /* Makes the epilogue, and turns plain, values of W x in the shape of `like`, into what it gives. */

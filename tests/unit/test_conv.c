@@ -1,6 +1,8 @@
-/* Convolutions, their adjoint and their weight gradient, direct and by Winograd's algorithm,
- * against a double-precision oracle. */
+/* Convolutions, their adjoint and their weight gradient, direct, as products of matrices and by
+ * Winograd's algorithm, against a double-precision oracle. */
 #include "convolver.h"
+
+#include "ops/winograd.h"
 
 #include <math.h>
 
@@ -21,28 +23,29 @@ static void check_ending(convolver how, const oracle_conv *c, irn_precision prec
     convolver_finish(&f, e, &back, wx);
     convolver_forward(how, &conv, w, &in, &f.epilogue, &f.out);
     host_check(wx, guarded_read_clean(&f.out), outputs, tolerance[precision],
-               "W x (%d) %s, scale %d bias %d finish %d residual %d", (int)how,
-               convolver_describe(c), e->scale, e->bias, e->finish, e->residual);
+               "W x (%d) %s, scale %d bias %d finish %d other %d", (int)how, convolver_describe(c),
+               e->scale, e->bias, e->finish, e->other);
     oracle_conv_backward(c, w, y, wy);
     convolver_finish(&f, e, &in, wy);
     convolver_backward(how, &conv, w, &back, &f.epilogue, &f.out);
     host_check(wy, guarded_read_clean(&f.out), inputs, tolerance[precision],
-               "W^T y (%d) %s, scale %d bias %d finish %d residual %d", (int)how,
-               convolver_describe(c), e->scale, e->bias, e->finish, e->residual);
+               "W^T y (%d) %s, scale %d bias %d finish %d other %d", (int)how,
+               convolver_describe(c), e->scale, e->bias, e->finish, e->other);
 }
 
 /* Every step-th combination; 1: all. */
 static void check_endings(irn_context *context, convolver how, irn_precision precision,
                           irn_activation activation, int step)
 {
-    for (int i = 0; i < 4 * FINISHES * RESIDUALS; i += host_step(step)) {
+    for (int i = 0; i < 4 * FINISHES * OTHERS; i += host_step(step)) {
         ending e = {.scale = i % 2,
                     .bias = i / 2 % 2,
                     .finish = i / 4 % FINISHES,
-                    .residual = i / 4 / FINISHES,
+                    .other = i / 4 / FINISHES,
                     .activation = activation};
         oracle_conv c;
-        if ((e.finish == DERIVATIVE_IS_OUTPUT && e.residual == RESIDUAL_IS_OUTPUT) ||
+        if ((e.finish == DERIVATIVE_IS_OUTPUT &&
+             (e.other == RESIDUAL_IS_OUTPUT || e.other == MINUEND_IS_OUTPUT)) ||
             !convolver_shape(context, how, &c))
             continue;
         guarded_begin(context);
@@ -62,6 +65,15 @@ START_TEST(convolutions)
 }
 END_TEST
 
+START_TEST(pointwise_convolutions)
+{
+    irn_context *context = devices_open(_i);
+    check_endings(context, POINTWISE, IRN_SINGLE, IRN_ELU, 1);
+    check_endings(context, POINTWISE, IRN_SINGLE, IRN_SOFTPLUS, 1);
+    devices_close(context);
+}
+END_TEST
+
 START_TEST(convolutions_by_winograd)
 {
     irn_context *context = devices_open(_i);
@@ -74,7 +86,7 @@ END_TEST
 START_TEST(other_activations)
 {
     irn_context *context = devices_open(_i);
-    for (convolver how = DIRECT; how <= WINOGRAD; how++) {
+    for (convolver how = DIRECT; how < CONVOLVERS; how++) {
         check_endings(context, how, IRN_SINGLE, IRN_IDENTITY, 7);
         check_endings(context, how, IRN_SINGLE, IRN_RELU, 7);
         check_endings(context, how, IRN_SINGLE, IRN_TANH, 7);
@@ -89,20 +101,22 @@ START_TEST(convolutions_in_double)
     if (irn_context_device(context)->has_fp64) {
         check_endings(context, DIRECT, IRN_DOUBLE, IRN_ELU, 1);
         check_endings(context, DIRECT, IRN_DOUBLE, IRN_SOFTPLUS, 5);
+        check_endings(context, POINTWISE, IRN_DOUBLE, IRN_ELU, 1);
+        check_endings(context, POINTWISE, IRN_DOUBLE, IRN_SOFTPLUS, 5);
     }
     devices_close(context);
 }
 END_TEST
 
-/* ---- the rest, in both ways ---- */
+/* ---- the rest, in every way ---- */
 
 typedef void check(irn_context *, convolver, const oracle_conv *);
 
 static void on_shapes(int device, int count, check work)
 {
     irn_context *context = devices_open(device);
-    for (int i = 0; i < 2 * count; i += host_step(1)) {
-        convolver how = i < count ? DIRECT : WINOGRAD;
+    for (int i = 0; i < CONVOLVERS * count; i += host_step(1)) {
+        convolver how = (convolver)(i / count);
         oracle_conv c;
         if (!convolver_shape(context, how, &c))
             continue;
@@ -121,7 +135,7 @@ static void check_gradient(irn_context *context, convolver how, const oracle_con
     double *x = host_normal(oracle_conv_inputs(c)), *y = host_normal(oracle_conv_outputs(c));
     double *w = host_doubles(weights), *bias = host_doubles(c->outputs);
     bool with_bias = host_below(4) > 0;
-    gradients g = convolver_gradient(how, c, x, y, with_bias);
+    gradients g = convolver_gradient(how, c, c->images + host_below(8), x, y, with_bias);
     oracle_conv_gradient(c, x, y, w, bias);
     ck_assert_ptr_nonnull(context);
     host_check(w, guarded_read_kernel(g.weights, &conv), weights, tolerance[IRN_SINGLE],
@@ -134,6 +148,39 @@ static void check_gradient(irn_context *context, convolver how, const oracle_con
 START_TEST(weight_gradients)
 {
     on_shapes(_i, 40, check_gradient);
+}
+END_TEST
+
+/* Scratch for a batch does for smaller ones, though outputs are divided further for these. */
+static void check_scratch(irn_context *context, const oracle_conv *c)
+{
+    irn_conv conv = convolver_conv(c, IRN_ELU);
+    size_t enough = 1;
+    for (size_t images = 0; images <= 64; images++) {
+        size_t size = irn_winograd_gradient_scratch(context, &conv, images, 32, 32);
+        ck_assert_msg(size >= enough, "%u units, %zu->%zu channels: %zu floats for %zu images",
+                      context->info.compute_units, c->inputs, c->outputs, size, images);
+        enough = size;
+    }
+}
+
+/* How the work is divided depends on the compute units. */
+START_TEST(gradients_on_larger_devices)
+{
+    irn_context *context = devices_open(_i);
+    for (unsigned units = 1; units <= 64; units += (unsigned)host_step(1)) {
+        oracle_conv c;
+        context->info.compute_units = units;
+        if (!convolver_shape(context, WINOGRAD, &c))
+            break;
+        c.outputs = host_between(1, 200);
+        check_scratch(context, &c);
+        guarded_begin(context);
+        check_gradient(context, WINOGRAD, &c);
+        guarded_end();
+        host_free_all();
+    }
+    devices_close(context);
 }
 END_TEST
 
@@ -155,7 +202,7 @@ static void check_adjoint(convolver how, const oracle_conv *c, irn_precision pre
                       "<x, W^T y> (%d) %s", (int)how, convolver_describe(c));
     if (precision == IRN_DOUBLE)
         return;
-    gradients g = convolver_gradient(how, c, x, y, false);
+    gradients g = convolver_gradient(how, c, c->images, x, y, false);
     double *found = guarded_read_kernel(g.weights, &conv);
     limit = fmax(limit, tolerance[precision] * host_norm(w, weights) * host_norm(found, weights));
     host_check_number(product, host_dot(w, found, weights), limit, "<W, gradient> (%d) %s",
@@ -165,7 +212,7 @@ static void check_adjoint(convolver how, const oracle_conv *c, irn_precision pre
 static void check_adjoints(irn_context *context, convolver how, const oracle_conv *c)
 {
     check_adjoint(how, c, IRN_SINGLE);
-    if (how == DIRECT && irn_context_device(context)->has_fp64)
+    if (how != WINOGRAD && irn_context_device(context)->has_fp64)
         check_adjoint(how, c, IRN_DOUBLE);
 }
 
@@ -187,7 +234,7 @@ static void check_equal_bits(irn_context *context, convolver how, const oracle_c
         outputs = irn_tensor_size(&out);
         convolver_forward(how, &conv, w, &in, &plain, &out);
         bits[k] = guarded_read_raw((irn_place){out.memory, out.offset}, outputs);
-        gradients g = convolver_gradient(how, c, x, guarded_read(&out), true);
+        gradients g = convolver_gradient(how, c, c->images, x, guarded_read(&out), true);
         gradient_bits[k] = guarded_read_raw(g.weights, weights);
     }
     ck_assert_mem_eq(bits[0], bits[1], outputs * sizeof(float));
@@ -225,7 +272,7 @@ static void check_nan(irn_context *context, convolver how, const oracle_conv *c)
     convolver_backward(how, &conv, w, &out, &plain, &returned);
     oracle_conv_backward(c, w, y, back);
     expect_nan(back, guarded_read(&returned), inputs, "adjoint");
-    gradients g = convolver_gradient(how, c, x, other, true);
+    gradients g = convolver_gradient(how, c, c->images, x, other, true);
     oracle_conv_gradient(c, x, other, gradient, bias);
     expect_nan(gradient, guarded_read_kernel(g.weights, &conv), weights, "weight gradient");
     ck_assert_ptr_nonnull(context);
@@ -242,10 +289,12 @@ int main(void)
     Suite *suite = suite_create("convolutions");
     TCase *test = devices_case(suite, "convolutions");
     devices_add(test, convolutions);
+    devices_add(test, pointwise_convolutions);
     devices_add(test, convolutions_by_winograd);
     devices_add(test, other_activations);
     devices_add(test, convolutions_in_double);
     devices_add(test, weight_gradients);
+    devices_add(test, gradients_on_larger_devices);
     devices_add(test, adjoints);
     devices_add(test, equal_calls_give_equal_bits);
     devices_add(test, nan_comes_through);

@@ -248,6 +248,58 @@ START_TEST(negative_moments)
 }
 END_TEST
 
+static void refuses_options(irn_trainer *trainer, const char *words)
+{
+    irn_trainer *other;
+    irn_model *loaded;
+    const char *path = testing_path("options.safetensors");
+    testing_ok(irn_trainer_save(trainer, path));
+    testing_fails(irn_trainer_load(&other, &loaded, trainer->model->context, path),
+                  IRN_ERROR_FORMAT, words);
+}
+
+START_TEST(bad_options_in_files)
+{
+    irn_context *context = devices_open(_i);
+    irn_model *model = small_model(context);
+    const irn_train_options options = plain_options(IRN_ADAM);
+    irn_trainer *trainer;
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    trainer->options.batch = 2000000000;
+    refuses_options(trainer, "options.safetensors: training option 'batch' is 2000000000; it must");
+    trainer->options = options;
+    trainer->options.learning_rate = NAN;
+    refuses_options(trainer, "training option 'learning_rate' is null; it must be a number");
+    trainer->options = options;
+    trainer->options.optimizer = (irn_optimizer)7;
+    refuses_options(trainer, "training option 'optimizer' is 7; it must be a whole number from");
+    trainer->options = options;
+    trainer->options.milestone_count = 1;
+    trainer->options.milestones[0] = NAN;
+    refuses_options(trainer, "training option 'milestones' is [null]; it must be a list");
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+START_TEST(negative_variance)
+{
+    irn_context *context = devices_open(_i);
+    irn_model *model = small_model(context), *loaded;
+    const irn_entry *entry = &model->state.entries[model->head.running_variance];
+    const char *path = testing_path("variance.safetensors");
+    float *values = host_floats(irn_entry_count(entry));
+    values[1] = -0.25f;
+    testing_ok(irn_arena_write(&model->state, model->single.state, entry, values));
+    testing_ok(irn_model_save(model, path));
+    testing_fails(irn_model_load(&loaded, context, path), IRN_ERROR_FORMAT,
+                  "variance.safetensors: head.norm.running_var is -0.25 at index 1; it must be 0");
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
 /* ---- fitting ---- */
 
 typedef struct listener {
@@ -429,6 +481,8 @@ int main(void)
     devices_add(rest, optimizers);
     devices_add(rest, resumed_training);
     devices_add(rest, negative_moments);
+    devices_add(rest, bad_options_in_files);
+    devices_add(rest, negative_variance);
     devices_add(rest, fitting);
     devices_add(rest, resumed_fit);
     devices_add(rest, steps_refuse_bad_input);
