@@ -69,7 +69,7 @@ static void scratch_sizes(const irn_model *model, const irn_block *block, size_t
 
 static size_t most_items(const irn_context *context)
 {
-    return (size_t)context->info.compute_units * 8;
+    return (size_t)context->info.compute_units * 4;
 }
 
 static irn_status write_table(irn_model *model)
