@@ -57,7 +57,7 @@ quietly decode.log iresnet decode run/model.safetensors --in z.npy --out decoded
 say "Summary after $(($(date +%s) - begun)) s"
 grep 'test accuracy' train.txt
 tail -n 1 certify.txt
-head -n 1 invert.txt
+head -n 2 invert.txt
 cat <<END
 $out/reconstruction.png   ten test digits, their reconstructions, the difference times a million
 $out/decoded.png          a hundred test digits, decoded from their latents

@@ -111,7 +111,7 @@ IRN_API irn_status irn_model_predict_cl(irn_model *model, cl_mem x, size_t x_off
 typedef struct irn_decode_options {
     uint32_t version;      /* IRN_DECODE_OPTIONS_VERSION */
     double tolerance;      /* of the Euclidean error, see below */
-    size_t max_iterations; /* per block, in float32 */
+    size_t max_iterations; /* per block, and of a correction */
     bool fixed_iterations; /* run exactly max_iterations, for comparison with the official code */
     irn_progress progress; /* may be NULL; counts blocks */
     void *progress_payload;

@@ -144,22 +144,22 @@ static irn_status evaluate(problem *p)
 }
 
 /* So many terms of the Neumann series reduce the error to a twentieth, as far as float32 goes. */
-static size_t terms_for(double lipschitz)
+static size_t terms_for(double lipschitz, size_t most)
 {
-    const double least = 8, most = 256;
+    const double least = 8;
     double terms = lipschitz > 0 ? log(0.05) / log(lipschitz) : least;
-    return (size_t)fmin(fmax(ceil(terms), least), most);
+    return (size_t)fmin(fmax(ceil(terms), least), (double)most);
 }
 
 /* The Neumann series of (I + J)^-1 r: t <- r - J t, in float32, J at z. What is left is for the
- * next correction. *which of p->correction has it. */
-static irn_status neumann(problem *p, size_t *which)
+ * next correction. most: terms; *which of p->correction has it. */
+static irn_status neumann(problem *p, size_t most, size_t *which)
 {
     irn_exact *e = p->exact;
     const irn_model *model = e->model;
     irn_tensor inputs[IRN_MAX_LAYERS], tangents[IRN_MAX_LAYERS];
     irn_tensor *t = p->correction;
-    size_t terms = terms_for(p->block->lipschitz_upper);
+    size_t terms = terms_for(p->block->lipschitz_upper, most);
     for (size_t i = 0; i < model->config.layers; i++)
         inputs[i] = irn_layer_input(p->block, i, &e->inputs[i], p->x.images);
     /* The double workspace's hidden tensors are free now, and more than large enough. */
@@ -176,13 +176,13 @@ static irn_status neumann(problem *p, size_t *which)
     return IRN_OK;
 }
 
-/* x += (I + J)^-1 r for the samples that are open. */
-static irn_status correct(problem *p)
+/* x += (I + J)^-1 r for the samples that are open; `most` as above. */
+static irn_status correct(problem *p, size_t most)
 {
     irn_exact *e = p->exact;
     irn_context *context = e->model->context;
     size_t which = 0;
-    IRN_TRY(neumann(p, &which));
+    IRN_TRY(neumann(p, most, &which));
     IRN_TRY(irn_memory_write(context, e->open, 0, e->open_host, p->x.images * sizeof(float)));
     irn_call call = irn_call_begin(context, irn_general_sources, irn_precision_options(IRN_DOUBLE),
                                    "add_correction");
@@ -217,15 +217,16 @@ static irn_status find_open(irn_exact *e, size_t block, size_t images, irn_exact
 }
 
 irn_status irn_exact_improve(irn_exact *exact, size_t block, size_t images,
-                             irn_exact_target *target, const void *payload, size_t most)
+                             irn_exact_target *target, const void *payload, size_t corrections,
+                             size_t terms)
 {
     problem p = view(exact, &exact->model->blocks[block], images);
     for (size_t k = 0;; k++) {
         size_t open;
         IRN_TRY(evaluate(&p));
         IRN_TRY(find_open(exact, block, images, target, payload, k == 0, &open));
-        if (open == 0 || k == most)
+        if (open == 0 || k == corrections)
             return IRN_OK;
-        IRN_TRY(correct(&p));
+        IRN_TRY(correct(&p, terms));
     }
 }

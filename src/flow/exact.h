@@ -35,8 +35,9 @@ void irn_exact_free(irn_exact *exact);
 irn_status irn_exact_forward(irn_exact *exact, size_t block, size_t images);
 
 /* Corrects exact->x, each sample until its residual meets the target or corrections no longer help,
- * `most` times at most. */
+ * `corrections` times at most, each with so many terms of a Neumann series at most. */
 irn_status irn_exact_improve(irn_exact *exact, size_t block, size_t images,
-                             irn_exact_target *target, const void *payload, size_t most);
+                             irn_exact_target *target, const void *payload, size_t corrections,
+                             size_t terms);
 
 #endif

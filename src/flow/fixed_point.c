@@ -113,13 +113,14 @@ static irn_status take_steps(iteration *it, size_t steps)
 }
 
 /* Looks without progress after which a contraction by `lipschitz` is down to rounding: so many that
- * the residual would have lost a tenth. 0 if it is not known to be a contraction. */
+ * the residual would have halved, for what is a few units in the last place changes in steps. 0 if
+ * it is not known to be a contraction. */
 static size_t patience(double lipschitz)
 {
     const double least = 8, most = 1e9;
     if (!(lipschitz < 1))
         return 0;
-    double looks = lipschitz > 0 ? log(0.9) / (STEPS_BETWEEN_LOOKS * log(lipschitz)) : least;
+    double looks = lipschitz > 0 ? log(0.5) / (STEPS_BETWEEN_LOOKS * log(lipschitz)) : least;
     return (size_t)fmin(fmax(ceil(looks), least), most);
 }
 

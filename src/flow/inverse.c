@@ -119,7 +119,8 @@ static irn_status invert_exactly(inverse *inv, size_t index, size_t images)
     IRN_TRY(irn_tensor_copy(&narrow_x, &x));
     IRN_TRY(irn_block_denormalise(model, &exact->operands, block, &x));
     IRN_TRY(irn_exact_improve(exact, index, images, target, &inv->facts[index],
-                              inv->options->fixed_iterations ? 0 : CORRECTIONS));
+                              inv->options->fixed_iterations ? 0 : CORRECTIONS,
+                              inv->options->max_iterations));
     for (size_t n = 0; n < images; n++)
         inv->errors[n] = error_of(inv, index, n);
     if (!block->squeeze)

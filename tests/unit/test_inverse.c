@@ -5,6 +5,7 @@
 
 #include <iresnet/certify.h>
 
+#include <math.h>
 #include <string.h>
 
 static irn_model_config small(size_t channels, size_t height, size_t width)
@@ -244,6 +245,55 @@ START_TEST(large_biases)
 }
 END_TEST
 
+/* x + w x = 3 with w near -1: nothing may stop before it has to. */
+START_TEST(slow_contractions)
+{
+    irn_context *context = devices_open(_i);
+    const float weights[] = {-0.5f, -0.96f, -0.98f, -0.99f, -0.999f};
+    irn_model_config config = small(1, 1, 1);
+    config.layers = 1;
+    config.kernels[0] = 1;
+    config.activation = IRN_IDENTITY;
+    config.coefficient = 0;
+    config.actnorm = false;
+    for (size_t i = 0; i < 5; i++) {
+        irn_decode_options options = IRN_DECODE_OPTIONS_INIT;
+        irn_certificate *certificate;
+        irn_model *model;
+        const float y = 3, bias = 0;
+        float x;
+        double bound, exact = 3 / (1 + (double)weights[i]);
+        guarded_begin(context);
+        testing_ok(irn_model_create(&model, context, &config));
+        const irn_layer *layer = &model->blocks[0].layers[0];
+        const irn_entry *entries = model->parameters.entries;
+        cl_mem parameters = model->single.parameters;
+        testing_ok(
+            irn_arena_write(&model->parameters, parameters, &entries[layer->weight], &weights[i]));
+        testing_ok(irn_arena_write(&model->parameters, parameters, &entries[layer->bias], &bias));
+        irn_model_changed(model);
+        testing_ok(irn_certify_model(&certificate, model, NULL));
+        irn_certificate_free(certificate);
+        options.max_iterations = 1000000;
+        testing_ok(irn_model_decode(model, &y, 1, &options, &x, NULL, NULL));
+        /* A step's rounding, twice that of the result, adds up over 1 / (1 - L) steps. */
+        double rounding = 0x1p-23 * exact / (1 + (double)weights[i]);
+        ck_assert_msg(fabs((double)x - exact) <= 1e-5 + 2 * rounding, "w %g: %g, not %g",
+                      (double)weights[i], (double)x, exact);
+        if (irn_context_device(context)->has_fp64) {
+            testing_ok(irn_model_decode(model, &y, 1, &options, &x, &bound, NULL));
+            ck_assert_msg(fabs((double)x - exact) <= bound, "w %g: %.9g, not %.9g",
+                          (double)weights[i], (double)x, exact);
+            ck_assert_msg(bound <= 1e-5 + 1e-7 * exact, "w %g: the bound is %g", (double)weights[i],
+                          bound);
+        }
+        irn_model_free(model);
+        guarded_end();
+    }
+    devices_close(context);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("inverses");
@@ -253,5 +303,6 @@ int main(void)
     devices_add(test, numbers_of_layers);
     devices_add(test, squeezes_and_padding);
     devices_add(test, large_biases);
+    devices_add(test, slow_contractions);
     return testing_run(suite);
 }
