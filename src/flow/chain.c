@@ -5,7 +5,6 @@
 #include "ops/winograd.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* chain.cl */
@@ -148,14 +147,12 @@ irn_status irn_chain_apply(const irn_model *model, const irn_block *block, const
     size_t layers = model->config.layers, hidden, slot;
     const irn_tensor *residual = last->minuend ? last->minuend : last->residual;
     irn_epilogue epilogue = *last;
-    char options[128];
+    char options[IRN_APPLICATION_OPTIONS];
     IRN_TRY(check_sizes(block, layers, input));
     scratch_sizes(model, block, &hidden, &slot);
     epilogue.scale = (irn_place){model->single.state, 0};
     epilogue.bias = (irn_place){model->single.parameters, 0};
-    snprintf(options, sizeof options, "%s -DACT=%d -DT=%u -DOCB=%u",
-             irn_precision_options(IRN_SINGLE), (int)model->config.activation,
-             context->tuning.tile_float, context->tuning.output_blocks);
+    irn_application_options(options, context, IRN_SINGLE, model->config.activation);
     irn_call call = irn_call_begin(context,
                                    "common.clh activation.clh epilogue.clh product.clh "
                                    "winograd.cl pointwise.cl chain.cl",

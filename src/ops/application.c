@@ -1,10 +1,26 @@
 #include "ops/application.h"
 
 #include <limits.h>
+#include <stdio.h>
 
 /* epilogue.clh */
 enum { SCALE = 1, BIAS = 2, ACTIVATE = 4, DERIVATIVE = 8, RESIDUAL = 16, SUBTRACT = 64 };
 enum { PADDED_SHIFT = 8 };
+
+size_t irn_application_tile(const irn_context *context, irn_precision precision)
+{
+    return precision == IRN_DOUBLE ? context->tuning.tile_double : context->tuning.tile_float;
+}
+
+void irn_application_options(char options[IRN_APPLICATION_OPTIONS], const irn_context *context,
+                             irn_precision precision, irn_activation activation)
+{
+    const irn_tuning *t = &context->tuning;
+    snprintf(options, IRN_APPLICATION_OPTIONS, "%s -DACT=%d -DT=%zu -DOCB=%u -DGIC=%u -DGOB=%u",
+             irn_precision_options(precision), (int)activation,
+             irn_application_tile(context, precision), t->output_blocks, t->gradient_inputs,
+             t->gradient_blocks);
+}
 
 static irn_status check_size(const irn_tensor *tensor)
 {

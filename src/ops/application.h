@@ -7,6 +7,14 @@
 /* The bits of epilogue.clh. */
 enum { IRN_CONV_WRAP = 32 };
 
+/* Pixels that a work-item computes at a time. */
+size_t irn_application_tile(const irn_context *context, irn_precision precision);
+
+/* The options that all these kernels are built with. */
+enum { IRN_APPLICATION_OPTIONS = 128 };
+void irn_application_options(char options[IRN_APPLICATION_OPTIONS], const irn_context *context,
+                             irn_precision precision, irn_activation activation);
+
 /* Kernels count pixels and elements of a tensor in ints. */
 irn_status irn_application_check(const irn_tensor *x, const irn_tensor *y);
 

@@ -1,23 +1,7 @@
 #include "ops/application.h"
 #include "ops/pointwise.h"
 
-#include <stdio.h>
-
 static const char sources[] = "common.clh activation.clh epilogue.clh conv.cl";
-
-static size_t tile(const irn_context *context, irn_precision precision)
-{
-    return precision == IRN_DOUBLE ? context->tuning.tile_double : context->tuning.tile_float;
-}
-
-static void write_options(char *options, size_t size, const irn_context *context,
-                          irn_precision precision, irn_activation activation)
-{
-    snprintf(options, size, "%s -DACT=%d -DT=%zu -DOCB=%u -DGIC=%u -DGOB=%u",
-             irn_precision_options(precision), (int)activation, tile(context, precision),
-             context->tuning.output_blocks, context->tuning.gradient_inputs,
-             context->tuning.gradient_blocks);
-}
 
 size_t irn_conv_weights(const irn_context *context, const irn_conv *conv)
 {
@@ -40,8 +24,8 @@ static irn_status launch(const application *a, const char *kernel, size_t pixels
                          size_t first_group, size_t groups)
 {
     irn_context *context = a->x->context;
-    char options[128];
-    write_options(options, sizeof options, context, a->x->precision, a->conv->activation);
+    char options[IRN_APPLICATION_OPTIONS];
+    irn_application_options(options, context, a->x->precision, a->conv->activation);
     irn_call call = irn_call_begin(context, sources, options, kernel);
     irn_application_arguments(&call, a->x, a->weights, a->epilogue, a->y);
     irn_call_int(&call, a->x->images);
@@ -67,7 +51,8 @@ static irn_status apply(const application *a)
         return irn_pointwise_apply(a->conv, a->weights, a->x, a->epilogue, a->y);
     IRN_TRY(irn_application_check(a->x, a->y));
     size_t blocks = irn_channel_blocks(context, a->y->channels);
-    size_t group = context->tuning.output_blocks, pixels = tile(context, a->x->precision);
+    size_t group = context->tuning.output_blocks,
+           pixels = irn_application_tile(context, a->x->precision);
     if (blocks >= group)
         IRN_TRY(launch(a, "conv_apply", pixels, 0, blocks / group));
     if (blocks % group)
@@ -95,8 +80,8 @@ irn_status irn_conv_backward(const irn_conv *conv, irn_place transposed, const i
 irn_status irn_conv_transpose(irn_context *context, const irn_conv *conv, irn_place weights,
                               irn_place transposed)
 {
-    char options[128];
-    write_options(options, sizeof options, context, IRN_SINGLE, conv->activation);
+    char options[IRN_APPLICATION_OPTIONS];
+    irn_application_options(options, context, IRN_SINGLE, conv->activation);
     irn_call call = irn_call_begin(context, sources, options, "conv_transpose_weights");
     irn_call_memory(&call, weights.memory, weights.offset);
     irn_call_memory(&call, transposed.memory, transposed.offset);
@@ -151,10 +136,10 @@ size_t irn_conv_gradient_scratch(irn_context *context, const irn_conv *conv, siz
 static irn_status reduce_partials(const irn_conv *conv, irn_context *context, cl_mem scratch,
                                   irn_place weights, irn_place bias, size_t splits)
 {
-    char options[128];
+    char options[IRN_APPLICATION_OPTIONS];
     size_t count = irn_conv_weights(context, conv);
     size_t biases = irn_channel_blocks(context, conv->outputs) * context->tuning.channel_block;
-    write_options(options, sizeof options, context, IRN_SINGLE, conv->activation);
+    irn_application_options(options, context, IRN_SINGLE, conv->activation);
     irn_call call = irn_call_begin(context, sources, options, "conv_reduce_partials");
     irn_call_memory(&call, scratch, 0);
     irn_call_memory(&call, weights.memory, weights.offset);
@@ -171,9 +156,9 @@ irn_status irn_conv_weight_gradient(const irn_conv *conv, const irn_tensor *x, c
 {
     irn_context *context = x->context;
     size_t splits = gradient_splits(context, conv, x->images, x->height, x->width);
-    char options[128];
+    char options[IRN_APPLICATION_OPTIONS];
     IRN_TRY(irn_application_check(x, y));
-    write_options(options, sizeof options, context, IRN_SINGLE, conv->activation);
+    irn_application_options(options, context, IRN_SINGLE, conv->activation);
     irn_call call = irn_call_begin(context, sources, options, "conv_weight_gradient");
     irn_call_memory(&call, x->memory, x->offset);
     irn_call_memory(&call, y->memory, y->offset);

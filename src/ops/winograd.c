@@ -2,7 +2,6 @@
 #include "ops/application.h"
 
 #include <limits.h>
-#include <stdio.h>
 
 /* winograd.cl */
 enum { TILE = 4, POINTS = 36 };
@@ -11,10 +10,8 @@ static const char sources[] = "common.clh activation.clh epilogue.clh product.cl
 
 static irn_call begin(irn_context *context, const irn_conv *conv, const char *kernel)
 {
-    char options[128];
-    snprintf(options, sizeof options, "%s -DACT=%d -DT=%u -DOCB=%u",
-             irn_precision_options(IRN_SINGLE), (int)conv->activation, context->tuning.tile_float,
-             context->tuning.output_blocks);
+    char options[IRN_APPLICATION_OPTIONS];
+    irn_application_options(options, context, IRN_SINGLE, conv->activation);
     return irn_call_begin(context, sources, options, kernel);
 }
 
