@@ -155,7 +155,7 @@ irn_status irn_chain_apply(const irn_model *model, const irn_block *block, const
     irn_application_options(options, context, IRN_SINGLE, model->config.activation);
     irn_call call = irn_call_begin(context,
                                    "common.clh activation.clh epilogue.clh product.clh "
-                                   "winograd.cl pointwise.cl chain.cl",
+                                   "winograd.clh winograd.cl pointwise.cl chain.cl",
                                    options, "chain_apply");
     irn_call_memory(&call, input->memory, input->offset);
     irn_call_memory(&call, model->single.parameters, 0);

@@ -6,7 +6,9 @@
 /* winograd.cl */
 enum { TILE = 4, POINTS = 36 };
 
-static const char sources[] = "common.clh activation.clh epilogue.clh product.clh winograd.cl";
+static const char sources[] =
+    "common.clh activation.clh epilogue.clh product.clh winograd.clh winograd.cl "
+    "winograd_gradient.cl";
 
 static irn_call begin(irn_context *context, const irn_conv *conv, const char *kernel)
 {
