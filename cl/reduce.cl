@@ -51,8 +51,8 @@ __kernel void channel_sums(__global const real *p, ulong p0, __global const real
     store_block(product, out + (size_t)blocks * B);
 }
 
-/* Adds the splits' sums: sums[C] = factor sum p, products[C] = factor sum p q, which stays where both
- * are one place. Global size: Cb. */
+/* Adds the splits' sums: sums[C] = factor sum p, products[C] = factor sum p q, which stays where
+ * both are one place. Global size: Cb. */
 __kernel void channel_finish(__global const real *partial, ulong partial0, __global real *sums,
                              ulong sums0, __global real *products, ulong products0, int splits,
                              int flags, real factor)

@@ -1,7 +1,7 @@
-/* 3x3 convolutions by Winograd's F(4x4, 3x3), see winograd.clh: what irn_conv_* does with a third of
- * the arithmetic, in single precision, on devices whose work-items are threads. Errors in norm are
- * about twice those of irn_conv_* (1.6e-6 with 256 channels), of weight gradients up to 4 times. A
- * NaN or infinity spreads to all 4x4 outputs of the tiles that see it. */
+/* 3x3 convolutions by Winograd's F(4x4, 3x3), see winograd.clh: what irn_conv_* does with a third
+ * of the arithmetic, in single precision, on devices whose work-items are threads. Errors in norm
+ * are about twice those of irn_conv_* (1.6e-6 with 256 channels), of weight gradients up to 4
+ * times. A NaN or infinity spreads to all 4x4 outputs of the tiles that see it. */
 #ifndef IRN_WINOGRAD_H
 #define IRN_WINOGRAD_H
 
