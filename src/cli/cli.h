@@ -93,6 +93,8 @@ int cli_write_inputs(cli_session *session, const char *path, float *values, size
 
 /* z = F(x), in pieces with progress. */
 int cli_encode(cli_session *session, const cli_samples *x, float *z);
+/* Class scores likewise. */
+int cli_predict(cli_session *session, const cli_samples *x, float *scores);
 
 /* x = F^-1(z) likewise, with proven bounds on the Euclidean errors, double [count] of the caller.
  * Where none can be proven, and they are not a must, they do not count and proven is false. */

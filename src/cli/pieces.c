@@ -3,14 +3,17 @@
 
 enum { ENCODE_PIECE = 512, DECODE_PIECE = 256 }; /* samples at a time */
 
-int cli_encode(cli_session *session, const cli_samples *x, float *z)
+/* irn_model_encode() or irn_model_predict(). */
+typedef irn_status forward_call(irn_model *, const float *, size_t, float *);
+
+/* out: [count][size]. */
+static int forward(cli_session *session, forward_call *call, const char *what, const cli_samples *x,
+                   size_t size, float *out)
 {
-    size_t latent = irn_model_latent_size(session->model);
-    cli_progress_begin(&session->progress, "encoding");
+    cli_progress_begin(&session->progress, what);
     for (size_t i = 0; i < x->count; i += ENCODE_PIECE) {
         size_t count = x->count - i < ENCODE_PIECE ? x->count - i : ENCODE_PIECE;
-        irn_status status =
-            irn_model_encode(session->model, x->values + i * x->size, count, z + i * latent);
+        irn_status status = call(session->model, x->values + i * x->size, count, out + i * size);
         if (status == IRN_OK && !cli_progress_step(i + count, x->count, NULL, &session->progress))
             status = IRN_ERROR_CANCELLED;
         if (status != IRN_OK)
@@ -18,6 +21,18 @@ int cli_encode(cli_session *session, const cli_samples *x, float *z)
     }
     cli_progress_clear(&session->progress);
     return CLI_DONE;
+}
+
+int cli_encode(cli_session *session, const cli_samples *x, float *z)
+{
+    return forward(session, irn_model_encode, "encoding", x, irn_model_latent_size(session->model),
+                   z);
+}
+
+int cli_predict(cli_session *session, const cli_samples *x, float *scores)
+{
+    return forward(session, irn_model_predict, "predicting", x,
+                   irn_model_get_config(session->model)->classes, scores);
 }
 
 /* The library counts blocks, and from the first again for each batch that fits the device. */

@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-enum { PIECE = 512 }; /* samples at a time */
-
 typedef struct predict_options {
     const char *in, *out;
 } predict_options;
@@ -22,22 +20,6 @@ static const cli_option predict_table[] = {
      .help = "class scores, float32 [N,classes] (needed; - is\nstandard output)"},
 };
 
-static int predict_pieces(cli_session *session, const cli_samples *x, size_t classes, float *logits)
-{
-    cli_progress_begin(&session->progress, "predicting");
-    for (size_t i = 0; i < x->count; i += PIECE) {
-        size_t count = x->count - i < PIECE ? x->count - i : PIECE;
-        irn_status status =
-            irn_model_predict(session->model, x->values + i * x->size, count, logits + i * classes);
-        if (status == IRN_OK && !cli_progress_step(i + count, x->count, NULL, &session->progress))
-            status = IRN_ERROR_CANCELLED;
-        if (status != IRN_OK)
-            return cli_fail(session, status);
-    }
-    cli_progress_clear(&session->progress);
-    return CLI_DONE;
-}
-
 static int predict(cli_session *session, const predict_options *options)
 {
     cli_samples x = {.count = 0};
@@ -48,7 +30,7 @@ static int predict(cli_session *session, const predict_options *options)
     float *logits = NULL;
     if (result == CLI_DONE) {
         logits = calloc(x.count, classes * sizeof *logits);
-        result = logits ? predict_pieces(session, &x, classes, logits)
+        result = logits ? cli_predict(session, &x, logits)
                         : cli_error(session, CLI_FAILED, "no memory for %zu samples", x.count);
     }
     const size_t shape[] = {x.count, classes};
