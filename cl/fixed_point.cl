@@ -5,12 +5,11 @@
  */
 
 /* progress[n] of a sample. */
-#define PROGRESS_WORDS 5
+#define PROGRESS_WORDS 4
 #define RESIDUAL 0 /* ||new - old|| at the last look */
 #define STEPS 1    /* steps until then; once done, that number made negative less one */
-#define SIZE 2     /* ||new|| + ||y|| */
-#define BEST 3     /* the smallest residual so far */
-#define STALLED 4  /* looks since then */
+#define BEST 2     /* the smallest residual so far */
+#define STALLED 3  /* looks since then */
 
 /*
  * A look at the last of `steps` steps, from old to new = y - g(old): copies new to x, and writes
@@ -50,7 +49,6 @@ KERNEL void fixed_point_look(__global const real *y, ulong y0, __global const re
             limit >= 0 && (norm <= limit || rounding || (patience > 0 && stalled >= patience));
         state[RESIDUAL] = norm;
         state[STEPS] = done ? -(real)steps - 1 : (real)steps;
-        state[SIZE] = size;
         state[BEST] = better ? norm : state[BEST];
         state[STALLED] = stalled;
     }

@@ -31,6 +31,16 @@ void irn_set_error(const char *format, ...) IRN_PRINTF(1, 2);
  * overflows; *out is NULL then. count 0 gives a unique pointer that may be freed. */
 irn_status irn_alloc(void *out, size_t count, size_t size);
 
+static inline size_t irn_smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t irn_larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Product of sizes; false if it does not fit. */
 bool irn_product(size_t *out, const size_t *sizes, size_t count);
 

@@ -66,11 +66,6 @@ static void scratch_sizes(const irn_model *model, const irn_block *block, size_t
     *slot = 2 * *hidden + transforms;
 }
 
-static size_t most_items(const irn_context *context)
-{
-    return (size_t)context->info.compute_units * 4;
-}
-
 static irn_status write_table(irn_model *model)
 {
     size_t layers = model->config.layers, count = model->block_count * layers * WORDS;
@@ -101,7 +96,7 @@ irn_status irn_chain_prepare(irn_model *model)
     size_t most = 0;
     bool any = false;
     /* Batches that never are large enough are not worth a slot for each work-item. */
-    if (model->chain_table || irn_model_chunk(model, SIZE_MAX) < most_items(model->context))
+    if (model->chain_table || irn_model_chunk(model, SIZE_MAX) < irn_cpu_items(model->context))
         return IRN_OK;
     for (size_t b = 0; b < model->block_count; b++) {
         irn_block *block = &model->blocks[b];
@@ -116,7 +111,7 @@ irn_status irn_chain_prepare(irn_model *model)
         return IRN_OK;
     if (!model->chain_scratch)
         IRN_TRY(irn_memory_create(model->context, &model->chain_scratch,
-                                  most_items(model->context) * most + 1, sizeof(float), true));
+                                  irn_cpu_items(model->context) * most + 1, sizeof(float), true));
     return write_table(model);
 }
 
@@ -128,7 +123,7 @@ void irn_chain_free(irn_model *model)
 
 bool irn_chain_suits(const irn_model *model, const irn_block *block, size_t images)
 {
-    return model->chain_table && block->chained && images >= most_items(model->context);
+    return model->chain_table && block->chained && images >= irn_cpu_items(model->context);
 }
 
 static irn_status check_sizes(const irn_block *block, size_t layers, const irn_tensor *input)
@@ -175,5 +170,5 @@ irn_status irn_chain_apply(const irn_model *model, const irn_block *block, const
     irn_call_int(&call, irn_winograd_group(context));
     irn_call_int(&call, steps);
     irn_call_int(&call, irn_application_flags(&block->layers[layers - 1].conv, &epilogue, out));
-    return irn_call_run(&call, most_items(context), 1, 1, 1);
+    return irn_call_run(&call, irn_cpu_items(context), 1, 1, 1);
 }

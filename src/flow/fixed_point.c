@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* fixed_point.cl */
-enum { RESIDUAL, STEPS, SIZE, BEST, STALLED, PROGRESS };
+enum { RESIDUAL, STEPS, BEST, STALLED, PROGRESS };
 
 /* A look costs much of a step, and on a GPU it empties the queue. */
 enum { STEPS_BETWEEN_LOOKS = 4 };

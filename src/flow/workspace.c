@@ -6,11 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 static size_t map_size(const irn_model *model, size_t channels, size_t height, size_t width)
 {
     irn_context *context = model->context;
@@ -22,10 +17,10 @@ size_t irn_largest_flow(const irn_model *model)
     const irn_model_config *c = &model->config;
     size_t most = map_size(model, c->channels, c->height, c->width);
     /* Padded channels that the first block squeezes are here only. */
-    most = larger(most, map_size(model, model->channels, model->height, model->width));
+    most = irn_larger(most, map_size(model, model->channels, model->height, model->width));
     for (size_t b = 0; b < model->block_count; b++) {
         const irn_block *block = &model->blocks[b];
-        most = larger(most, map_size(model, block->channels, block->height, block->width));
+        most = irn_larger(most, map_size(model, block->channels, block->height, block->width));
     }
     return most;
 }
@@ -36,7 +31,7 @@ size_t irn_largest_input(const irn_model *model, size_t layer)
     for (size_t b = 0; b < model->block_count; b++) {
         const irn_block *block = &model->blocks[b];
         size_t channels = block->layers[layer].conv.inputs;
-        most = larger(most, map_size(model, channels, block->height, block->width));
+        most = irn_larger(most, map_size(model, channels, block->height, block->width));
     }
     return most;
 }
@@ -46,13 +41,8 @@ static size_t largest_hidden(const irn_model *model)
 {
     size_t most = 0;
     for (size_t i = 0; i < model->config.layers; i++)
-        most = larger(most, irn_largest_input(model, i));
+        most = irn_larger(most, irn_largest_input(model, i));
     return most;
-}
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 size_t irn_model_chunk(const irn_model *model, size_t images)
@@ -60,10 +50,10 @@ size_t irn_model_chunk(const irn_model *model, size_t images)
     enum { TENSORS = 16 }; /* more than a pass holds at a time, in float64 too */
     const irn_device_info *device = &model->context->info;
     size_t limit = (size_t)64 << 20; /* elements a tensor: 256 MiB of floats */
-    limit = smaller(limit, (size_t)(device->max_allocation / sizeof(double)));
-    limit = smaller(limit, (size_t)(device->global_memory / (TENSORS * sizeof(double))));
-    size_t most = limit / larger(irn_largest_flow(model), largest_hidden(model));
-    return smaller(images, larger(1, smaller(most, 256)));
+    limit = irn_smaller(limit, (size_t)(device->max_allocation / sizeof(double)));
+    limit = irn_smaller(limit, (size_t)(device->global_memory / (TENSORS * sizeof(double))));
+    size_t most = limit / irn_larger(irn_largest_flow(model), largest_hidden(model));
+    return irn_smaller(images, irn_larger(1, irn_smaller(most, 256)));
 }
 
 irn_status irn_flat_create(irn_tensor *out, irn_context *context, irn_precision precision,

@@ -24,6 +24,5 @@ irn_status irn_pointwise_apply(const irn_conv *conv, irn_place weights, const ir
     irn_call_int(&call, irn_channel_blocks(context, y->channels));
     irn_call_int(&call, x->height * x->width);
     irn_call_int(&call, irn_application_flags(conv, epilogue, y));
-    /* A few work-items a compute unit even out what else the machine does. */
-    return irn_call_run(&call, (size_t)context->info.compute_units * 4, 1, 1, 1);
+    return irn_call_run(&call, irn_cpu_items(context), 1, 1, 1);
 }

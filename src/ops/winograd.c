@@ -22,16 +22,6 @@ static size_t ceil_divide(size_t a, size_t b)
     return (a + b - 1) / b;
 }
 
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 static size_t tiles_of(size_t images, size_t height, size_t width)
 {
     return images * ceil_divide(height, TILE) * ceil_divide(width, TILE);
@@ -63,7 +53,7 @@ static irn_status transform(irn_context *context, const irn_conv *conv, irn_plac
     irn_call_memory(&call, transformed.memory, transformed.offset);
     irn_call_int(&call, irn_channel_blocks(context, outputs));
     irn_call_int(&call, irn_channel_blocks(context, inputs));
-    return irn_call_run(&call, (size_t)context->info.compute_units * 4, 1, 1, 1);
+    return irn_call_run(&call, irn_cpu_items(context), 1, 1, 1);
 }
 
 irn_status irn_winograd_transform(irn_context *context, const irn_conv *conv, irn_place weights,
@@ -92,17 +82,16 @@ static size_t transformed_size(const irn_context *context, size_t group, size_t 
     return POINTS * (group * blocks + 1) * context->tuning.channel_block;
 }
 
-/* Four work-items a compute unit even out what else the machine does. Where tiles are few, as for
- * single images, blocks of outputs keep all units busy. */
+/* Where tiles are few, as for single images, blocks of outputs keep all units busy. */
 static division divide_apply(const irn_context *context, size_t inputs, size_t outputs,
                              size_t tiles, size_t width)
 {
     const irn_tuning *t = &context->tuning;
-    size_t units = (size_t)context->info.compute_units * 4;
+    size_t units = irn_cpu_items(context);
     division d = {.group = irn_winograd_group(context)};
-    d.items = smaller(units, ceil_divide(tiles, t->tile_float));
-    d.parts = smaller(units / d.items,
-                      ceil_divide(irn_channel_blocks(context, outputs), t->output_blocks));
+    d.items = irn_smaller(units, ceil_divide(tiles, t->tile_float));
+    d.parts = irn_smaller(units / d.items,
+                          ceil_divide(irn_channel_blocks(context, outputs), t->output_blocks));
     d.slot = width * t->channel_block +
              transformed_size(context, d.group, irn_channel_blocks(context, inputs)) +
              transformed_size(context, d.group, t->output_blocks);
@@ -118,14 +107,14 @@ static division divide_gradient(const irn_context *context, const irn_conv *conv
 {
     enum { ENOUGH_TILES = 512, MANY_BLOCKS = 32 };
     const irn_tuning *t = &context->tuning;
-    tiles = larger(tiles, 1); /* without any, one work-item stores zeros */
+    tiles = irn_larger(tiles, 1); /* without any, one work-item stores zeros */
     size_t in = irn_channel_blocks(context, conv->inputs);
     size_t out = irn_channel_blocks(context, conv->outputs);
     size_t units = context->info.compute_units, most = ceil_divide(out, t->output_blocks);
     division d = {.group = (size_t)t->tile_float * (in + out > MANY_BLOCKS ? 8 : 4)};
-    d.items = larger(tiles / ENOUGH_TILES, ceil_divide(units, most));
-    d.items = smaller(d.items, smaller(units * 4, ceil_divide(tiles, t->tile_float)));
-    d.parts = smaller(most, ceil_divide(units, d.items));
+    d.items = irn_larger(tiles / ENOUGH_TILES, ceil_divide(units, most));
+    d.items = irn_smaller(d.items, irn_smaller(units * 4, ceil_divide(tiles, t->tile_float)));
+    d.parts = irn_smaller(most, ceil_divide(units, d.items));
     d.slot = width * t->channel_block + transformed_size(context, d.group, in) +
              transformed_size(context, d.group, out);
     return d;
@@ -143,7 +132,7 @@ size_t irn_winograd_slot(const irn_context *context, const irn_conv *conv, size_
 
 size_t irn_winograd_scratch(const irn_context *context, const irn_conv *conv, size_t width)
 {
-    size_t channels = larger(conv->inputs, conv->outputs);
+    size_t channels = irn_larger(conv->inputs, conv->outputs);
     division d = divide_apply(context, channels, channels, SIZE_MAX / 2, width);
     return d.items * d.parts * d.slot;
 }
@@ -204,7 +193,7 @@ size_t irn_winograd_gradient_scratch(const irn_context *context, const irn_conv 
      * it. */
     for (size_t n = 0; n <= images; n++) {
         division d = divide_gradient(context, conv, tiles_of(n, height, width), width);
-        most = larger(most, d.items * (partial + d.parts * d.slot));
+        most = irn_larger(most, d.items * (partial + d.parts * d.slot));
     }
     return most;
 }
@@ -220,7 +209,7 @@ static irn_status reduce(const irn_conv *conv, irn_context *context, cl_mem scra
     irn_call_int(&call, irn_channel_blocks(context, conv->inputs));
     irn_call_int(&call, irn_channel_blocks(context, conv->outputs));
     irn_call_int(&call, bias.memory ? biases_of(context, conv) : 0);
-    return irn_call_run(&call, (size_t)context->info.compute_units * 4, 1, 1, 1);
+    return irn_call_run(&call, irn_cpu_items(context), 1, 1, 1);
 }
 
 irn_status irn_winograd_weight_gradient(const irn_conv *conv, const irn_tensor *x,

@@ -37,10 +37,14 @@ size_t irn_tensor_blocks(const irn_tensor *tensor)
     return irn_tensor_size(tensor) / tensor->context->tuning.channel_block;
 }
 
-/* A few work-items a compute unit even out what else a CPU does. */
+size_t irn_cpu_items(const irn_context *context)
+{
+    return (size_t)context->info.compute_units * 4;
+}
+
 size_t irn_block_items(const irn_context *context, size_t blocks)
 {
-    size_t items = (size_t)context->info.compute_units * 8;
+    size_t items = irn_cpu_items(context);
     return context->info.is_simt || blocks < items ? blocks : items;
 }
 

@@ -24,6 +24,9 @@ size_t irn_channel_blocks(const irn_context *context, size_t channels);
 size_t irn_tensor_image_size(const irn_tensor *tensor);
 size_t irn_tensor_size(const irn_tensor *tensor);
 size_t irn_tensor_blocks(const irn_tensor *tensor);
+/* Work-items among which a kernel for CPUs divides its work: a few for each compute unit even out
+ * what else the machine does. */
+size_t irn_cpu_items(const irn_context *context);
 /* Work-items for a kernel that goes through so many blocks with EACH_BLOCK (common.clh). */
 size_t irn_block_items(const irn_context *context, size_t blocks);
 

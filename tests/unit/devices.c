@@ -111,3 +111,15 @@ void devices_close(irn_context *context)
     ck_assert_uint_eq(irn_context_memory(context), 0);
     irn_context_free(context);
 }
+
+irn_model_config devices_small_config(size_t channels, size_t height, size_t width)
+{
+    irn_model_config config;
+    testing_ok(irn_model_config_init(&config, NULL));
+    config.channels = channels;
+    config.height = height;
+    config.width = width;
+    config.widths[0] = 12;
+    config.coefficient = 0.7; /* far below 1, so that zero padding's bounds are below 1 too */
+    return config;
+}

@@ -7,6 +7,7 @@
 #include "testing.h"
 
 #include <iresnet/context.h>
+#include <iresnet/model.h>
 
 /* How many devices there are to test on. The first call prints them and the seed, and ends the
  * program where there is none. A child process looks, because drivers do not survive a fork. */
@@ -25,5 +26,8 @@ void devices_close(irn_context *context);
 
 /* The device's index in irn_device_list(), as text for a device choice. */
 const char *devices_choice(int device);
+
+/* One block of 12 hidden channels that certifies on any map; for more, change its fields. */
+irn_model_config devices_small_config(size_t channels, size_t height, size_t width);
 
 #endif

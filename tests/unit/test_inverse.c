@@ -8,18 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-static irn_model_config small(size_t channels, size_t height, size_t width)
-{
-    irn_model_config config;
-    testing_ok(irn_model_config_init(&config, NULL));
-    config.channels = channels;
-    config.height = height;
-    config.width = width;
-    config.widths[0] = 12;
-    config.coefficient = 0.7; /* far below 1, so that zero padding's bounds are below 1 too */
-    return config;
-}
-
 typedef struct exact {
     irn_model *model;
     irn_operands wide;
@@ -146,7 +134,7 @@ START_TEST(all_activations)
 {
     irn_context *context = devices_open(_i);
     for (irn_activation a = IRN_IDENTITY; a <= IRN_SOFTPLUS; a++) {
-        irn_model_config config = small(3, 5, 6);
+        irn_model_config config = devices_small_config(3, 5, 6);
         config.activation = a;
         config.blocks[0] = 2;
         config.padding = a % 2 ? IRN_PAD_CIRCULAR : IRN_PAD_ZEROS;
@@ -161,7 +149,7 @@ START_TEST(points)
     irn_context *context = devices_open(_i);
     const size_t dimensions[] = {1, 2, 17, 33};
     for (size_t i = 0; i < 4; i++) {
-        irn_model_config config = small(dimensions[i], 1, 1);
+        irn_model_config config = devices_small_config(dimensions[i], 1, 1);
         config.kernels[0] = config.kernels[2] = 1;
         config.blocks[0] = 3;
         config.activation = IRN_TANH;
@@ -175,7 +163,7 @@ START_TEST(numbers_of_layers)
 {
     irn_context *context = devices_open(_i);
     for (size_t layers = 1; layers <= IRN_MAX_LAYERS; layers += layers < 3 ? 1 : 5) {
-        irn_model_config config = small(5, 3, 7);
+        irn_model_config config = devices_small_config(5, 3, 7);
         config.layers = layers;
         for (size_t i = 0; i < layers; i++)
             config.kernels[i] = 1 + i % 4;
@@ -190,7 +178,7 @@ START_TEST(squeezes_and_padding)
 {
     irn_context *context = devices_open(_i);
     for (size_t i = 0; i < 12; i++) {
-        irn_model_config config = small(i % 3 + 1, 8, 12);
+        irn_model_config config = devices_small_config(i % 3 + 1, 8, 12);
         config.init_squeeze = i % 2 == 1;
         config.pad_channels = i % 4 < 2 ? 0 : 16;
         config.stages = 2;
@@ -211,7 +199,7 @@ START_TEST(large_biases)
 {
     enum { IMAGES = 2, SIZE = 3 * 4 * 5 };
     irn_context *context = devices_open(_i);
-    irn_model_config config = small(3, 4, 5);
+    irn_model_config config = devices_small_config(3, 4, 5);
     irn_model *model;
     irn_certificate *certificate;
     float z[IMAGES * SIZE], x[IMAGES * SIZE], biases[12];
@@ -250,7 +238,7 @@ START_TEST(slow_contractions)
 {
     irn_context *context = devices_open(_i);
     const float weights[] = {-0.5f, -0.96f, -0.98f, -0.99f, -0.999f};
-    irn_model_config config = small(1, 1, 1);
+    irn_model_config config = devices_small_config(1, 1, 1);
     config.layers = 1;
     config.kernels[0] = 1;
     config.activation = IRN_IDENTITY;

@@ -56,18 +56,6 @@ START_TEST(limits)
 }
 END_TEST
 
-static irn_model_config small(size_t channels, size_t height, size_t width)
-{
-    irn_model_config config;
-    testing_ok(irn_model_config_init(&config, NULL));
-    config.channels = channels;
-    config.height = height;
-    config.width = width;
-    config.widths[0] = 12;
-    config.coefficient = 0.7; /* far below 1, so that zero padding's bounds are below 1 too */
-    return config;
-}
-
 /* ---- what is refused ---- */
 
 static irn_model *ready_model(irn_context *context, const irn_model_config *config)
@@ -90,7 +78,7 @@ static bool stop(size_t done, size_t total, const char *what, void *payload)
 START_TEST(refusals)
 {
     irn_context *context = devices_open(_i);
-    irn_model_config config = small(2, 4, 4);
+    irn_model_config config = devices_small_config(2, 4, 4);
     config.blocks[0] = 2;
     irn_model *model = ready_model(context, &config);
     irn_decode_options options = IRN_DECODE_OPTIONS_INIT;
@@ -131,7 +119,7 @@ END_TEST
 START_TEST(divergence)
 {
     irn_context *context = devices_open(_i);
-    irn_model_config config = small(2, 4, 4);
+    irn_model_config config = devices_small_config(2, 4, 4);
     config.coefficient = 0;
     config.activation = IRN_IDENTITY;
     config.actnorm = false;
@@ -154,7 +142,7 @@ END_TEST
 START_TEST(nan_is_not_inverted)
 {
     irn_context *context = devices_open(_i);
-    irn_model_config config = small(2, 4, 4);
+    irn_model_config config = devices_small_config(2, 4, 4);
     irn_model *model = ready_model(context, &config);
     float *z = host_narrow(host_normal(64), 64), x[64];
     z[40] = (float)NAN;
@@ -171,7 +159,7 @@ START_TEST(large_batches)
 {
     enum { BATCH = 300, CLASSES = 3, SIZE = 2 * 4 * 6 };
     irn_context *context = devices_open(_i);
-    irn_model_config config = small(2, 4, 6);
+    irn_model_config config = devices_small_config(2, 4, 6);
     config.classes = CLASSES;
     irn_model *model = ready_model(context, &config);
     float *x = host_narrow(host_normal(BATCH * SIZE), BATCH * SIZE);
@@ -198,7 +186,7 @@ START_TEST(device_buffers)
 {
     enum { BATCH = 270, CLASSES = 3, SIZE = 2 * 4 * 4, IN = 10, OUT = 3 };
     irn_context *context = devices_open(_i);
-    irn_model_config config = small(2, 4, 4);
+    irn_model_config config = devices_small_config(2, 4, 4);
     config.classes = CLASSES;
     config.pad_channels = 1;
     irn_model *model = ready_model(context, &config);
