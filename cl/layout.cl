@@ -5,13 +5,13 @@
  * depends on the order of execution.
  */
 
-/* Blocked from plain; channels from `channels` on become zero (injective padding and the rest of
- * the last block). Global size: pixels, channel blocks of dst, N. */
-__kernel void pack(__global const float *src, ulong src0, __global real *dst, ulong dst0,
+/* Blocked from plain, images `row` floats apart; channels from `channels` on become zero (injective
+ * padding and the rest of the last block). Global size: pixels, channel blocks of dst, N. */
+__kernel void pack(__global const float *src, ulong src0, ulong row, __global real *dst, ulong dst0,
                    int channels, int pixels)
 {
     const size_t p = get_global_id(0), cb = get_global_id(1), n = get_global_id(2);
-    __global const float *from = src + src0 + n * channels * pixels + p;
+    __global const float *from = src + src0 + n * row + p;
     __global real *to = dst + dst0 + ((n * get_global_size(1) + cb) * pixels + p) * B;
     for (int i = 0; i < B; i++) {
         const int c = (int)cb * B + i;
@@ -21,10 +21,10 @@ __kernel void pack(__global const float *src, ulong src0, __global real *dst, ul
 
 /* Plain from blocked, the first channels of it. Global size: pixels, channels, N. */
 __kernel void unpack(__global const real *src, ulong src0, __global real *dst, ulong dst0,
-                     int blocks, int pixels)
+                     ulong row, int blocks, int pixels)
 {
     const size_t p = get_global_id(0), c = get_global_id(1), n = get_global_id(2);
-    dst[dst0 + (n * get_global_size(1) + c) * pixels + p] =
+    dst[dst0 + n * row + c * pixels + p] =
         src[src0 + ((n * blocks + c / B) * pixels + p) * B + c % B];
 }
 
@@ -65,6 +65,37 @@ __kernel void unsqueeze(__global const real *src, ulong src0, __global real *dst
         to[i] = c < channels ? src[src0 + element(n, quarter * channels + c, y / 2, x / 2,
                                                   src_blocks, height, width)]
                              : (real)0;
+    }
+}
+
+/* Channels first, first + 1, ... of src, `channels` of them. Global size: pixels, channel blocks of
+ * dst, N. */
+__kernel void take_channels(__global const real *src, ulong src0, __global real *dst, ulong dst0,
+                            int src_blocks, int first, int channels)
+{
+    const int p = get_global_id(0), pixels = get_global_size(0), cb = get_global_id(1);
+    const size_t n = get_global_id(2);
+    __global real *to = dst + dst0 + ((n * get_global_size(1) + cb) * pixels + p) * B;
+    for (int i = 0; i < B; i++) {
+        const int c = cb * B + i;
+        to[i] = c < channels ? src[src0 + element(n, first + c, 0, p, src_blocks, 1, pixels)]
+                             : (real)0;
+    }
+}
+
+/* Those of a, `a_channels`, and after them those of b. Global size as above. */
+__kernel void join_channels(__global const real *a, ulong a0, __global const real *b, ulong b0,
+                            __global real *dst, ulong dst0, int a_channels, int b_channels)
+{
+    const int p = get_global_id(0), pixels = get_global_size(0), cb = get_global_id(1);
+    const int a_blocks = (a_channels + B - 1) / B, b_blocks = (b_channels + B - 1) / B;
+    const size_t n = get_global_id(2);
+    __global real *to = dst + dst0 + ((n * get_global_size(1) + cb) * pixels + p) * B;
+    for (int i = 0; i < B; i++) {
+        const int c = cb * B + i, rest = c - a_channels;
+        to[i] = c < a_channels      ? a[a0 + element(n, c, 0, p, a_blocks, 1, pixels)]
+                : rest < b_channels ? b[b0 + element(n, rest, 0, p, b_blocks, 1, pixels)]
+                                    : (real)0;
     }
 }
 

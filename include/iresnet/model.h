@@ -5,7 +5,8 @@
  * A block: [squeeze 2x2 if its stride is 2], actnorm, then x + g(x) with g = convolutions with an
  * activation before each (none before the first of the network).
  * Arrays on the host are float, row-major [batch, channels, height, width]; the latent z is
- * [batch, D], D = padded channels x height x width of the input. */
+ * [batch, D], D = padded channels x height x width of the input; the parts of a multi-scale network
+ * follow each other in the order they split off. */
 #ifndef IRESNET_MODEL_H
 #define IRESNET_MODEL_H
 
@@ -26,6 +27,10 @@ typedef enum irn_activation {
 } irn_activation;
 
 typedef enum irn_padding { IRN_PAD_ZEROS, IRN_PAD_CIRCULAR } irn_padding;
+
+/* The density of z, by which a model has one of x: none, standard normal, or a diagonal Gaussian
+ * whose means and standard deviations are trained. */
+typedef enum irn_prior { IRN_PRIOR_NONE, IRN_PRIOR_STANDARD, IRN_PRIOR_LEARNED } irn_prior;
 
 #define IRN_MAX_STAGES 8
 #define IRN_MAX_LAYERS 8
@@ -54,6 +59,10 @@ typedef struct irn_model_config {
                              the official code */
     bool sigma_map_before_squeeze; /* power iteration of squeezing blocks on the map before the
                                       squeeze, as the official code does; false: on the real map */
+    bool multiscale; /* half the channels leave as part of z after each stage but the last */
+    irn_prior prior; /* a density needs all of x: no padded channels */
+    size_t levels;   /* of discrete data on [-0.5, 0.5], 256 for 8 bits, which stand for intervals
+                        of width 1/levels; 0: the data are continuous */
 } irn_model_config;
 
 #define IRN_MODEL_CONFIG_VERSION 1

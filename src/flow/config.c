@@ -85,6 +85,18 @@ static irn_status check_numbers(const irn_model_config *c)
     return check_range("activation", (size_t)c->activation, IRN_IDENTITY, IRN_SOFTPLUS);
 }
 
+static irn_status check_density(const irn_model_config *c)
+{
+    IRN_TRY(check_range("prior", (size_t)c->prior, IRN_PRIOR_NONE, IRN_PRIOR_LEARNED));
+    IRN_TRY(check_range("levels", c->levels, 0, IRN_MAX_LEVELS));
+    if (c->prior != IRN_PRIOR_NONE && c->pad_channels > 0)
+        return irn_fail(IRN_ERROR_ARGUMENT,
+                        "pad_channels is %zu; with a prior it must be 0: padded inputs have no "
+                        "density",
+                        c->pad_channels);
+    return IRN_OK;
+}
+
 /* Every squeeze halves the map, which must be even, and quadruples the channels. */
 static irn_status check_squeeze(size_t *channels, size_t *height, size_t *width, const char *where)
 {
@@ -110,6 +122,9 @@ static irn_status check_stages(const irn_model_config *c)
         IRN_TRY(check_range("stride of a stage", c->strides[s], 1, IRN_MAX_STRIDE));
         if (c->strides[s] == 2)
             IRN_TRY(check_squeeze(&channels, &height, &width, "a stage of stride 2"));
+        if (c->multiscale && s + 1 < c->stages)
+            IRN_TRY(check_range("channels to split", channels, 2, IRN_MAX_CHANNELS));
+        channels -= c->multiscale && s + 1 < c->stages ? channels / 2 : 0;
     }
     return IRN_OK;
 }
@@ -127,5 +142,6 @@ irn_status irn_config_check(const irn_model_config *config)
     for (size_t i = 0; i < config->layers; i++)
         IRN_TRY(check_range("kernel size", config->kernels[i], 1, IRN_MAX_KERNEL));
     IRN_TRY(check_numbers(config));
+    IRN_TRY(check_density(config));
     return check_stages(config);
 }

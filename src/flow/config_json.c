@@ -11,6 +11,7 @@ enum { FORMAT_VERSION = 1 };
 
 static const char *const activations[] = {"identity", "elu", "relu", "tanh", "softplus", NULL};
 static const char *const paddings[] = {"zeros", "circular", NULL};
+static const char *const priors[] = {"none", "standard", "learned", NULL};
 
 static void add_sizes(cJSON *object, const char *key, const size_t *values, size_t count)
 {
@@ -38,6 +39,9 @@ static cJSON *build(const irn_model_config *c, const double *lipschitz, size_t b
     cJSON_AddNumberToObject(json, "norm_momentum", c->norm_momentum);
     cJSON_AddNumberToObject(json, "sigma_epsilon", c->sigma_epsilon);
     cJSON_AddBoolToObject(json, "sigma_map_before_squeeze", c->sigma_map_before_squeeze);
+    cJSON_AddBoolToObject(json, "multiscale", c->multiscale);
+    cJSON_AddStringToObject(json, "prior", priors[c->prior]);
+    cJSON_AddNumberToObject(json, "levels", (double)c->levels);
     cJSON *bounds = cJSON_AddArrayToObject(json, "lipschitz_upper");
     for (size_t i = 0; i < blocks; i++)
         cJSON_AddItemToArray(bounds, isfinite(lipschitz[i]) ? cJSON_CreateNumber(lipschitz[i])
@@ -63,6 +67,15 @@ static void read_format(irn_json_reader *r)
                              r->file, format, FORMAT_VERSION);
 }
 
+static void read_density_fields(irn_json_reader *r, irn_model_config *c)
+{
+    size_t prior = 0;
+    irn_json_bool(r, "multiscale", &c->multiscale);
+    irn_json_word(r, "prior", priors, &prior);
+    irn_json_size(r, "levels", 0, IRN_MAX_LEVELS, &c->levels);
+    c->prior = (irn_prior)prior;
+}
+
 static void read_fields(irn_json_reader *r, irn_model_config *c)
 {
     size_t input[3] = {0}, three = 3, padding = 0, activation = 0;
@@ -81,6 +94,8 @@ static void read_fields(irn_json_reader *r, irn_model_config *c)
     irn_json_number(r, "norm_momentum", 0, 1, &c->norm_momentum);
     irn_json_number(r, "sigma_epsilon", 0, irn_max_sigma_epsilon, &c->sigma_epsilon);
     irn_json_bool(r, "sigma_map_before_squeeze", &c->sigma_map_before_squeeze);
+    if (cJSON_HasObjectItem(r->json, "prior")) /* first files were of classifiers alone */
+        read_density_fields(r, c);
     c->channels = input[0];
     c->height = input[1];
     c->width = input[2];

@@ -10,7 +10,8 @@ enum {
     IRN_MAX_WIDTH = 16384,
     IRN_MAX_STRIDE = 2,
     IRN_MAX_KERNEL = 31,
-    IRN_MAX_CLASSES = 65536
+    IRN_MAX_CLASSES = 65536,
+    IRN_MAX_LEVELS = 65536
 };
 
 static const double irn_max_coefficient = 1e6, irn_max_sigma_epsilon = 1;

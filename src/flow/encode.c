@@ -7,11 +7,11 @@ typedef enum output { LATENT, SCORES } output;
 static irn_status run_chunk(irn_model *model, irn_workspace *workspace, cl_mem x, size_t x_offset,
                             size_t images, output what, cl_mem out, size_t out_offset)
 {
-    irn_tensor z;
+    irn_latents z;
     IRN_TRY(irn_flow_forward(model, workspace, x, x_offset, images, &z));
     if (what == LATENT)
-        return irn_tensor_unpack(&z, out, out_offset, z.channels);
-    IRN_TRY(irn_head_forward(model, &workspace->head, &z, false));
+        return irn_latents_unpack(&z, model, out, out_offset);
+    IRN_TRY(irn_head_forward(model, &workspace->head, &z.parts[model->scale_count - 1], false));
     irn_tensor scores =
         irn_tensor_view(&workspace->head.scores, images, model->config.classes, 1, 1);
     return irn_tensor_unpack(&scores, out, out_offset, model->config.classes);

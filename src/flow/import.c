@@ -42,25 +42,36 @@ static void read_normalisation(irn_json_reader *r, irn_model_config *c)
     irn_json_number(r, "eps", 0, irn_max_sigma_epsilon, &c->sigma_epsilon);
 }
 
+/* Density models have a learned prior and no head, whatever nClasses says. */
+static void read_task(irn_json_reader *r, irn_model_config *c)
+{
+    const char *const tasks[] = {"classify", "density", NULL};
+    enum { OFFICIAL_LEVELS = 256 };
+    size_t task = 0;
+    if (cJSON_GetObjectItemCaseSensitive(r->json, "task"))
+        irn_json_word(r, "task", tasks, &task);
+    if (task == 0)
+        return;
+    c->classes = 0;
+    c->prior = IRN_PRIOR_LEARNED;
+    c->levels = OFFICIAL_LEVELS;
+}
+
 static void read_options(irn_json_reader *r, irn_model_config *c)
 {
     const char *const activations[] = {"elu", "relu", "tanh", "softplus", NULL};
     size_t activation = 0;
-    bool multiscale = false;
     read_shape(r, c);
     read_normalisation(r, c);
     irn_json_word(r, "nonlin", activations, &activation);
     irn_json_size(r, "nClasses", 0, IRN_MAX_CLASSES, &c->classes);
     irn_json_bool(r, "actnorm", &c->actnorm);
     if (cJSON_GetObjectItemCaseSensitive(r->json, "multiscale"))
-        irn_json_bool(r, "multiscale", &multiscale);
-    if (r->status == IRN_OK && multiscale)
-        r->status = irn_fail(
-            IRN_ERROR_UNSUPPORTED,
-            "%s: option 'multiscale' is true; only single-scale networks are known", r->file);
+        irn_json_bool(r, "multiscale", &c->multiscale);
     c->activation = (irn_activation)(IRN_ELU + activation);
     c->norm_momentum = 0.9; /* as in the official head; the checkpoint's own behaviour is kept */
-    c->sigma_map_before_squeeze = true;
+    c->sigma_map_before_squeeze = !c->multiscale; /* there a scale squeezes before its blocks */
+    read_task(r, c);
 }
 
 /* Options that are each within their limits may still not go together. */
@@ -141,13 +152,26 @@ static irn_status import_scale(irn_model *model, const irn_layer *layer)
                            &scale);
 }
 
+/* "stack.<block>", or in multi-scale networks "stack.<scale>.stack.<block of the scale>". */
+static void block_prefix(char *out, size_t size, const irn_model *model, size_t index)
+{
+    size_t stage = 0, within = index;
+    for (; within >= model->config.blocks[stage]; stage++)
+        within -= model->config.blocks[stage];
+    if (model->config.multiscale)
+        snprintf(out, size, "stack.%zu.stack.%zu", stage, within);
+    else
+        snprintf(out, size, "stack.%zu", index);
+}
+
 static irn_status import_block(irn_model *model, size_t index, const irn_safetensors *file)
 {
     const irn_block *block = &model->blocks[index];
-    char prefix[96];
+    char stem[48], prefix[96];
+    block_prefix(stem, sizeof stem, model, index);
     for (size_t i = 0; i < model->config.layers; i++) {
         const irn_layer *layer = &block->layers[i];
-        snprintf(prefix, sizeof prefix, "stack.%zu.bottleneck_block.%zu", index,
+        snprintf(prefix, sizeof prefix, "%s.bottleneck_block.%zu", stem,
                  2 * i + (block->first_activation ? 1 : 0));
         IRN_TRY(import_parameter(model, layer->weight, file, prefix, ".weight_orig"));
         IRN_TRY(import_parameter(model, layer->bias, file, prefix, ".bias"));
@@ -156,11 +180,29 @@ static irn_status import_block(irn_model *model, size_t index, const irn_safeten
         IRN_TRY(import_state(model, layer->sigma, file, prefix, ".weight_sigma"));
         IRN_TRY(import_scale(model, layer));
     }
-    snprintf(prefix, sizeof prefix, "stack.%zu.actnorm.", index);
+    snprintf(prefix, sizeof prefix, "%s.actnorm.", stem);
     if (!model->config.actnorm)
         return IRN_OK;
     IRN_TRY(import_parameter(model, block->log_scale, file, prefix, "_log_scale"));
     return import_parameter(model, block->shift, file, prefix, "_shift");
+}
+
+/* One vector of the whole z there, one entry for each part here. */
+static irn_status import_prior(irn_model *model, const irn_safetensors *file, const char *name,
+                               bool log_std)
+{
+    float *values;
+    IRN_TRY(irn_alloc(&values, irn_model_latent_size(model), sizeof *values));
+    irn_status status =
+        irn_safetensors_read_float(file, name, irn_model_latent_size(model), values);
+    for (size_t s = 0; s < model->scale_count && status == IRN_OK; s++) {
+        const irn_scale *scale = &model->scales[s];
+        size_t entry = log_std ? scale->log_std : scale->mean;
+        status = irn_arena_write(&model->parameters, model->single.parameters,
+                                 &model->parameters.entries[entry], values + scale->offset);
+    }
+    free(values);
+    return status;
 }
 
 static irn_status import_all(irn_model *model, const irn_safetensors *file)
@@ -178,6 +220,10 @@ static irn_status import_all(irn_model *model, const irn_safetensors *file)
         IRN_TRY(irn_entry_refuse_negative(&model->state, model->single.state,
                                           &model->state.entries[head->running_variance],
                                           "bn1.running_var", file));
+    }
+    if (model->config.prior == IRN_PRIOR_LEARNED) {
+        IRN_TRY(import_prior(model, file, "prior_mu", false));
+        IRN_TRY(import_prior(model, file, "prior_logstd", true));
     }
     return model->config.actnorm ? irn_model_initialised(model) : IRN_OK;
 }

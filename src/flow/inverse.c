@@ -27,8 +27,9 @@ typedef struct inverse {
     bool round_trip; /* from x in float64, not from z */
     irn_workspace workspace;
     irn_fixed_point solver;
-    irn_tensor y;    /* single: the block's output */
-    irn_exact exact; /* the following only if errors are wanted */
+    irn_tensor y;      /* single: the block's output */
+    irn_latents early; /* what joins on the way; double if errors are wanted */
+    irn_exact exact;   /* the following only if errors are wanted */
     block_facts *facts;
     double *errors; /* [images] so far; NULL: not wanted */
     size_t iterations;
@@ -132,13 +133,41 @@ static irn_status invert_exactly(inverse *inv, size_t index, size_t images)
 
 /* ---- the whole ---- */
 
+/* At a split the block's output is what has come down so far and the part that left there. exact.x
+ * and flow[1] are free between blocks. */
+static irn_status join(inverse *inv, size_t scale, const irn_block *block, size_t images)
+{
+    const irn_tensor *memory = inv->errors ? &inv->exact.y : &inv->y;
+    const irn_tensor *free_memory = inv->errors ? &inv->exact.x : &inv->workspace.flow[1];
+    irn_tensor part = irn_latent_view(inv->model, &inv->early.parts[scale], scale, images);
+    irn_tensor rest =
+        irn_tensor_view(memory, images, irn_split_rest(block), block->height, block->width);
+    irn_tensor whole = view(free_memory, block, images), y = view(memory, block, images);
+    IRN_TRY(irn_part_join(&part, &rest, &whole));
+    return irn_tensor_copy(&whole, &y);
+}
+
+/* What join() undoes, in double. */
+static irn_status leave(inverse *inv, size_t scale, const irn_block *block, size_t images)
+{
+    irn_tensor part = irn_latent_view(inv->model, &inv->early.parts[scale], scale, images);
+    irn_tensor whole = view(&inv->exact.x, block, images), y = view(&inv->exact.y, block, images);
+    irn_tensor rest =
+        irn_tensor_view(&inv->exact.y, images, irn_split_rest(block), block->height, block->width);
+    IRN_TRY(irn_tensor_copy(&y, &whole));
+    return irn_part_leave(&whole, &part, &rest);
+}
+
 /* z becomes the first block's input in place, in exact.y if errors are wanted, in inv->y then too.
  */
 static irn_status invert_blocks(inverse *inv, size_t images)
 {
     irn_model *model = inv->model;
     const irn_decode_options *o = inv->options;
+    size_t scale = model->scale_count - 1;
     for (size_t b = model->block_count; b-- > 0;) {
+        if (model->blocks[b].split)
+            IRN_TRY(join(inv, --scale, &model->blocks[b], images));
         IRN_TRY(inv->errors ? invert_exactly(inv, b, images) : invert_single(inv, b, images));
         if (o->progress && !o->progress(model->block_count - b, model->block_count,
                                         "inverting blocks", o->progress_payload))
@@ -180,6 +209,8 @@ static irn_status prepare(inverse *inv, size_t images)
     IRN_TRY(irn_workspace_create(&inv->workspace, inv->model, IRN_SINGLE, images));
     IRN_TRY(irn_tensor_create(&inv->y, context, IRN_SINGLE, images, flow->channels, flow->height,
                               flow->width));
+    IRN_TRY(irn_latents_create(&inv->early, inv->model, inv->errors ? IRN_DOUBLE : IRN_SINGLE,
+                               images));
     IRN_TRY(irn_fixed_point_create(&inv->solver, &inv->workspace));
     if (!inv->errors)
         return IRN_OK;
@@ -193,6 +224,7 @@ static void release(inverse *inv)
     irn_exact_free(&inv->exact);
     irn_workspace_free(&inv->workspace);
     irn_tensor_free(&inv->y);
+    irn_latents_free(&inv->early);
     free(inv->facts);
 }
 
@@ -208,16 +240,33 @@ static void add_rounding(inverse *inv, const float *x, size_t images, size_t siz
     }
 }
 
-/* z in inv->y, and in exact.y if errors are wanted. */
-static irn_status read_latents(inverse *inv, const float *z, size_t images)
+/* Views of inv->early, and of where the last block's output belongs. */
+static irn_latents view_latents(const inverse *inv, size_t images)
 {
-    const irn_block *last = &inv->model->blocks[inv->model->block_count - 1];
-    irn_tensor top = view(&inv->y, last, images), wide = view(&inv->exact.y, last, images);
-    IRN_TRY(irn_tensor_write(&top, z, last->channels));
-    return inv->errors ? irn_tensor_copy(&top, &wide) : IRN_OK;
+    irn_latents z;
+    size_t last = inv->model->scale_count - 1;
+    for (size_t s = 0; s < last; s++)
+        z.parts[s] = irn_latent_view(inv->model, &inv->early.parts[s], s, images);
+    z.parts[last] =
+        irn_latent_view(inv->model, inv->errors ? &inv->exact.y : &inv->y, last, images);
+    return z;
 }
 
-/* z = F(x) in exact.y. */
+static irn_status read_latents(inverse *inv, const float *z, size_t images)
+{
+    irn_context *context = inv->model->context;
+    size_t count = images * irn_model_latent_size(inv->model);
+    irn_latents parts = view_latents(inv, images);
+    cl_mem staging;
+    IRN_TRY(irn_memory_create(context, &staging, count, sizeof(float), false));
+    irn_status status = irn_memory_write(context, staging, 0, z, count * sizeof(float));
+    if (status == IRN_OK)
+        status = irn_latents_pack(&parts, inv->model, staging, 0);
+    irn_memory_release(context, staging);
+    return status;
+}
+
+/* z = F(x) in inv->early and exact.y. */
 static irn_status encode(inverse *inv, const float *x, size_t images, cl_mem staging)
 {
     irn_model *model = inv->model;
@@ -229,8 +278,11 @@ static irn_status encode(inverse *inv, const float *x, size_t images, cl_mem sta
     IRN_TRY(irn_memory_write(model->context, staging, 0, x, images * size * sizeof(float)));
     IRN_TRY(irn_flow_input(model, staging, 0, &inv->workspace.flow[1], &first));
     IRN_TRY(irn_tensor_copy(&first, &wide));
-    for (size_t b = 0; b < model->block_count; b++)
+    for (size_t b = 0, scale = 0; b < model->block_count; b++) {
         IRN_TRY(irn_exact_forward(&inv->exact, b, images));
+        if (model->blocks[b].split)
+            IRN_TRY(leave(inv, scale++, &model->blocks[b], images));
+    }
     return IRN_OK;
 }
 

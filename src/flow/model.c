@@ -70,6 +70,19 @@ static irn_status add_block(irn_model *model, irn_block *block, size_t index, si
     return add_vector(&model->parameters, block->channels, &block->shift, prefix, "shift");
 }
 
+/* The part of z that leaves where so many channels are; returns how many stay. */
+static size_t add_scale(irn_model *model, size_t channels, size_t height, size_t width, bool last)
+{
+    size_t taken = last ? channels : channels / 2, offset = 0;
+    if (model->scale_count > 0) {
+        const irn_scale *before = &model->scales[model->scale_count - 1];
+        offset = before->offset + before->channels * before->height * before->width;
+    }
+    model->scales[model->scale_count++] =
+        (irn_scale){.channels = taken, .height = height, .width = width, .offset = offset};
+    return channels - taken;
+}
+
 static irn_status add_blocks(irn_model *model)
 {
     const irn_model_config *c = &model->config;
@@ -81,7 +94,8 @@ static irn_status add_blocks(irn_model *model)
         model->block_count += c->blocks[s];
     IRN_TRY(irn_alloc(&model->blocks, model->block_count, sizeof *model->blocks));
     size_t channels = model->channels, height = model->height, width = model->width, index = 0;
-    for (size_t s = 0; s < c->stages; s++)
+    for (size_t s = 0; s < c->stages; s++) {
+        bool last = s + 1 == c->stages;
         for (size_t b = 0; b < c->blocks[s]; b++, index++) {
             bool squeeze = b == 0 && c->strides[s] == 2;
             channels *= squeeze ? 4 : 1;
@@ -95,7 +109,25 @@ static irn_status add_blocks(irn_model *model)
                                                .lipschitz_upper = NAN};
             IRN_TRY(add_block(model, &model->blocks[index], index, c->widths[s]));
         }
+        model->blocks[index - 1].split = c->multiscale && !last;
+        if (c->multiscale || last)
+            channels = add_scale(model, channels, height, width, last);
+    }
     return add_vector(&model->state, 1, &model->initialised, "actnorm", "initialised");
+}
+
+/* Entries have the shapes of the latents, so that they lie on the device as these do. */
+static irn_status add_prior(irn_model *model)
+{
+    for (size_t s = 0; s < model->scale_count && model->config.prior == IRN_PRIOR_LEARNED; s++) {
+        irn_scale *scale = &model->scales[s];
+        size_t shape[4] = {scale->channels, scale->height, scale->width, 1};
+        irn_arena *arena = &model->parameters;
+        IRN_TRY(irn_arena_add(arena, IRN_ENTRY_TENSOR, shape, 3, &scale->mean, "prior.%zu.mean", s));
+        IRN_TRY(irn_arena_add(arena, IRN_ENTRY_TENSOR, shape, 3, &scale->log_std,
+                              "prior.%zu.log_std", s));
+    }
+    return IRN_OK;
 }
 
 static irn_status add_head(irn_model *model)
@@ -223,6 +255,7 @@ static irn_status build(irn_model *model)
     irn_arena_init(&model->state, model->context);
     IRN_TRY(add_blocks(model));
     IRN_TRY(add_head(model));
+    IRN_TRY(add_prior(model));
     IRN_TRY(irn_arena_create_buffer(&model->parameters, &model->single.parameters));
     IRN_TRY(irn_arena_create_buffer(&model->parameters, &model->transposed));
     IRN_TRY(irn_arena_create_buffer(&model->state, &model->single.state));

@@ -22,6 +22,7 @@ typedef struct irn_layer {
 typedef struct irn_block {
     size_t channels, height, width; /* after its squeeze */
     bool squeeze, first_activation;
+    bool split;                       /* afterwards the scale's latents leave */
     size_t log_scale, shift;          /* entries of parameters, if there is actnorm */
     irn_layer layers[IRN_MAX_LAYERS]; /* config.layers of them */
     double lipschitz_upper;           /* of g, certified; NaN: not known */
@@ -34,6 +35,13 @@ typedef struct irn_head {
     irn_conv dense;
 } irn_head;
 
+/* A part of z: what leaves after a stage, or at the end what is left. */
+typedef struct irn_scale {
+    size_t channels, height, width;
+    size_t offset;        /* in a sample's z on the host */
+    size_t mean, log_std; /* entries of parameters, if the prior is learned */
+} irn_scale;
+
 /* Parameters and state in one precision; double copies serve the verification of inverses. */
 typedef struct irn_operands {
     cl_mem parameters, state;
@@ -45,6 +53,8 @@ struct irn_model {
     irn_block *blocks;
     size_t block_count;
     size_t height, width, channels; /* after padding and the initial squeeze */
+    irn_scale scales[IRN_MAX_STAGES];
+    size_t scale_count;
     irn_head head;
     irn_arena parameters, state;
     irn_operands single;

@@ -77,6 +77,8 @@ irn_status irn_workspace_create(irn_workspace *out, const irn_model *model, irn_
         if (status == IRN_OK)
             status = irn_flat_create(&out->hidden[i], model->context, precision, images, hidden);
     }
+    if (status == IRN_OK)
+        status = irn_latents_create(&out->early, model, precision, images);
     if (status == IRN_OK && precision == IRN_SINGLE)
         status = irn_head_memory_create(&out->head, model, images);
     if (status != IRN_OK)
@@ -90,6 +92,7 @@ void irn_workspace_free(irn_workspace *workspace)
         irn_tensor_free(&workspace->flow[i]);
         irn_tensor_free(&workspace->hidden[i]);
     }
+    irn_latents_free(&workspace->early);
     irn_head_memory_free(&workspace->head);
     memset(workspace, 0, sizeof *workspace);
 }
@@ -123,37 +126,57 @@ irn_status irn_flow_output(const irn_model *model, const irn_tensor *first,
     return irn_tensor_unpack(&plain, x, offset, c->channels);
 }
 
-irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x, size_t offset,
-                            size_t images, irn_tensor *z)
+/* The workspace's flow tensor that `now` is not in, with a shape. */
+static irn_tensor other_flow(const irn_workspace *workspace, const irn_tensor *now, size_t channels,
+                             size_t height, size_t width)
+{
+    const irn_tensor *other = &workspace->flow[now->memory == workspace->flow[0].memory];
+    return irn_tensor_view(other, now->images, channels, height, width);
+}
+
+/* *now, before the block's squeeze, becomes the block's output. */
+static irn_status forward_block(irn_model *model, const irn_workspace *workspace,
+                                const irn_block *block, irn_tensor *now)
 {
     irn_tensor inputs[IRN_MAX_LAYERS];
+    if (block->squeeze) {
+        irn_tensor next =
+            other_flow(workspace, now, block->channels, block->height, block->width);
+        IRN_TRY(irn_squeeze(now, &next));
+        *now = next;
+    }
+    if (!model->actnorm_ready)
+        IRN_TRY(irn_block_initialise(model, block, now));
+    IRN_TRY(irn_block_normalise(model, &model->single, block, now));
+    irn_workspace_inputs(workspace, block, now->images, inputs);
+    /* A single layer would read what it overwrites. */
+    irn_tensor out = *now;
+    if (model->config.layers == 1)
+        out = other_flow(workspace, now, block->channels, block->height, block->width);
+    IRN_TRY(irn_block_apply(model, block, now, inputs, now, &out));
+    *now = out;
+    return IRN_OK;
+}
+
+irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x, size_t offset,
+                            size_t images, irn_latents *z)
+{
     irn_tensor now =
         irn_tensor_view(&workspace->flow[0], images, model->channels, model->height, model->width);
+    size_t scale = 0;
     IRN_TRY(irn_model_prepare(model));
     IRN_TRY(irn_flow_input(model, x, offset, &workspace->flow[1], &now));
     for (size_t b = 0; b < model->block_count; b++) {
         const irn_block *block = &model->blocks[b];
-        if (block->squeeze) {
-            const irn_tensor *other = &workspace->flow[now.memory == workspace->flow[0].memory];
-            irn_tensor next =
-                irn_tensor_view(other, images, block->channels, block->height, block->width);
-            IRN_TRY(irn_squeeze(&now, &next));
-            now = next;
-        }
-        if (!model->actnorm_ready)
-            IRN_TRY(irn_block_initialise(model, block, &now));
-        IRN_TRY(irn_block_normalise(model, &model->single, block, &now));
-        irn_workspace_inputs(workspace, block, images, inputs);
-        /* A single layer would read what it overwrites. */
-        const irn_tensor *other = &workspace->flow[now.memory == workspace->flow[0].memory];
-        irn_tensor out =
-            irn_tensor_view(other, images, block->channels, block->height, block->width);
-        if (model->config.layers > 1)
-            out = now;
-        IRN_TRY(irn_block_apply(model, block, &now, inputs, &now, &out));
-        now = out;
+        IRN_TRY(forward_block(model, workspace, block, &now));
+        if (!block->split)
+            continue;
+        irn_tensor rest = other_flow(workspace, &now, irn_split_rest(block), now.height, now.width);
+        z->parts[scale] = irn_latent_view(model, &workspace->early.parts[scale], scale, images);
+        IRN_TRY(irn_part_leave(&now, &z->parts[scale++], &rest));
+        now = rest;
     }
-    *z = now;
+    z->parts[scale] = now;
     return model->actnorm_ready ? IRN_OK : irn_model_initialised(model);
 }
 

@@ -3,7 +3,7 @@
 #define IRN_WORKSPACE_H
 
 #include "flow/head.h"
-#include "flow/model.h"
+#include "flow/latents.h"
 
 /* Room for `images` images at every point of the network. Tensors have the largest shape's memory;
  * what is in them at a point is a view. */
@@ -13,6 +13,7 @@ typedef struct irn_workspace {
     size_t images;
     irn_tensor flow[2];   /* a block's input and, across a squeeze, output */
     irn_tensor hidden[2]; /* inputs of a block's layers, in turn */
+    irn_latents early;    /* what leaves before the end */
     irn_head_memory head; /* single precision only */
 } irn_workspace;
 
@@ -42,10 +43,10 @@ irn_status irn_flow_input(const irn_model *model, cl_mem x, size_t offset,
 irn_status irn_flow_output(const irn_model *model, const irn_tensor *first,
                            const irn_tensor *scratch, cl_mem x, size_t offset);
 
-/* x through all blocks; *z is a view into the workspace. Initialises actnorm if that is still to be
- * done. */
+/* x through all blocks; the parts of z are views into the workspace. Initialises actnorm if that is
+ * still to be done. */
 irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x, size_t offset,
-                            size_t images, irn_tensor *z);
+                            size_t images, irn_latents *z);
 
 /* Data-dependent values of a block's actnorm from its input x: zero mean and unit variance per
  * channel afterwards; channels without variance keep their scale. Waits for the device. */

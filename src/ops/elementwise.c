@@ -141,6 +141,36 @@ irn_status irn_unsqueeze(const irn_tensor *y, const irn_tensor *x)
     return run_squeeze("unsqueeze", y, x, x, y);
 }
 
+static irn_status run_on_map(irn_call *call, const irn_tensor *to)
+{
+    return irn_call_run(call, to->height * to->width,
+                        irn_channel_blocks(to->context, to->channels), to->images, 0);
+}
+
+irn_status irn_take_channels(const irn_tensor *x, size_t first, const irn_tensor *y)
+{
+    irn_call call = irn_call_begin(x->context, irn_general_sources,
+                                   irn_precision_options(x->precision), "take_channels");
+    tensor_argument(&call, x);
+    tensor_argument(&call, y);
+    irn_call_int(&call, irn_channel_blocks(x->context, x->channels));
+    irn_call_int(&call, first);
+    irn_call_int(&call, y->channels);
+    return run_on_map(&call, y);
+}
+
+irn_status irn_join_channels(const irn_tensor *a, const irn_tensor *b, const irn_tensor *y)
+{
+    irn_call call = irn_call_begin(y->context, irn_general_sources,
+                                   irn_precision_options(y->precision), "join_channels");
+    tensor_argument(&call, a);
+    tensor_argument(&call, b);
+    tensor_argument(&call, y);
+    irn_call_int(&call, a->channels);
+    irn_call_int(&call, b->channels);
+    return run_on_map(&call, y);
+}
+
 irn_status irn_sample_dots(const irn_tensor *a, const irn_tensor *b, cl_mem out)
 {
     size_t group = a->context->tuning.work_group;

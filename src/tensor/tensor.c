@@ -84,10 +84,18 @@ irn_tensor irn_tensor_view(const irn_tensor *tensor, size_t images, size_t chann
 
 irn_status irn_tensor_pack(const irn_tensor *tensor, cl_mem source, size_t offset, size_t channels)
 {
+    size_t row = channels * tensor->height * tensor->width;
+    return irn_tensor_pack_rows(tensor, source, offset, channels, row);
+}
+
+irn_status irn_tensor_pack_rows(const irn_tensor *tensor, cl_mem source, size_t offset,
+                                size_t channels, size_t row)
+{
     size_t pixels = tensor->height * tensor->width;
     irn_call call = irn_call_begin(tensor->context, irn_general_sources,
                                    irn_precision_options(tensor->precision), "pack");
     irn_call_memory(&call, source, offset);
+    irn_call_ulong(&call, row);
     irn_call_memory(&call, tensor->memory, tensor->offset);
     irn_call_int(&call, channels);
     irn_call_int(&call, pixels);
@@ -98,11 +106,19 @@ irn_status irn_tensor_pack(const irn_tensor *tensor, cl_mem source, size_t offse
 irn_status irn_tensor_unpack(const irn_tensor *tensor, cl_mem destination, size_t offset,
                              size_t channels)
 {
+    size_t row = channels * tensor->height * tensor->width;
+    return irn_tensor_unpack_rows(tensor, destination, offset, channels, row);
+}
+
+irn_status irn_tensor_unpack_rows(const irn_tensor *tensor, cl_mem destination, size_t offset,
+                                  size_t channels, size_t row)
+{
     size_t pixels = tensor->height * tensor->width;
     irn_call call = irn_call_begin(tensor->context, irn_general_sources,
                                    irn_precision_options(tensor->precision), "unpack");
     irn_call_memory(&call, tensor->memory, tensor->offset);
     irn_call_memory(&call, destination, offset);
+    irn_call_ulong(&call, row);
     irn_call_int(&call, irn_channel_blocks(tensor->context, tensor->channels));
     irn_call_int(&call, pixels);
     return irn_call_run(&call, pixels, channels, tensor->images, 0);

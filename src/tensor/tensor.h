@@ -48,6 +48,11 @@ const char *irn_precision_options(irn_precision precision);
 irn_status irn_tensor_pack(const irn_tensor *tensor, cl_mem source, size_t offset, size_t channels);
 irn_status irn_tensor_unpack(const irn_tensor *tensor, cl_mem destination, size_t offset,
                              size_t channels);
+/* The same with images `row` floats apart in the plain memory: a part of each image, say. */
+irn_status irn_tensor_pack_rows(const irn_tensor *tensor, cl_mem source, size_t offset,
+                                size_t channels, size_t row);
+irn_status irn_tensor_unpack_rows(const irn_tensor *tensor, cl_mem destination, size_t offset,
+                                  size_t channels, size_t row);
 /* The same with host memory; these wait for the device. */
 irn_status irn_tensor_write(const irn_tensor *tensor, const float *source, size_t channels);
 irn_status irn_tensor_read(const irn_tensor *tensor, float *destination, size_t channels);
