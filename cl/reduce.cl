@@ -83,13 +83,14 @@ INLINE real group_dot(__global const real *a, __global const real *b, size_t n,
     return group_sum(block_sum(sum), scratch);
 }
 
-/* <a, b> of every sample, `count` blocks each. Global size: WG times samples. */
+/* <a, b> of every sample, `count` blocks each, added to what is there if asked. Global size: WG
+ * times samples. */
 KERNEL void sample_dots(__global const real *a, ulong a0, __global const real *b, ulong b0,
-                        __global real *out, ulong out0, ulong count)
+                        __global real *out, ulong out0, ulong count, int add)
 {
     GROUP_SCRATCH(scratch);
     const size_t n = get_group_id(0), at = n * count * B;
     const real sum = group_dot(a + a0 + at, b + b0 + at, count, scratch);
     if (get_local_id(0) == 0)
-        out[out0 + n] = sum;
+        out[out0 + n] = add ? out[out0 + n] + sum : sum;
 }

@@ -105,6 +105,8 @@ static irn_status apply_tangents(const irn_model *model, const irn_block *block,
     for (size_t i = 0; i < layers; i++) {
         bool is_last = i + 1 == layers;
         irn_epilogue epilogue = is_last ? last : (irn_epilogue){.derivative = &inputs[i + 1]};
+        if (is_last && !out)
+            break;
         IRN_TRY(irn_layer_forward(model, &model->single, &block->layers[i],
                                   i == 0 ? first_input(block, t, tangents) : &tangents[i], epilogue,
                                   is_last ? out : &tangents[i + 1]));
@@ -138,13 +140,17 @@ static irn_status layer_vjp(const irn_model *model, const irn_block *block, size
 }
 
 irn_status irn_block_vjp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,
-                         const irn_tensor *t, const irn_tensor *cotangents,
-                         const irn_tensor *residual, const irn_tensor *out)
+                         const irn_tensor *t, const irn_tensor *second,
+                         const irn_tensor *cotangents, const irn_tensor *residual,
+                         const irn_tensor *out)
 {
     for (size_t i = model->config.layers; i-- > 0;) {
         bool last = i + 1 == model->config.layers;
+        const irn_tensor *gain = second ? &second[i] : NULL;
+        if (i == 0 && !out)
+            break;
         IRN_TRY(layer_vjp(model, block, i, inputs, last ? t : &cotangents[i + 1],
-                          i == 0 ? residual : NULL, i == 0 ? out : &cotangents[i]));
+                          i == 0 ? residual : gain, i == 0 ? out : &cotangents[i]));
     }
     return IRN_OK;
 }

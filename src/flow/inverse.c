@@ -209,8 +209,8 @@ static irn_status prepare(inverse *inv, size_t images)
     IRN_TRY(irn_workspace_create(&inv->workspace, inv->model, IRN_SINGLE, images));
     IRN_TRY(irn_tensor_create(&inv->y, context, IRN_SINGLE, images, flow->channels, flow->height,
                               flow->width));
-    IRN_TRY(irn_latents_create(&inv->early, inv->model, inv->errors ? IRN_DOUBLE : IRN_SINGLE,
-                               images));
+    IRN_TRY(
+        irn_latents_create(&inv->early, inv->model, inv->errors ? IRN_DOUBLE : IRN_SINGLE, images));
     IRN_TRY(irn_fixed_point_create(&inv->solver, &inv->workspace));
     if (!inv->errors)
         return IRN_OK;

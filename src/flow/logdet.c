@@ -1,264 +1,327 @@
 #include "flow/logdet.h"
 #include "ops/elementwise.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
-/* ---- the gradient of a^T J t ---- */
+/* The flags of logdet.cl. */
+enum { COMBINE = 1, STORE = 2, SECOND = 4, ADD = 8 };
 
-/* Streams through the layers, by layer: what enters layer i (its input before and after the
- * activation) and the cotangents there. Primal values are the caller's `inputs`. */
-typedef struct pair_memory {
-    irn_tensor tangent[IRN_MAX_LAYERS];     /* before the activation: zdot */
-    irn_tensor activated[IRN_MAX_LAYERS];   /* after it: ydot = phi'(z) zdot */
-    irn_tensor primal_bar[IRN_MAX_LAYERS];  /* zbar */
-    irn_tensor tangent_bar[IRN_MAX_LAYERS]; /* zdotbar */
-    cl_mem gradient, partials;
-} pair_memory;
-
-static void pair_memory_free(const irn_model *model, pair_memory *m)
+irn_status irn_series_init(irn_series *out, size_t terms, bool neumann)
 {
+    memset(out, 0, sizeof *out);
+    if (terms < 1 || terms > IRN_MAX_TERMS)
+        return irn_fail(IRN_ERROR_ARGUMENT, "a series of %zu terms; it must have 1 to %d", terms,
+                        IRN_MAX_TERMS);
+    out->terms = terms;
+    out->neumann = neumann;
+    for (size_t k = 0; k < terms; k++) {
+        out->weights[k] = k % 2 ? -1 : 1;
+        out->coefficients[k] = out->weights[k] / (double)(k + 1);
+    }
+    return IRN_OK;
+}
+
+/* ---- memory ---- */
+
+enum { NEUMANN_POWERS = 3 }; /* that are held at a time, whatever the number of terms */
+
+size_t irn_series_pairs(size_t terms, bool neumann)
+{
+    return neumann ? 1 : terms;
+}
+
+static irn_status create(irn_logdet *out, size_t terms)
+{
+    const irn_model *model = out->model;
+    irn_context *context = model->context;
+    size_t images = out->images, flow = irn_largest_flow(model);
+    size_t powers = terms > 1 ? terms + 1 : NEUMANN_POWERS;
+    IRN_TRY(irn_flat_create(&out->w, context, IRN_SINGLE, powers * images, flow));
+    IRN_TRY(irn_flat_create(&out->t, context, IRN_SINGLE, out->pairs * images, flow));
+    IRN_TRY(irn_flat_create(&out->next, context, IRN_SINGLE, images, flow));
+    IRN_TRY(irn_flat_create(&out->a, context, IRN_SINGLE, out->pairs * images, flow));
+    for (size_t i = 0; i < model->config.layers; i++) {
+        size_t size = irn_largest_input(model, i);
+        irn_tensor *stacks[2] = {&out->tangents[i], &out->cotangents[i]};
+        for (size_t k = 0; k < 2; k++)
+            IRN_TRY(irn_flat_create(stacks[k], context, IRN_SINGLE, out->pairs * images, size));
+        IRN_TRY(irn_flat_create(&out->second[i], context, IRN_SINGLE, images, size));
+    }
+    return irn_memory_create(context, &out->coefficients, IRN_MAX_TERMS, sizeof(float), true);
+}
+
+irn_status irn_logdet_create(irn_logdet *out, const irn_model *model, size_t images, size_t pairs,
+                             size_t probes)
+{
+    memset(out, 0, sizeof *out);
+    out->model = model;
+    out->images = images;
+    out->pairs = pairs * probes;
+    irn_status status = create(out, pairs);
+    if (status != IRN_OK)
+        irn_logdet_free(out);
+    return status;
+}
+
+void irn_logdet_free(irn_logdet *logdet)
+{
+    irn_tensor *streams[4] = {&logdet->w, &logdet->t, &logdet->next, &logdet->a};
+    if (!logdet->model)
+        return;
+    for (size_t i = 0; i < 4; i++)
+        irn_tensor_free(streams[i]);
     for (size_t i = 0; i < IRN_MAX_LAYERS; i++) {
-        irn_tensor_free(&m->tangent[i]);
-        irn_tensor_free(&m->activated[i]);
-        irn_tensor_free(&m->primal_bar[i]);
-        irn_tensor_free(&m->tangent_bar[i]);
+        irn_tensor_free(&logdet->tangents[i]);
+        irn_tensor_free(&logdet->cotangents[i]);
+        irn_tensor_free(&logdet->second[i]);
     }
-    irn_memory_release(model->context, m->gradient);
-    irn_memory_release(model->context, m->partials);
+    irn_memory_release(logdet->model->context, logdet->coefficients);
+    memset(logdet, 0, sizeof *logdet);
 }
 
-static irn_status pair_memory_create(const irn_model *model, const irn_block *block, size_t images,
-                                     pair_memory *m)
+size_t irn_logdet_partials(const irn_model *model, const irn_layer *layer, size_t images,
+                           size_t pairs)
 {
-    size_t partials = 0;
-    memset(m, 0, sizeof *m);
-    for (size_t i = 0; i < model->config.layers; i++) {
-        const irn_layer *layer = &block->layers[i];
-        irn_tensor *tensors[4] = {&m->tangent[i], &m->activated[i], &m->primal_bar[i],
-                                  &m->tangent_bar[i]};
-        for (size_t k = 0; k < 4; k++)
-            IRN_TRY(irn_tensor_create(tensors[k], model->context, IRN_SINGLE, images,
-                                      layer->conv.inputs, block->height, block->width));
-        size_t need = irn_layer_partials(model, layer, images);
-        partials = need > partials ? need : partials;
-    }
-    IRN_TRY(irn_arena_create_buffer(&model->parameters, &m->gradient));
-    return irn_memory_create(model->context, &m->partials, partials, sizeof(float), false);
+    return irn_layer_partials(model, layer, images * pairs);
 }
 
-static bool activated(const irn_block *block, size_t i)
+/* ---- views ---- */
+
+void irn_logdet_begin(irn_logdet *logdet, const irn_block *block, size_t images)
 {
-    return i > 0 || block->first_activation;
+    logdet->block = block;
+    logdet->batch = images;
+    logdet->used = 0;
 }
 
-/* Tangents of every layer's input, the last layer's output not being needed. */
-static irn_status forward_tangents(const irn_model *model, const irn_block *block,
-                                   const irn_tensor *inputs, const irn_tensor *t, pair_memory *m)
+/* `count` slots from `first` on of a stack of tensors of so many channels. */
+static irn_tensor slots(const irn_logdet *l, const irn_tensor *stack, size_t channels, size_t first,
+                        size_t count)
 {
-    for (size_t i = 0; i < model->config.layers; i++) {
-        if (i == 0) {
-            IRN_TRY(irn_tensor_copy(t, &m->tangent[0]));
-        } else {
-            const irn_epilogue plain = {.activate = false};
-            IRN_TRY(irn_layer_forward(model, &model->single, &block->layers[i - 1],
-                                      &m->activated[i - 1], plain, &m->tangent[i]));
-        }
-        IRN_TRY(activated(block, i)
-                    ? irn_activation_derivative(model->config.activation, &inputs[i],
-                                                &m->tangent[i], &m->activated[i])
-                    : irn_tensor_copy(&m->tangent[i], &m->activated[i]));
-    }
-    return IRN_OK;
+    irn_tensor view =
+        irn_tensor_view(stack, count * l->batch, channels, l->block->height, l->block->width);
+    view.offset += first * l->batch * irn_tensor_image_size(&view);
+    return view;
 }
 
-/* From the cotangents of layer i's output to those of its input: ydotbar = W^T zdotbar, ybar = W^T
- * zbar, and through y = phi(z), ydot = phi'(z) zdot: zbar = phi' ybar + phi'' zdot ydotbar, zdotbar
- * = phi' ydotbar. */
-static irn_status reverse_layer(const irn_model *model, const irn_block *block, size_t i,
-                                const irn_tensor *inputs, const irn_tensor *primal_bar,
-                                const irn_tensor *tangent_bar, pair_memory *m)
+static irn_tensor flow_slot(const irn_logdet *l, const irn_tensor *stack, size_t index)
 {
-    const irn_layer *layer = &block->layers[i];
-    irn_activation phi = model->config.activation;
-    const irn_epilogue plain = {.activate = false};
-    IRN_TRY(irn_layer_backward(model, layer, tangent_bar, plain, &m->tangent_bar[i]));
-    if (primal_bar)
-        IRN_TRY(irn_layer_backward(model, layer, primal_bar, plain, &m->primal_bar[i]));
-    else
-        IRN_TRY(irn_memory_zero(model->context, m->primal_bar[i].memory, 0,
-                                irn_tensor_size(&m->primal_bar[i]) * sizeof(float)));
-    if (!activated(block, i))
-        return IRN_OK;
-    IRN_TRY(irn_activation_derivative(phi, &inputs[i], &m->primal_bar[i], &m->primal_bar[i]));
-    IRN_TRY(irn_activation_second(phi, &inputs[i], &m->tangent[i], &m->tangent_bar[i],
-                                  &m->primal_bar[i]));
-    return irn_activation_derivative(phi, &inputs[i], &m->tangent_bar[i], &m->tangent_bar[i]);
+    return slots(l, stack, l->block->channels, index, 1);
 }
 
-/* An entry of a buffer like the parameters' as blocks in a row. */
-static irn_tensor entry_row(const irn_model *model, cl_mem buffer, size_t entry)
+static irn_tensor layer_slots(const irn_logdet *l, const irn_tensor *stack, size_t layer,
+                              size_t first, size_t count)
 {
-    const irn_entry *e = &model->parameters.entries[entry];
-    size_t unit = model->context->tuning.channel_block;
-    return (irn_tensor){model->context, buffer, e->offset, IRN_SINGLE, 1, unit, 1, e->size / unit};
+    return slots(l, stack, l->block->layers[layer].conv.inputs, first, count);
 }
 
-/* Adds x outer y to the layer's kernel gradient and, if asked, the sum of y to its bias gradient.
+static void layer_views(const irn_logdet *l, const irn_tensor stacks[IRN_MAX_LAYERS], size_t slot,
+                        irn_tensor out[IRN_MAX_LAYERS])
+{
+    for (size_t i = 0; i < l->model->config.layers; i++)
+        out[i] = layer_slots(l, &stacks[i], i, slot, 1);
+}
+
+/* ---- combinations ---- */
+
+static void tensor_argument(irn_call *call, const irn_tensor *tensor)
+{
+    irn_call_memory(call, tensor->memory, tensor->offset);
+}
+
+/* One launch of combine_pairs over `terms` slots. Absent tensors are those that the flags turn off.
  */
-static irn_status add_outer(const irn_model *model, const irn_layer *layer, const irn_tensor *x,
-                            const irn_tensor *y, bool bias, cl_mem gradient, const pair_memory *m)
+typedef struct combination {
+    irn_tensor w, a, tangents, second;
+    const irn_tensor *saved;
+    int flags;
+} combination;
+
+static irn_call begin(const irn_logdet *l, size_t terms, const char *kernel)
 {
-    irn_tensor from = entry_row(model, m->gradient, layer->weight);
-    irn_tensor to = entry_row(model, gradient, layer->weight);
-    irn_tensor bias_from = entry_row(model, m->gradient, layer->bias);
-    irn_tensor bias_to = entry_row(model, gradient, layer->bias);
-    IRN_TRY(irn_layer_weight_gradient(model, layer, x, y, bias, m->gradient, m->partials));
-    IRN_TRY(irn_add_scaled(1, &from, &to));
-    return bias ? irn_add_scaled(1, &bias_from, &bias_to) : IRN_OK;
+    char options[96];
+    snprintf(options, sizeof options, "%s -DACT=%d -DTERMS=%zu", irn_precision_options(IRN_SINGLE),
+             (int)l->model->config.activation, terms);
+    return irn_call_begin(l->model->context, "common.clh activation.clh logdet.cl", options,
+                          kernel);
 }
 
-static irn_status reverse(const irn_model *model, const irn_block *block, const irn_tensor *z,
-                          const irn_tensor *inputs, const irn_tensor *a, cl_mem gradient,
-                          const irn_tensor *z_gradient, pair_memory *m)
+static irn_status combine(const irn_logdet *l, size_t terms, const combination *what)
 {
-    for (size_t i = model->config.layers; i-- > 0;) {
-        bool last = i + 1 == model->config.layers;
-        const irn_layer *layer = &block->layers[i];
-        const irn_tensor *tangent_bar = last ? a : &m->tangent_bar[i + 1];
-        const irn_tensor *primal_bar = last ? NULL : &m->primal_bar[i + 1];
-        IRN_TRY(add_outer(model, layer, &m->activated[i], tangent_bar, false, gradient, m));
-        if (primal_bar)
-            IRN_TRY(add_outer(model, layer, activated(block, i) ? &inputs[i] : z, primal_bar, true,
-                              gradient, m));
-        IRN_TRY(reverse_layer(model, block, i, inputs, primal_bar, tangent_bar, m));
-    }
-    return irn_add_scaled(1, &m->primal_bar[0], z_gradient);
+    irn_context *context = l->model->context;
+    size_t blocks = irn_tensor_blocks(&what->w);
+    irn_call call = begin(l, terms, "combine_pairs");
+    tensor_argument(&call, &what->w);
+    tensor_argument(&call, &what->a);
+    tensor_argument(&call, &what->tangents);
+    irn_call_memory(&call, what->saved ? what->saved->memory : NULL,
+                    what->saved ? what->saved->offset : 0);
+    tensor_argument(&call, &what->second);
+    irn_call_memory(&call, l->coefficients, 0);
+    irn_call_ulong(&call, blocks);
+    irn_call_int(&call, (size_t)what->flags);
+    return irn_call_run(&call, irn_block_items(context, blocks), 1, 1, context->tuning.work_group);
 }
 
-irn_status irn_block_pair_gradient(const irn_model *model, const irn_block *block,
-                                   const irn_tensor *z, const irn_tensor *inputs,
-                                   const irn_tensor *a, const irn_tensor *t, cl_mem gradient,
-                                   const irn_tensor *z_gradient)
+/* The second-order parts at the activations, once the slots from `first` on have their tangents and
+ * their cotangents: those of the a_j, or with COMBINE in `flags` what these are combined from. */
+static irn_status meet(const irn_logdet *l, const irn_tensor *inputs, const irn_tensor *w,
+                       size_t first, size_t terms, int flags)
 {
-    pair_memory m;
-    irn_status status = pair_memory_create(model, block, z->images, &m);
-    if (status == IRN_OK)
-        status = forward_tangents(model, block, inputs, t, &m);
-    if (status == IRN_OK)
-        status = reverse(model, block, z, inputs, a, gradient, z_gradient, &m);
-    pair_memory_free(model, &m);
-    return status;
-}
-
-/* ---- the power series ---- */
-
-typedef struct series {
-    const irn_model *model;
-    const irn_block *block;
-    const irn_tensor *z, *inputs;
-    size_t terms;
-    irn_tensor *w, *t;                       /* [terms + 1] and [terms] powers applied */
-    irn_tensor scratch[IRN_MAX_LAYERS], sum; /* sum: a_j */
-    cl_mem dots;
-} series;
-
-static double coefficient(size_t k)
-{
-    return (k % 2 ? 1.0 : -1.0) / (double)k;
-}
-
-static void series_free(series *s)
-{
-    for (size_t k = 0; k <= s->terms; k++) {
-        if (s->w)
-            irn_tensor_free(&s->w[k]);
-        if (s->t)
-            irn_tensor_free(&s->t[k]);
-    }
-    for (size_t i = 0; i < IRN_MAX_LAYERS; i++)
-        irn_tensor_free(&s->scratch[i]);
-    irn_tensor_free(&s->sum);
-    irn_memory_release(s->model->context, s->dots);
-    free(s->w);
-    free(s->t);
-}
-
-static irn_status like(irn_tensor *out, const irn_tensor *z)
-{
-    return irn_tensor_create(out, z->context, IRN_SINGLE, z->images, z->channels, z->height,
-                             z->width);
-}
-
-static irn_status series_create(series *s)
-{
-    IRN_TRY(irn_alloc(&s->w, s->terms + 1, sizeof *s->w));
-    IRN_TRY(irn_alloc(&s->t, s->terms + 1, sizeof *s->t));
-    for (size_t k = 0; k <= s->terms; k++) {
-        IRN_TRY(like(&s->w[k], s->z));
-        IRN_TRY(like(&s->t[k], s->z));
-    }
-    for (size_t i = 0; i < s->model->config.layers; i++)
-        IRN_TRY(irn_tensor_create(&s->scratch[i], s->model->context, IRN_SINGLE, s->z->images,
-                                  s->block->layers[i].conv.inputs, s->block->height,
-                                  s->block->width));
-    IRN_TRY(like(&s->sum, s->z));
-    return irn_memory_create(s->model->context, &s->dots, s->z->images, sizeof(float), false);
-}
-
-static irn_status add_values(series *s, const irn_tensor *probe, double *values)
-{
-    size_t images = s->z->images;
-    float *dots;
-    irn_status status = irn_alloc(&dots, images, sizeof *dots);
-    for (size_t k = 1; k <= s->terms && status == IRN_OK; k++) {
-        status = irn_sample_dots(&s->w[k], probe, s->dots);
-        if (status == IRN_OK)
-            status = irn_memory_read(s->model->context, s->dots, 0, dots, images * sizeof *dots);
-        for (size_t n = 0; n < images && status == IRN_OK; n++)
-            values[n] = (k == 1 ? 0 : values[n]) + coefficient(k) * (double)dots[n];
-    }
-    free(dots);
-    return status;
-}
-
-static irn_status add_gradient(series *s, cl_mem gradient, const irn_tensor *z_gradient)
-{
-    for (size_t j = 0; j < s->terms; j++) {
-        IRN_TRY(irn_memory_zero(s->model->context, s->sum.memory, 0,
-                                irn_tensor_size(&s->sum) * sizeof(float)));
-        for (size_t i = 0; i + j < s->terms; i++)
-            IRN_TRY(irn_add_scaled(coefficient(i + j + 1), &s->w[i], &s->sum));
-        IRN_TRY(irn_block_pair_gradient(s->model, s->block, s->z, s->inputs, &s->sum, &s->t[j],
-                                        gradient, z_gradient));
+    flags |= SECOND | (first > 0 ? ADD : 0);
+    for (size_t i = l->block->first_activation ? 0 : 1; i < l->model->config.layers; i++) {
+        combination c = {.tangents = layer_slots(l, &l->tangents[i], i, first, 1),
+                         .second = layer_slots(l, &l->second[i], i, 0, 1),
+                         .saved = &inputs[i],
+                         .flags = i == 0 ? flags : flags | (flags & COMBINE ? STORE : 0)};
+        c.w = i == 0 ? *w : layer_slots(l, &l->cotangents[i], i, first, 1);
+        c.a = c.w;
+        IRN_TRY(combine(l, terms, &c));
     }
     return IRN_OK;
 }
 
-static irn_status run_series(series *s, const irn_tensor *probe, const irn_tensor *seed,
-                             double *values, cl_mem gradient, const irn_tensor *z_gradient)
+/* ---- pairs ---- */
+
+static irn_status run_vjp(const irn_logdet *l, const irn_tensor *inputs, const irn_tensor *w,
+                          size_t slot, const irn_tensor *out)
 {
-    IRN_TRY(series_create(s));
-    IRN_TRY(irn_tensor_copy(seed, &s->w[0]));
-    IRN_TRY(irn_tensor_copy(probe, &s->t[0]));
-    for (size_t k = 1; k <= s->terms; k++) {
-        IRN_TRY(
-            irn_block_vjp(s->model, s->block, s->inputs, &s->w[k - 1], s->scratch, NULL, &s->w[k]));
-        if (gradient)
-            IRN_TRY(
-                irn_block_jvp(s->model, s->block, s->inputs, &s->t[k - 1], s->scratch, &s->t[k]));
-    }
-    IRN_TRY(add_values(s, probe, values));
-    return gradient ? add_gradient(s, gradient, z_gradient) : IRN_OK;
+    irn_tensor cotangents[IRN_MAX_LAYERS];
+    layer_views(l, l->cotangents, slot, cotangents);
+    return irn_block_vjp(l->model, l->block, inputs, w, NULL, cotangents, NULL, out);
 }
 
-irn_status irn_block_logdet_series(const irn_model *model, const irn_block *block,
-                                   const irn_tensor *z, const irn_tensor *inputs,
-                                   const irn_tensor *probe, const irn_tensor *seed, size_t terms,
-                                   double *values, cl_mem gradient, const irn_tensor *z_gradient)
+static irn_status run_jvp(const irn_logdet *l, const irn_tensor *inputs, const irn_tensor *t,
+                          size_t slot, const irn_tensor *out)
 {
-    series s = {.model = model, .block = block, .z = z, .inputs = inputs, .terms = terms};
-    irn_status status = run_series(&s, probe, seed, values, gradient, z_gradient);
-    series_free(&s);
-    return status;
+    irn_tensor tangents[IRN_MAX_LAYERS];
+    layer_views(l, l->tangents, slot, tangents);
+    return irn_block_jvp(l->model, l->block, inputs, t, tangents, out);
+}
+
+irn_status irn_logdet_pair(irn_logdet *logdet, const irn_tensor *inputs, const irn_tensor *a,
+                           const irn_tensor *t, const irn_tensor *out)
+{
+    size_t slot = logdet->used++;
+    irn_tensor kept_a = flow_slot(logdet, &logdet->a, slot);
+    irn_tensor kept_t = flow_slot(logdet, &logdet->t, slot);
+    irn_tensor below = flow_slot(logdet, &logdet->w, 0);
+    IRN_TRY(irn_tensor_copy(a, &kept_a));
+    IRN_TRY(irn_tensor_copy(t, &kept_t));
+    IRN_TRY(run_jvp(logdet, inputs, &kept_t, slot, out));
+    IRN_TRY(
+        run_vjp(logdet, inputs, &kept_a, slot, logdet->block->first_activation ? &below : NULL));
+    return meet(logdet, inputs, &below, slot, 1, 0);
+}
+
+/* A write waits for the device, so they are written when they change only. */
+static irn_status write_coefficients(irn_logdet *l, const irn_series *series, double weight)
+{
+    float values[IRN_MAX_TERMS] = {0};
+    for (size_t k = 0; k < series->terms; k++)
+        values[k] = (float)(weight * series->coefficients[k]);
+    if (memcmp(values, l->written, sizeof values) == 0)
+        return IRN_OK;
+    memcpy(l->written, values, sizeof values);
+    return irn_memory_write(l->model->context, l->coefficients, 0, values, sizeof values);
+}
+
+/* All powers of both streams, cotangents and tangents at every layer. */
+static irn_status run_streams(const irn_logdet *l, const irn_tensor *inputs, size_t first, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        irn_tensor w = flow_slot(l, &l->w, k), w_next = flow_slot(l, &l->w, k + 1);
+        irn_tensor t = flow_slot(l, &l->t, first + k), t_next = flow_slot(l, &l->next, 0);
+        bool last = k + 1 == n;
+        if (!last)
+            t_next = flow_slot(l, &l->t, first + k + 1);
+        /* The last powers are wanted only at an activation before the first layer, and for the
+         * value. */
+        bool w_wanted = !last || l->block->first_activation, t_wanted = !last || n == 1;
+        IRN_TRY(run_vjp(l, inputs, &w, first + k, w_wanted ? &w_next : NULL));
+        IRN_TRY(run_jvp(l, inputs, &t, first + k, t_wanted ? &t_next : NULL));
+    }
+    return IRN_OK;
+}
+
+/* The estimator is <a_0, J probe>, a_0 = sum c_k (J^T)^{k-1} seed. */
+static irn_status exact_series(irn_logdet *l, const irn_tensor *inputs, size_t n, irn_place values)
+{
+    size_t first = l->used;
+    l->used += n;
+    IRN_TRY(run_streams(l, inputs, first, n));
+    combination top = {
+        .w = flow_slot(l, &l->w, 0), .a = flow_slot(l, &l->a, first), .flags = COMBINE | STORE};
+    top.tangents = top.second = top.w;
+    IRN_TRY(combine(l, n, &top));
+    irn_tensor below = flow_slot(l, &l->w, 1);
+    IRN_TRY(meet(l, inputs, &below, first, n, COMBINE));
+    irn_tensor along = n == 1 ? flow_slot(l, &l->next, 0) : flow_slot(l, &l->t, first + 1);
+    return irn_add_sample_dots(&top.a, &along, values);
+}
+
+/* a += weights w, sum += coefficients w, both beginning with the first power. */
+static irn_status add_power(const irn_logdet *l, const irn_tensor *w, const irn_series *series,
+                            size_t power, double weight, const irn_tensor *a, const irn_tensor *sum)
+{
+    irn_call call = begin(l, 1, "add_power");
+    size_t blocks = irn_tensor_blocks(w);
+    tensor_argument(&call, w);
+    tensor_argument(&call, a);
+    tensor_argument(&call, sum);
+    irn_call_float(&call, (float)(weight * series->weights[power]));
+    irn_call_float(&call, (float)(weight * series->coefficients[power]));
+    irn_call_ulong(&call, blocks);
+    irn_call_int(&call, power == 0);
+    return irn_call_run(&call, irn_block_items(w->context, blocks), 1, 1,
+                        w->context->tuning.work_group);
+}
+
+/* Powers of the seed, in turn in w[0] and w[1], add up to a and, for the value, to w[2]. */
+static irn_status neumann_series(irn_logdet *l, const irn_tensor *inputs, const irn_series *series,
+                                 const irn_tensor *probe, double weight, irn_place values)
+{
+    irn_tensor a = flow_slot(l, &l->next, 0), sum = flow_slot(l, &l->w, 2);
+    irn_tensor along = flow_slot(l, &l->w, 1);
+    for (size_t k = 0; k < series->terms; k++) {
+        irn_tensor w = flow_slot(l, &l->w, k % 2), next = flow_slot(l, &l->w, (k + 1) % 2);
+        IRN_TRY(add_power(l, &w, series, k, weight, &a, &sum));
+        if (k + 1 < series->terms)
+            IRN_TRY(run_vjp(l, inputs, &w, l->used, &next));
+    }
+    IRN_TRY(irn_logdet_pair(l, inputs, &a, probe, &along));
+    return irn_add_sample_dots(&sum, &along, values);
+}
+
+irn_status irn_logdet_series(irn_logdet *logdet, const irn_tensor *inputs, const irn_tensor *probe,
+                             const irn_tensor *seed, const irn_series *series, double weight,
+                             irn_place values)
+{
+    irn_tensor w = flow_slot(logdet, &logdet->w, 0);
+    irn_tensor t = flow_slot(logdet, &logdet->t, logdet->used);
+    IRN_TRY(irn_tensor_copy(seed, &w));
+    if (series->neumann)
+        return neumann_series(logdet, inputs, series, probe, weight, values);
+    IRN_TRY(write_coefficients(logdet, series, weight));
+    IRN_TRY(irn_tensor_copy(probe, &t));
+    return exact_series(logdet, inputs, series->terms, values);
+}
+
+/* ---- gradients ---- */
+
+irn_status irn_logdet_weight_gradients(const irn_logdet *logdet, cl_mem gradient, cl_mem partials)
+{
+    const irn_block *block = logdet->block;
+    size_t layers = logdet->model->config.layers, pairs = logdet->used;
+    for (size_t i = 0; i < layers; i++) {
+        bool plain = i == 0 && !block->first_activation;
+        irn_tensor x = layer_slots(logdet, plain ? &logdet->t : &logdet->tangents[i], i, 0, pairs);
+        irn_tensor y = i + 1 == layers
+                           ? slots(logdet, &logdet->a, block->channels, 0, pairs)
+                           : layer_slots(logdet, &logdet->cotangents[i + 1], i + 1, 0, pairs);
+        IRN_TRY(irn_layer_weight_gradient(logdet->model, &block->layers[i], &x, &y, false, gradient,
+                                          partials));
+    }
+    return IRN_OK;
 }

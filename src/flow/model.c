@@ -123,7 +123,8 @@ static irn_status add_prior(irn_model *model)
         irn_scale *scale = &model->scales[s];
         size_t shape[4] = {scale->channels, scale->height, scale->width, 1};
         irn_arena *arena = &model->parameters;
-        IRN_TRY(irn_arena_add(arena, IRN_ENTRY_TENSOR, shape, 3, &scale->mean, "prior.%zu.mean", s));
+        IRN_TRY(
+            irn_arena_add(arena, IRN_ENTRY_TENSOR, shape, 3, &scale->mean, "prior.%zu.mean", s));
         IRN_TRY(irn_arena_add(arena, IRN_ENTRY_TENSOR, shape, 3, &scale->log_std,
                               "prior.%zu.log_std", s));
     }

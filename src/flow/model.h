@@ -150,7 +150,7 @@ irn_status irn_block_inverse_steps(const irn_model *model, const irn_block *bloc
                                    const irn_tensor *out);
 
 /* out = J t, J the Jacobian of g where `inputs` were made. tangents[i] receives that of layer i's
- * input. */
+ * input. out NULL: the last layer is left out. */
 irn_status irn_block_jvp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,
                          const irn_tensor *t, const irn_tensor *tangents, const irn_tensor *out);
 
@@ -161,11 +161,13 @@ irn_status irn_block_neumann_step(const irn_model *model, const irn_block *block
                                   const irn_tensor *out);
 
 /* out = J^T t + residual (NULL: none). cotangents[i] receives that of layer i's input before its
- * activation, for i > 0. out may be t or the residual if the block has more than one layer. Needs
+ * activation, for i > 0, to which second[i] is added (second NULL: nothing). out may be t or the
+ * residual if the block has more than one layer; NULL: the first layer is left out. Needs
  * irn_model_prepare(). */
 irn_status irn_block_vjp(const irn_model *model, const irn_block *block, const irn_tensor *inputs,
-                         const irn_tensor *t, const irn_tensor *cotangents,
-                         const irn_tensor *residual, const irn_tensor *out);
+                         const irn_tensor *t, const irn_tensor *second,
+                         const irn_tensor *cotangents, const irn_tensor *residual,
+                         const irn_tensor *out);
 
 /* Gradients with respect to normalised kernels (see irn_layer_gradients) and biases, overwritten in
  * a buffer like the parameters', from what irn_block_vjp() kept. z is the block's input after

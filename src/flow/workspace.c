@@ -140,8 +140,7 @@ static irn_status forward_block(irn_model *model, const irn_workspace *workspace
 {
     irn_tensor inputs[IRN_MAX_LAYERS];
     if (block->squeeze) {
-        irn_tensor next =
-            other_flow(workspace, now, block->channels, block->height, block->width);
+        irn_tensor next = other_flow(workspace, now, block->channels, block->height, block->width);
         IRN_TRY(irn_squeeze(now, &next));
         *now = next;
     }

@@ -143,8 +143,8 @@ irn_status irn_unsqueeze(const irn_tensor *y, const irn_tensor *x)
 
 static irn_status run_on_map(irn_call *call, const irn_tensor *to)
 {
-    return irn_call_run(call, to->height * to->width,
-                        irn_channel_blocks(to->context, to->channels), to->images, 0);
+    return irn_call_run(call, to->height * to->width, irn_channel_blocks(to->context, to->channels),
+                        to->images, 0);
 }
 
 irn_status irn_take_channels(const irn_tensor *x, size_t first, const irn_tensor *y)
@@ -171,16 +171,27 @@ irn_status irn_join_channels(const irn_tensor *a, const irn_tensor *b, const irn
     return run_on_map(&call, y);
 }
 
-irn_status irn_sample_dots(const irn_tensor *a, const irn_tensor *b, cl_mem out)
+static irn_status run_dots(const irn_tensor *a, const irn_tensor *b, irn_place out, bool add)
 {
     size_t group = a->context->tuning.work_group;
     irn_call call = irn_call_begin(a->context, irn_general_sources,
                                    irn_precision_options(a->precision), "sample_dots");
     tensor_argument(&call, a);
     tensor_argument(&call, b);
-    irn_call_memory(&call, out, 0);
+    place_argument(&call, out);
     irn_call_ulong(&call, irn_tensor_blocks(a) / a->images);
+    irn_call_int(&call, add);
     return irn_call_run(&call, a->images * group, 1, 1, group);
+}
+
+irn_status irn_sample_dots(const irn_tensor *a, const irn_tensor *b, cl_mem out)
+{
+    return run_dots(a, b, (irn_place){out, 0}, false);
+}
+
+irn_status irn_add_sample_dots(const irn_tensor *a, const irn_tensor *b, irn_place out)
+{
+    return run_dots(a, b, out, true);
 }
 
 irn_status irn_add_scaled(double a, const irn_tensor *x, const irn_tensor *y)

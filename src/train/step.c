@@ -141,7 +141,7 @@ static irn_status backward_block(irn_trainer *trainer, size_t b, size_t images, 
     tape_inputs(trainer, b, images, inputs);
     for (size_t i = 1; i < model->config.layers; i++)
         cotangents[i] = irn_layer_input(block, i, &trainer->cotangents[i], images);
-    IRN_TRY(irn_block_vjp(model, block, inputs, &from, cotangents, &from, &to));
+    IRN_TRY(irn_block_vjp(model, block, inputs, &from, NULL, cotangents, &from, &to));
     IRN_TRY(irn_block_weight_gradients(model, block, &z, inputs, cotangents, &from,
                                        trainer->parameter_gradient, trainer->partials));
     IRN_TRY(backward_actnorm(trainer, b, &z, &to));

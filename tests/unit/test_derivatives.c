@@ -124,7 +124,7 @@ static void check_first_order(subject *s)
     double *jt = guarded_read_clean(&out);
     host_check(plus, jt, s->count, 2e-5, "J t, activation %d", (int)s->model->config.activation);
     irn_tensor from = shaped(s, IRN_SINGLE, a), back = shaped(s, IRN_SINGLE, NULL);
-    testing_ok(irn_block_vjp(s->model, s->block, s->inputs, &from, s->others, NULL, &back));
+    testing_ok(irn_block_vjp(s->model, s->block, s->inputs, &from, NULL, s->others, NULL, &back));
     double *ja = guarded_read_clean(&back);
     host_check_number(host_dot(a, jt, s->count), host_dot(ja, t, s->count),
                       1e-5 * (host_norm(a, s->count) * host_norm(jt, s->count) +
@@ -133,7 +133,7 @@ static void check_first_order(subject *s)
     /* out may be the residual, and t itself, if there is more than one layer. */
     if (s->model->config.layers == 1)
         return;
-    testing_ok(irn_block_vjp(s->model, s->block, s->inputs, &from, s->others, &from, &from));
+    testing_ok(irn_block_vjp(s->model, s->block, s->inputs, &from, NULL, s->others, &from, &from));
     for (size_t i = 0; i < s->count; i++)
         ja[i] += a[i];
     host_check(ja, guarded_read_clean(&from), s->count, 1e-5, "J^T a + a in place");
@@ -163,11 +163,14 @@ static void check_second_order(subject *s, double tolerance)
                       (4 * h * h);
     irn_tensor left = shaped(s, IRN_SINGLE, a), right = shaped(s, IRN_SINGLE, t);
     irn_tensor gradient = shaped(s, IRN_SINGLE, host_doubles(s->count));
-    cl_mem parameters;
-    testing_ok(irn_arena_create_buffer(&s->model->parameters, &parameters));
-    testing_ok(irn_block_pair_gradient(s->model, s->block, &s->at, s->inputs, &left, &right,
-                                       parameters, &gradient));
-    irn_memory_release(s->model->context, parameters);
+    irn_tensor nothing = shaped(s, IRN_SINGLE, host_doubles(s->count));
+    irn_logdet pairs;
+    testing_ok(irn_logdet_create(&pairs, s->model, s->images, 1, 1));
+    irn_logdet_begin(&pairs, s->block, s->images);
+    testing_ok(irn_logdet_pair(&pairs, s->inputs, &left, &right, NULL));
+    testing_ok(irn_block_vjp(s->model, s->block, s->inputs, &nothing, pairs.second, s->others,
+                             s->block->first_activation ? &pairs.second[0] : NULL, &gradient));
+    irn_logdet_free(&pairs);
     double *got = guarded_read_clean(&gradient);
     host_check_number(expected, host_dot(got, d, s->count),
                       tolerance * (host_norm(got, s->count) * host_norm(d, s->count) + 1),

@@ -84,8 +84,17 @@ typedef struct pass {
     size_t images, samples, terms;
     irn_tensor z, gy, z_gradient, probe, seed;
     irn_tensor inputs[IRN_MAX_LAYERS], cotangents[IRN_MAX_LAYERS];
-    cl_mem gradient, sigma_gradient, partials, sums, table, dots;
+    cl_mem gradient, pair_gradient, sigma_gradient, partials, sums, table, dots;
+    cl_mem values, ignored; /* [images] */
 } pass;
+
+/* A buffer like the parameters' as blocks in a row. */
+static irn_tensor entry_row(cl_mem buffer, const pass *p)
+{
+    size_t unit = p->model->context->tuning.channel_block;
+    return (irn_tensor){
+        p->model->context, buffer, 0, IRN_SINGLE, 1, unit, 1, p->model->parameters.size / unit};
+}
 
 static irn_tensor filled(const pass *p, const double *values)
 {
@@ -111,7 +120,7 @@ static void make_buffers(pass *p)
     size_t scratch = 0;
     for (size_t i = 0; i < p->model->config.layers; i++) {
         const irn_layer *l = &p->block->layers[i];
-        size_t size = irn_layer_partials(p->model, l, p->images);
+        size_t size = irn_layer_partials(p->model, l, p->images * p->terms * p->samples);
         scratch = size > scratch ? size : scratch;
         size = irn_conv_gradient_scratch(context, &l->conv, 1, l->sigma_height, l->sigma_width);
         scratch = size > scratch ? size : scratch;
@@ -121,6 +130,9 @@ static void make_buffers(pass *p)
                                      l->conv.inputs, l->height, l->width));
     }
     p->gradient = floats_on_device(p, p->model->parameters.size);
+    p->pair_gradient = floats_on_device(p, p->model->parameters.size);
+    p->values = floats_on_device(p, p->images);
+    p->ignored = floats_on_device(p, p->images);
     p->sigma_gradient = floats_on_device(p, p->model->parameters.size);
     p->partials = floats_on_device(p, scratch);
     p->sums = floats_on_device(p, irn_channel_scratch(context, p->block->channels));
@@ -147,7 +159,8 @@ static pass pass_begin(irn_model *model, const irn_safetensors *file)
 
 static void pass_end(pass *p)
 {
-    cl_mem memories[] = {p->gradient, p->sigma_gradient, p->partials, p->sums, p->table, p->dots};
+    cl_mem memories[] = {p->gradient, p->pair_gradient, p->sigma_gradient, p->partials, p->sums,
+                         p->table,    p->dots,          p->values,         p->ignored};
     irn_tensor *tensors[] = {&p->z, &p->gy, &p->z_gradient, &p->probe, &p->seed};
     for (size_t i = 0; i < sizeof memories / sizeof *memories; i++)
         irn_memory_release(p->model->context, memories[i]);
@@ -159,18 +172,31 @@ static void pass_end(pass *p)
     }
 }
 
-/* z and what the layers got; then the gradient of sum(y gy) at z and at the weights. */
-static void differentiate_y(pass *p)
+/* z and what the layers got. */
+static void run_forward(pass *p)
 {
     irn_tensor *out = &p->z_gradient; /* y itself is not needed */
     testing_ok(irn_block_normalise(p->model, &p->model->single, p->block, &p->z));
     testing_ok(
         irn_block_residual(p->model, &p->model->single, p->block, &p->z, p->inputs, NULL, out));
     testing_ok(irn_model_prepare(p->model));
-    testing_ok(irn_block_vjp(p->model, p->block, p->inputs, &p->gy, p->cotangents, &p->gy,
-                             &p->z_gradient));
+}
+
+/* The gradient at z and at the weights, of y and of the pairs. */
+static void run_backward(pass *p, irn_logdet *pairs)
+{
+    const irn_tensor *residual = &p->gy;
+    irn_tensor from = entry_row(p->pair_gradient, p), to = entry_row(p->gradient, p);
+    if (p->block->first_activation) {
+        testing_ok(irn_add_scaled(1, &p->gy, &pairs->second[0]));
+        residual = &pairs->second[0];
+    }
+    testing_ok(irn_block_vjp(p->model, p->block, p->inputs, &p->gy, pairs->second, p->cotangents,
+                             residual, &p->z_gradient));
     testing_ok(irn_block_weight_gradients(p->model, p->block, &p->z, p->inputs, p->cotangents,
                                           &p->gy, p->gradient, p->partials));
+    testing_ok(irn_logdet_weight_gradients(pairs, p->pair_gradient, p->partials));
+    testing_ok(irn_add_scaled(1, &from, &to));
 }
 
 /* The probes of one sample, image n's times factors[n]. */
@@ -185,26 +211,39 @@ static void write_probes(const pass *p, size_t sample, const double *factors, co
     testing_ok(irn_tensor_write(out, host_narrow(values, p->images * size), p->block->channels));
 }
 
-/* Adds the gradient of sum(logdet glogdet), and checks logdet. */
-static void differentiate_logdet(pass *p, const double *weights)
+static void read_values(const pass *p, double *logdet)
 {
-    double *values = host_doubles(p->images), *logdet = host_doubles(p->images);
-    double *ones = host_doubles(p->images), *shares = host_doubles(p->images);
-    for (size_t n = 0; n < p->images; n++) {
+    float *values = host_floats(p->images);
+    testing_ok(
+        irn_memory_read(p->model->context, p->values, 0, values, p->images * sizeof *values));
+    for (size_t n = 0; n < p->images; n++)
+        logdet[n] = (double)values[n];
+}
+
+/* The pairs of sum(logdet glogdet), and logdet itself. */
+static void run_logdet(pass *p, const double *weights, irn_logdet *pairs)
+{
+    irn_logdet value;
+    irn_series series;
+    irn_place values = {p->values, 0}, ignored = {p->ignored, 0};
+    double *logdet = host_doubles(p->images), *ones = host_doubles(p->images);
+    for (size_t n = 0; n < p->images; n++)
         ones[n] = 1;
-        shares[n] = weights[n] / (double)p->samples;
-    }
+    testing_ok(irn_series_init(&series, p->terms, false));
+    testing_ok(irn_logdet_create(&value, p->model, p->images, p->terms, p->samples));
+    irn_logdet_begin(&value, p->block, p->images);
+    irn_logdet_begin(pairs, p->block, p->images);
     for (size_t s = 0; s < p->samples; s++) {
+        double share = 1 / (double)p->samples;
         write_probes(p, s, ones, &p->probe);
-        write_probes(p, s, shares, &p->seed);
-        testing_ok(irn_block_logdet_series(p->model, p->block, &p->z, p->inputs, &p->probe,
-                                           &p->probe, p->terms, values, NULL, NULL));
-        for (size_t n = 0; n < p->images; n++)
-            logdet[n] += values[n] / (double)p->samples;
-        testing_ok(irn_block_logdet_series(p->model, p->block, &p->z, p->inputs, &p->probe,
-                                           &p->seed, p->terms, values, p->gradient,
-                                           &p->z_gradient));
+        write_probes(p, s, weights, &p->seed);
+        testing_ok(
+            irn_logdet_series(&value, p->inputs, &p->probe, &p->probe, &series, share, values));
+        testing_ok(
+            irn_logdet_series(pairs, p->inputs, &p->probe, &p->seed, &series, share, ignored));
     }
+    read_values(p, logdet);
+    irn_logdet_free(&value);
     if (p->model->config.actnorm) {
         double *log_scale = golden_read(p->file, NULL, "actnorm.log_scale");
         for (size_t n = 0; n < p->images; n++)
@@ -295,8 +334,12 @@ static void check_gradients(irn_model *model, const irn_safetensors *file, const
     double *weights = golden_read(file, NULL, "input.glogdet");
     size_t count = p.images * irn_model_latent_size(model);
     float *x_gradient = host_floats(count);
-    differentiate_y(&p);
-    differentiate_logdet(&p, weights);
+    irn_logdet pairs;
+    testing_ok(irn_logdet_create(&pairs, model, p.images, p.terms, p.samples));
+    run_forward(&p);
+    run_logdet(&p, weights, &pairs);
+    run_backward(&p, &pairs);
+    irn_logdet_free(&pairs);
     through_sigma(&p);
     check_weight_gradients(&p, name);
     if (model->config.actnorm)
