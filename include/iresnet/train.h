@@ -12,12 +12,31 @@ extern "C" {
 
 typedef struct irn_trainer irn_trainer;
 
+/* What is learned: classes, by cross-entropy; the density, by maximum likelihood; or both. */
+typedef enum irn_task { IRN_CLASSIFY, IRN_DENSITY, IRN_HYBRID } irn_task;
+
+/* How the gradient of log-determinants is estimated: that of the truncated power series, exactly
+ * (Behrmann et al. 2019, algorithm 2); by the Neumann series, with the same expectation, in less
+ * time and in memory that does not grow with the number of terms; or by the Neumann series with a
+ * random number of terms, which is unbiased (Chen et al. 2019, "Residual Flows", section 3). */
+typedef enum irn_logdet_gradient {
+    IRN_LOGDET_SERIES,
+    IRN_LOGDET_NEUMANN,
+    IRN_LOGDET_ROULETTE
+} irn_logdet_gradient;
+
 typedef enum irn_optimizer { IRN_SGD, IRN_ADAM, IRN_ADAMAX } irn_optimizer;
 
 #define IRN_MAX_MILESTONES 8
 
 typedef struct irn_train_options {
     uint32_t version; /* IRN_TRAIN_OPTIONS_VERSION */
+    irn_task task;
+    double density_weight; /* hybrid: the loss is cross-entropy + this x bits per dimension */
+    irn_logdet_gradient logdet;
+    size_t terms;         /* of the series; with roulette, of those always taken */
+    size_t probes;        /* random vectors a sample and block, of which the mean is taken */
+    bool gaussian_probes; /* standard normal ones; false: +1 and -1 (Rademacher) */
     irn_optimizer optimizer;
     double learning_rate;
     double momentum;              /* SGD */
@@ -42,8 +61,9 @@ IRN_API irn_status irn_train_options_init(irn_train_options *options, const char
 /* Means over the steps since the last report. */
 typedef struct irn_step_report {
     uint64_t step;   /* steps done since the beginning of training */
-    double loss;     /* cross-entropy in nats */
-    double accuracy; /* 0..1, on the training batches as they were */
+    double loss;     /* what is minimised: nats of cross-entropy, bits per dimension, or the sum */
+    double accuracy; /* 0..1, on the training batches as they were; NaN without classes */
+    double bits_per_dim; /* estimated as in training; NaN without a density */
 } irn_step_report;
 
 /* The trainer changes the model's parameters in place and uses it until irn_trainer_free(). Errors:

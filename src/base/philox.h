@@ -12,7 +12,9 @@ typedef enum irn_stream {
     IRN_STREAM_SHUFFLE,
     IRN_STREAM_AUGMENT,
     IRN_STREAM_POWER,
-    IRN_STREAM_PROBE
+    IRN_STREAM_PROBE,
+    IRN_STREAM_DEQUANTISE,
+    IRN_STREAM_SAMPLE
 } irn_stream;
 
 /* The 128 random bits at (index, substream) of a stream. */

@@ -46,7 +46,7 @@ static irn_status create(irn_logdet *out, size_t terms)
         irn_tensor *stacks[2] = {&out->tangents[i], &out->cotangents[i]};
         for (size_t k = 0; k < 2; k++)
             IRN_TRY(irn_flat_create(stacks[k], context, IRN_SINGLE, out->pairs * images, size));
-        IRN_TRY(irn_flat_create(&out->second[i], context, IRN_SINGLE, images, size));
+        IRN_TRY(irn_flat_create(&out->second_memory[i], context, IRN_SINGLE, images, size));
     }
     return irn_memory_create(context, &out->coefficients, IRN_MAX_TERMS, sizeof(float), true);
 }
@@ -74,7 +74,7 @@ void irn_logdet_free(irn_logdet *logdet)
     for (size_t i = 0; i < IRN_MAX_LAYERS; i++) {
         irn_tensor_free(&logdet->tangents[i]);
         irn_tensor_free(&logdet->cotangents[i]);
-        irn_tensor_free(&logdet->second[i]);
+        irn_tensor_free(&logdet->second_memory[i]);
     }
     irn_memory_release(logdet->model->context, logdet->coefficients);
     memset(logdet, 0, sizeof *logdet);
@@ -87,13 +87,6 @@ size_t irn_logdet_partials(const irn_model *model, const irn_layer *layer, size_
 }
 
 /* ---- views ---- */
-
-void irn_logdet_begin(irn_logdet *logdet, const irn_block *block, size_t images)
-{
-    logdet->block = block;
-    logdet->batch = images;
-    logdet->used = 0;
-}
 
 /* `count` slots from `first` on of a stack of tensors of so many channels. */
 static irn_tensor slots(const irn_logdet *l, const irn_tensor *stack, size_t channels, size_t first,
@@ -121,6 +114,14 @@ static void layer_views(const irn_logdet *l, const irn_tensor stacks[IRN_MAX_LAY
 {
     for (size_t i = 0; i < l->model->config.layers; i++)
         out[i] = layer_slots(l, &stacks[i], i, slot, 1);
+}
+
+void irn_logdet_begin(irn_logdet *logdet, const irn_block *block, size_t images)
+{
+    logdet->block = block;
+    logdet->batch = images;
+    logdet->used = 0;
+    layer_views(logdet, logdet->second_memory, 0, logdet->second);
 }
 
 /* ---- combinations ---- */
@@ -172,7 +173,7 @@ static irn_status meet(const irn_logdet *l, const irn_tensor *inputs, const irn_
     flags |= SECOND | (first > 0 ? ADD : 0);
     for (size_t i = l->block->first_activation ? 0 : 1; i < l->model->config.layers; i++) {
         combination c = {.tangents = layer_slots(l, &l->tangents[i], i, first, 1),
-                         .second = layer_slots(l, &l->second[i], i, 0, 1),
+                         .second = l->second[i],
                          .saved = &inputs[i],
                          .flags = i == 0 ? flags : flags | (flags & COMBINE ? STORE : 0)};
         c.w = i == 0 ? *w : layer_slots(l, &l->cotangents[i], i, first, 1);

@@ -34,7 +34,8 @@ typedef struct irn_logdet {
     irn_tensor a;                          /* [pairs] */
     irn_tensor tangents[IRN_MAX_LAYERS];   /* [pairs] of layer i's input */
     irn_tensor cotangents[IRN_MAX_LAYERS]; /* [pairs] of layer i's input before its activation */
-    irn_tensor second[IRN_MAX_LAYERS];     /* what the cotangent of the primal value gains there */
+    irn_tensor second_memory[IRN_MAX_LAYERS];
+    irn_tensor second[IRN_MAX_LAYERS]; /* what the cotangent of the primal value gains there */
     cl_mem coefficients;
     float written[IRN_MAX_TERMS]; /* there */
     const irn_block *block;       /* what the pairs are of */

@@ -168,18 +168,6 @@ static irn_status fill_uniform(irn_model *model, size_t entry, double bound)
     return status;
 }
 
-static irn_status fill_constant(irn_arena *arena, cl_mem buffer, size_t entry, float value)
-{
-    const irn_entry *e = &arena->entries[entry];
-    float *values;
-    IRN_TRY(irn_alloc(&values, irn_entry_count(e), sizeof *values));
-    for (size_t i = 0; i < irn_entry_count(e); i++)
-        values[i] = value;
-    irn_status status = irn_arena_write(arena, buffer, e, values);
-    free(values);
-    return status;
-}
-
 static irn_status fill_unit(irn_model *model, size_t entry)
 {
     const irn_entry *e = &model->state.entries[entry];
@@ -206,7 +194,7 @@ static irn_status fill_layer(irn_model *model, const irn_layer *layer)
     IRN_TRY(fill_uniform(model, layer->bias, 1 / sqrt(fan_in)));
     IRN_TRY(fill_unit(model, layer->u));
     IRN_TRY(fill_unit(model, layer->v));
-    return fill_constant(&model->state, model->single.state, layer->scale, 1);
+    return irn_arena_fill(&model->state, model->single.state, layer->scale, 1);
 }
 
 static irn_status fill(irn_model *model)
@@ -217,10 +205,10 @@ static irn_status fill(irn_model *model)
             IRN_TRY(fill_layer(model, &model->blocks[b].layers[i]));
     if (model->config.classes) {
         double bound = 1 / sqrt((double)head->dense.inputs);
-        IRN_TRY(fill_constant(&model->parameters, model->single.parameters, head->gamma, 1));
+        IRN_TRY(irn_arena_fill(&model->parameters, model->single.parameters, head->gamma, 1));
         IRN_TRY(fill_uniform(model, head->weight, bound));
         IRN_TRY(fill_uniform(model, head->bias, bound));
-        IRN_TRY(fill_constant(&model->state, model->single.state, head->running_variance, 1));
+        IRN_TRY(irn_arena_fill(&model->state, model->single.state, head->running_variance, 1));
     }
     /* A few iterations, so that a new network is near its constraint from the first step on. */
     return irn_model_power_iterate(model, 10);

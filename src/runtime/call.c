@@ -36,6 +36,12 @@ void irn_call_int(irn_call *call, size_t value)
     set(call, sizeof small, &small);
 }
 
+void irn_call_uint(irn_call *call, uint32_t value)
+{
+    cl_uint word = value;
+    set(call, sizeof word, &word);
+}
+
 void irn_call_ulong(irn_call *call, uint64_t value)
 {
     cl_ulong wide = value;

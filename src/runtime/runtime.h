@@ -106,6 +106,7 @@ irn_call irn_call_begin(irn_context *context, const char *sources, const char *o
  * stands for an operand that the kernel's flags turn off. */
 void irn_call_memory(irn_call *call, cl_mem memory, size_t offset);
 void irn_call_int(irn_call *call, size_t value); /* cl_int; fails beyond INT_MAX */
+void irn_call_uint(irn_call *call, uint32_t value);
 void irn_call_ulong(irn_call *call, uint64_t value);
 void irn_call_float(irn_call *call, float value);
 void irn_call_real(irn_call *call, bool is_double, double value); /* a kernel's `real` */

@@ -107,6 +107,18 @@ irn_status irn_arena_read(const irn_arena *arena, cl_mem buffer, const irn_entry
     return status;
 }
 
+irn_status irn_arena_fill(const irn_arena *arena, cl_mem buffer, size_t entry, float value)
+{
+    const irn_entry *e = &arena->entries[entry];
+    float *values;
+    IRN_TRY(irn_alloc(&values, irn_entry_count(e), sizeof *values));
+    for (size_t i = 0; i < irn_entry_count(e); i++)
+        values[i] = value;
+    irn_status status = irn_arena_write(arena, buffer, e, values);
+    free(values);
+    return status;
+}
+
 irn_tensor irn_entry_tensor(const irn_arena *arena, cl_mem buffer, const irn_entry *entry)
 {
     irn_tensor tensor = {arena->context,  buffer,          entry->offset,  IRN_SINGLE, 1,

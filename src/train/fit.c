@@ -111,7 +111,9 @@ static irn_status run(fit *f)
     const irn_train_options *o = &trainer->options;
     const double between_looks = 0.25; /* seconds */
     /* What steps of the caller's own have counted is none of the epoch's. */
-    IRN_TRY(irn_memory_zero(trainer->model->context, trainer->metrics, 0, sizeof(irn_metrics)));
+    irn_context *context = trainer->model->context;
+    IRN_TRY(irn_memory_zero(context, trainer->metrics, 0, sizeof(irn_metrics)));
+    IRN_TRY(irn_memory_zero(context, trainer->density_metrics, 0, sizeof(irn_density_metrics)));
     while (trainer->step < last_step(f)) {
         uint64_t epoch = trainer->step / f->steps;
         size_t step = (size_t)(trainer->step % f->steps);

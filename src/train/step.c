@@ -19,21 +19,37 @@ static irn_status check_labels(const irn_trainer *trainer, const int *labels, si
     return IRN_OK;
 }
 
+/* Discrete values become uniform on the intervals that they stand for (math: uniform
+ * dequantisation, Theis et al. 2016), so that a density of them makes sense. */
+static irn_status prepare_samples(const irn_trainer *trainer, const float *x, size_t images,
+                                  float *out)
+{
+    const irn_model_config *c = &trainer->model->config;
+    size_t size = c->channels * c->height * c->width;
+    if (trainer->options.task == IRN_CLASSIFY || c->levels == 0 || trainer->samples_ready) {
+        memcpy(out, x, images * size * sizeof *out);
+        return IRN_OK;
+    }
+    return irn_dequantise(x, images, size, c->levels, trainer->options.seed, trainer->step, out);
+}
+
 irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *labels,
                               size_t images)
 {
     const irn_model_config *c = &trainer->model->config;
     cl_command_queue queue = trainer->model->context->queue;
     size_t bytes = images * c->channels * c->height * c->width * sizeof(float);
-    IRN_TRY(check_labels(trainer, labels, images));
+    if (trainer->options.task != IRN_DENSITY)
+        IRN_TRY(check_labels(trainer, labels, images));
     irn_upload_slot *slot = &trainer->slots[trainer->step % 2];
     if (slot->done) {
         IRN_TRY(irn_cl_check(clWaitForEvents(1, &slot->done), "waiting for a copied batch"));
         clReleaseEvent(slot->done);
         slot->done = NULL;
     }
-    memcpy(slot->x, x, bytes);
-    memcpy(slot->labels, labels, images * sizeof *labels);
+    IRN_TRY(prepare_samples(trainer, x, images, slot->x));
+    if (trainer->options.task != IRN_DENSITY)
+        memcpy(slot->labels, labels, images * sizeof *labels);
     cl_int code =
         clEnqueueWriteBuffer(queue, trainer->x, CL_FALSE, 0, bytes, slot->x, 0, NULL, NULL);
     if (code == CL_SUCCESS)
@@ -59,26 +75,37 @@ static void tape_inputs(const irn_trainer *trainer, size_t b, size_t images,
         inputs[i] = shaped(&trainer->tape[b].inputs[i], images);
 }
 
-/* Where the output of block b goes: straight to where the next block wants it, or, before a
+/* Where what block b passes on goes: straight to where the next block wants it, or, before a
  * squeeze, to memory that the forward half does not need. */
 static irn_tensor block_output(const irn_trainer *trainer, size_t b, size_t images)
 {
     const irn_model *model = trainer->model;
     const irn_block *block = &model->blocks[b];
+    size_t channels = block->split ? irn_split_rest(block) : block->channels;
     if (b + 1 == model->block_count)
         return shaped(&trainer->top, images);
     if (model->blocks[b + 1].squeeze)
-        return irn_tensor_view(&trainer->gradient[0], images, block->channels, block->height,
+        return irn_tensor_view(&trainer->gradient[0], images, channels, block->height,
                                block->width);
     return shaped(&trainer->tape[b + 1].z, images);
 }
 
-static irn_status forward_block(irn_trainer *trainer, size_t b, size_t images)
+/* A block's output with all its channels, where some of them leave. */
+static irn_tensor before_split(const irn_trainer *trainer, const irn_block *block, size_t which,
+                               size_t images)
+{
+    return irn_tensor_view(&trainer->gradient[which], images, block->channels, block->height,
+                           block->width);
+}
+
+/* *scale: of the next part to leave. */
+static irn_status forward_block(irn_trainer *trainer, size_t b, size_t images, size_t *scale)
 {
     irn_model *model = trainer->model;
     const irn_block *block = &model->blocks[b];
     irn_tensor inputs[IRN_MAX_LAYERS], z = shaped(&trainer->tape[b].z, images);
-    irn_tensor out = block_output(trainer, b, images);
+    irn_tensor rest = block_output(trainer, b, images);
+    irn_tensor out = block->split ? before_split(trainer, block, 1, images) : rest;
     if (block->squeeze) {
         irn_tensor from = irn_tensor_view(&trainer->gradient[0], images, block->channels / 4,
                                           block->height * 2, block->width * 2);
@@ -88,7 +115,12 @@ static irn_status forward_block(irn_trainer *trainer, size_t b, size_t images)
         IRN_TRY(irn_block_initialise(model, block, &z));
     IRN_TRY(irn_block_normalise(model, &model->single, block, &z));
     tape_inputs(trainer, b, images, inputs);
-    return irn_block_residual(model, &model->single, block, &z, inputs, &z, &out);
+    IRN_TRY(irn_block_residual(model, &model->single, block, &z, inputs, &z, &out));
+    if (!block->split)
+        return IRN_OK;
+    irn_tensor part = irn_latent_view(model, &trainer->early.parts[*scale], *scale, images);
+    (*scale)++;
+    return irn_part_leave(&out, &part, &rest);
 }
 
 static irn_status forward(irn_trainer *trainer, size_t images)
@@ -100,10 +132,12 @@ static irn_status forward(irn_trainer *trainer, size_t images)
                                              model->height, model->width)
                            : shaped(&trainer->tape[0].z, images);
     IRN_TRY(irn_flow_input(model, trainer->x, 0, &trainer->gradient[1], &first));
-    for (size_t b = 0; b < model->block_count; b++)
-        IRN_TRY(forward_block(trainer, b, images));
+    for (size_t b = 0, scale = 0; b < model->block_count; b++)
+        IRN_TRY(forward_block(trainer, b, images, &scale));
     if (!model->actnorm_ready)
         IRN_TRY(irn_model_initialised(model));
+    if (trainer->options.task == IRN_DENSITY)
+        return IRN_OK;
     irn_tensor top = shaped(&trainer->top, images);
     IRN_TRY(irn_head_forward(model, &trainer->head, &top, true));
     return irn_head_loss(model, &trainer->head, images, trainer->labels, trainer->metrics);
@@ -141,7 +175,14 @@ static irn_status backward_block(irn_trainer *trainer, size_t b, size_t images, 
     tape_inputs(trainer, b, images, inputs);
     for (size_t i = 1; i < model->config.layers; i++)
         cotangents[i] = irn_layer_input(block, i, &trainer->cotangents[i], images);
-    IRN_TRY(irn_block_vjp(model, block, inputs, &from, NULL, cotangents, &from, &to));
+    const irn_tensor *residual = &from, *second = NULL;
+    if (trainer->options.task != IRN_CLASSIFY) {
+        second = trainer->density.pairs.second;
+        IRN_TRY(irn_density_block(&trainer->density, b, inputs, &from, &residual));
+        IRN_TRY(irn_logdet_weight_gradients(&trainer->density.pairs, trainer->density.pair_gradient,
+                                            trainer->partials));
+    }
+    IRN_TRY(irn_block_vjp(model, block, inputs, &from, second, cotangents, residual, &to));
     IRN_TRY(irn_block_weight_gradients(model, block, &z, inputs, cotangents, &from,
                                        trainer->parameter_gradient, trainer->partials));
     IRN_TRY(backward_actnorm(trainer, b, &z, &to));
@@ -154,6 +195,23 @@ static irn_status backward_block(irn_trainer *trainer, size_t b, size_t images, 
     return irn_unsqueeze(&to, &plain);
 }
 
+/* The gradient of what passed on and that of the part that left become that of the output. Without
+ * a density nothing depends on the part. */
+static irn_status backward_split(irn_trainer *trainer, const irn_block *block, size_t scale,
+                                 size_t images, size_t *at)
+{
+    const irn_tensor *memory = &trainer->early.parts[scale];
+    irn_tensor part = irn_latent_view(trainer->model, memory, scale, images);
+    irn_tensor rest = irn_tensor_view(&trainer->gradient[*at], images, irn_split_rest(block),
+                                      block->height, block->width);
+    irn_tensor whole = before_split(trainer, block, 1 - *at, images);
+    *at = 1 - *at;
+    if (trainer->options.task == IRN_CLASSIFY)
+        IRN_TRY(
+            irn_memory_zero(part.context, part.memory, 0, irn_tensor_size(&part) * sizeof(float)));
+    return irn_part_join(&part, &rest, &whole);
+}
+
 static irn_status backward(irn_trainer *trainer, size_t images, irn_tensor *input_gradient)
 {
     irn_model *model = trainer->model;
@@ -161,11 +219,22 @@ static irn_status backward(irn_trainer *trainer, size_t images, irn_tensor *inpu
     irn_tensor top = shaped(&trainer->top, images);
     irn_tensor top_gradient =
         irn_tensor_view(&trainer->gradient[0], images, last->channels, last->height, last->width);
-    size_t at = 0;
-    IRN_TRY(irn_head_backward(model, &trainer->head, &top, trainer->parameter_gradient,
-                              trainer->partials, &top_gradient));
-    for (size_t b = model->block_count; b-- > 0;)
+    size_t at = 0, scale = model->scale_count - 1;
+    irn_task task = trainer->options.task;
+    if (task != IRN_DENSITY)
+        IRN_TRY(irn_head_backward(model, &trainer->head, &top, trainer->parameter_gradient,
+                                  trainer->partials, &top_gradient));
+    if (task != IRN_CLASSIFY)
+        IRN_TRY(irn_density_top(&trainer->density, &top, &trainer->early, task == IRN_HYBRID,
+                                trainer->parameter_gradient, &top_gradient));
+    for (size_t b = model->block_count; b-- > 0;) {
+        if (model->blocks[b].split)
+            IRN_TRY(backward_split(trainer, &model->blocks[b], --scale, images, &at));
         IRN_TRY(backward_block(trainer, b, images, &at));
+    }
+    if (task != IRN_CLASSIFY)
+        IRN_TRY(irn_density_end(&trainer->density, images, trainer->parameter_gradient,
+                                (irn_place){trainer->density_metrics, 0}));
     if (input_gradient)
         *input_gradient = irn_tensor_view(&trainer->gradient[at], images, model->channels,
                                           model->height, model->width);
@@ -202,6 +271,8 @@ static irn_status normalise_layers(irn_trainer *trainer)
 irn_status irn_trainer_gradients(irn_trainer *trainer, size_t images, irn_tensor *input_gradient)
 {
     IRN_TRY(normalise_layers(trainer));
+    if (trainer->options.task != IRN_CLASSIFY)
+        IRN_TRY(irn_density_begin(&trainer->density, trainer->step, images));
     IRN_TRY(forward(trainer, images));
     return backward(trainer, images, input_gradient);
 }
@@ -229,16 +300,33 @@ irn_status irn_trainer_step(irn_trainer *trainer, const float *x, const int *lab
     return report ? irn_trainer_report(trainer, report) : IRN_OK;
 }
 
+/* Reads a sum of metrics and begins it again. */
+static irn_status take_metrics(irn_context *context, cl_mem memory, void *out, size_t size)
+{
+    IRN_TRY(irn_memory_read(context, memory, 0, out, size));
+    return irn_memory_zero(context, memory, 0, size);
+}
+
 irn_status irn_trainer_report(irn_trainer *trainer, irn_step_report *report)
 {
     irn_context *context = trainer->model->context;
+    const irn_train_options *o = &trainer->options;
     irn_metrics metrics;
-    IRN_TRY(irn_memory_read(context, trainer->metrics, 0, &metrics, sizeof metrics));
-    IRN_TRY(irn_memory_zero(context, trainer->metrics, 0, sizeof metrics));
+    irn_density_metrics density;
+    IRN_TRY(take_metrics(context, trainer->metrics, &metrics, sizeof metrics));
+    IRN_TRY(take_metrics(context, trainer->density_metrics, &density, sizeof density));
     double samples = metrics.samples > 0 ? (double)metrics.samples : 1;
-    report->step = trainer->step;
-    report->loss = (double)metrics.loss / samples;
-    report->accuracy = (double)metrics.correct / samples;
+    double density_samples = density.samples > 0 ? (double)density.samples : 1;
+    double cross_entropy = (double)metrics.loss / samples;
+    double bits = (double)density.bits / density_samples;
+    *report = (irn_step_report){.step = trainer->step, .accuracy = NAN, .bits_per_dim = NAN};
+    if (o->task != IRN_DENSITY)
+        report->accuracy = (double)metrics.correct / samples;
+    if (o->task != IRN_CLASSIFY)
+        report->bits_per_dim = bits;
+    report->loss = o->task == IRN_CLASSIFY  ? cross_entropy
+                   : o->task == IRN_DENSITY ? bits
+                                            : cross_entropy + o->density_weight * bits;
     if (!isfinite(report->loss))
         return irn_fail(IRN_ERROR_NUMERIC,
                         "the loss is %g at step %llu; a smaller learning rate may help",

@@ -8,6 +8,9 @@
 irn_status irn_train_options_init(irn_train_options *options, const char *preset)
 {
     *options = (irn_train_options){.version = IRN_TRAIN_OPTIONS_VERSION,
+                                   .density_weight = 1,
+                                   .terms = 5,
+                                   .probes = 1,
                                    .optimizer = IRN_SGD,
                                    .learning_rate = 0.05,
                                    .momentum = 0.9,
@@ -59,6 +62,11 @@ static irn_status check_options(const irn_train_options *o)
 {
     IRN_TRY(irn_check_version("irn_train_options", o->version, IRN_TRAIN_OPTIONS_VERSION));
     const number_limit limits[] = {
+        {"task", (double)o->task, IRN_CLASSIFY, IRN_HYBRID},
+        {"density_weight", o->density_weight, 0, 1e6},
+        {"logdet", (double)o->logdet, IRN_LOGDET_SERIES, IRN_LOGDET_ROULETTE},
+        {"terms", (double)o->terms, 1, IRN_MAX_TERMS},
+        {"probes", (double)o->probes, 1, 1024},
         {"optimizer", (double)o->optimizer, IRN_SGD, IRN_ADAMAX},
         {"learning_rate", o->learning_rate, 0, 1e3},
         {"momentum", o->momentum, 0, 1},
@@ -84,6 +92,24 @@ static irn_status check_options(const irn_train_options *o)
     return IRN_OK;
 }
 
+/* Whether the model has what the task needs. */
+static irn_status check_task(const irn_model *model, irn_task task)
+{
+    if (task != IRN_DENSITY && !model->config.classes)
+        return irn_fail(IRN_ERROR_UNSUPPORTED,
+                        "the model has no classifier head (classes is 0), so it cannot learn "
+                        "classes");
+    if (task != IRN_CLASSIFY && model->config.prior == IRN_PRIOR_NONE)
+        return irn_fail(IRN_ERROR_UNSUPPORTED,
+                        "the model has no prior, so it cannot learn a density");
+    if (task != IRN_CLASSIFY && !(model->config.coefficient > 0 && model->config.coefficient < 1))
+        return irn_fail(IRN_ERROR_UNSUPPORTED,
+                        "the model's coefficient is %g; for log-determinants it must be between 0 "
+                        "and 1",
+                        model->config.coefficient);
+    return IRN_OK;
+}
+
 irn_status irn_trainer_create(irn_trainer **out, irn_model *model, const irn_train_options *options)
 {
     irn_train_options defaults;
@@ -93,10 +119,7 @@ irn_status irn_trainer_create(irn_trainer **out, irn_model *model, const irn_tra
     if (!options)
         options = &defaults;
     IRN_TRY(check_options(options));
-    if (!model->config.classes)
-        return irn_fail(IRN_ERROR_UNSUPPORTED,
-                        "the model has no classifier head (classes is 0), so there is no loss to "
-                        "train it by");
+    IRN_TRY(check_task(model, options->task));
     IRN_TRY(irn_alloc(&trainer, 1, sizeof *trainer));
     trainer->model = model;
     trainer->options = *options;

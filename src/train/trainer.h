@@ -3,8 +3,7 @@
 #ifndef IRN_TRAINER_H
 #define IRN_TRAINER_H
 
-#include "flow/head.h"
-#include "flow/workspace.h"
+#include "train/density.h"
 
 #include <iresnet/train.h>
 
@@ -28,6 +27,12 @@ typedef struct irn_metrics {
     cl_uint correct, samples;
 } irn_metrics;
 
+/* `density_metrics` of density.cl. */
+typedef struct irn_density_metrics {
+    cl_float bits;
+    cl_uint samples;
+} irn_density_metrics;
+
 struct irn_trainer {
     irn_model *model;
     irn_train_options options;
@@ -36,7 +41,8 @@ struct irn_trainer {
 
     size_t capacity; /* images there is room for */
     irn_tape_block *tape;
-    irn_tensor top;                        /* z of the whole network */
+    irn_tensor top;                        /* the last part of z */
+    irn_latents early;                     /* the others, and then the gradients there */
     irn_tensor gradient[2];                /* of the loss at a block's output, in turn */
     irn_tensor cotangents[IRN_MAX_LAYERS]; /* as irn_block_vjp() keeps them */
     irn_head_memory head;
@@ -46,7 +52,10 @@ struct irn_trainer {
     cl_mem parameter_gradient, sigma_gradient; /* like the parameters */
     cl_mem moments[2];                         /* the optimiser's, like the parameters */
     cl_mem table, dots, partials, sums;
-    cl_mem metrics; /* an irn_metrics */
+    cl_mem metrics;         /* an irn_metrics */
+    cl_mem density_metrics; /* an irn_density_metrics */
+    irn_density density;
+    bool samples_ready; /* discrete values have been made continuous by the caller */
     size_t largest_layer;
 };
 
@@ -66,6 +75,12 @@ irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *l
 /* A whole step, queued. */
 irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const int *labels,
                                   size_t images, double rate);
+
+/* ---- dequantise.c ---- */
+/* Values k of `levels`, as data sets have them on [-0.5, 0.5], become (k + u) / levels - 0.5 with u
+ * uniform on [0, 1). Values outside are IRN_ERROR_ARGUMENT. */
+irn_status irn_dequantise(const float *x, size_t images, size_t size, size_t levels, uint64_t seed,
+                          uint64_t stream, float *out);
 
 /* ---- optimizer.c ---- */
 irn_status irn_optimizer_update(irn_trainer *trainer, double rate);

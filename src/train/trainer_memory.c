@@ -50,6 +50,10 @@ irn_status irn_trainer_allocate(irn_trainer *trainer)
     IRN_TRY(irn_memory_create(context, &trainer->sums, irn_channel_scratch(context, channels),
                               sizeof(float), true));
     IRN_TRY(irn_memory_create(context, &trainer->metrics, 1, sizeof(irn_metrics), true));
+    IRN_TRY(irn_memory_create(context, &trainer->density_metrics, 1, sizeof(irn_density_metrics),
+                              true));
+    if (trainer->options.task != IRN_CLASSIFY)
+        IRN_TRY(irn_density_create(&trainer->density, trainer->model, &trainer->options));
     return fill_table(trainer);
 }
 
@@ -78,6 +82,8 @@ static void release_batch(irn_trainer *trainer)
     for (size_t i = 0; i < IRN_MAX_LAYERS; i++)
         irn_tensor_free(&trainer->cotangents[i]);
     irn_head_memory_free(&trainer->head);
+    irn_latents_free(&trainer->early);
+    irn_density_release_batch(&trainer->density);
     irn_memory_release(context, trainer->x);
     irn_memory_release(context, trainer->labels);
     irn_memory_release(context, trainer->partials);
@@ -97,6 +103,8 @@ void irn_trainer_release(irn_trainer *trainer)
     irn_memory_release(context, trainer->dots);
     irn_memory_release(context, trainer->sums);
     irn_memory_release(context, trainer->metrics);
+    irn_memory_release(context, trainer->density_metrics);
+    irn_density_free(&trainer->density);
 }
 
 static irn_status create_tape(irn_trainer *trainer, size_t images)
@@ -119,14 +127,19 @@ static irn_status create_tape(irn_trainer *trainer, size_t images)
 
 /* Scratch for the weight gradient of whichever layer needs most, of a batch or of power iteration.
  */
-static size_t largest_partials(const irn_model *model, size_t images)
+static size_t largest_partials(const irn_trainer *trainer, size_t images)
 {
+    const irn_model *model = trainer->model;
     irn_context *context = model->context;
-    size_t most = irn_conv_gradient_scratch(context, &model->head.dense, images, 1, 1);
+    size_t most = 0, pairs = 0;
+    if (model->config.classes)
+        most = irn_conv_gradient_scratch(context, &model->head.dense, images, 1, 1);
+    if (trainer->options.task != IRN_CLASSIFY)
+        pairs = irn_density_pairs(&trainer->options) * trainer->options.probes;
     for (size_t b = 0; b < model->block_count; b++)
         for (size_t i = 0; i < model->config.layers; i++) {
             const irn_layer *layer = &model->blocks[b].layers[i];
-            size_t batch = irn_layer_partials(model, layer, images);
+            size_t batch = irn_layer_partials(model, layer, images * irn_larger(pairs, 1));
             size_t power = irn_conv_gradient_scratch(context, &layer->conv, 1, layer->sigma_height,
                                                      layer->sigma_width);
             most = batch > most ? batch : most;
@@ -151,10 +164,13 @@ static irn_status create_batch(irn_trainer *trainer, size_t images)
     for (size_t i = 1; i < c->layers; i++)
         IRN_TRY(irn_flat_create(&trainer->cotangents[i], context, IRN_SINGLE, images,
                                 irn_largest_input(model, i)));
+    IRN_TRY(irn_latents_create(&trainer->early, model, IRN_SINGLE, images));
     IRN_TRY(irn_head_memory_create(&trainer->head, model, images));
+    if (trainer->options.task != IRN_CLASSIFY)
+        IRN_TRY(irn_density_reserve(&trainer->density, images));
     IRN_TRY(irn_memory_create(context, &trainer->x, images * pixels, sizeof(float), true));
     IRN_TRY(irn_memory_create(context, &trainer->labels, images, sizeof(int), true));
-    return irn_memory_create(context, &trainer->partials, largest_partials(model, images),
+    return irn_memory_create(context, &trainer->partials, largest_partials(trainer, images),
                              sizeof(float), true);
 }
 

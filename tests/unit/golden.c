@@ -82,23 +82,36 @@ static size_t add(golden_entry *out, size_t count, bool state, size_t entry, con
     return count + 1;
 }
 
+/* "stack.BLOCK", or "stack.SCALE.stack.BLOCK". */
+static void block_stem(char *out, size_t size, const irn_model *model, size_t index)
+{
+    size_t scale = 0, within = index;
+    while (within >= model->config.blocks[scale])
+        within -= model->config.blocks[scale++];
+    if (model->config.multiscale)
+        snprintf(out, size, "stack.%zu.stack.%zu", scale, within);
+    else
+        snprintf(out, size, "stack.%zu", index);
+}
+
 size_t golden_entries(const irn_model *model, golden_entry out[GOLDEN_MAX_ENTRIES])
 {
     const irn_head *head = &model->head;
-    char prefix[64];
+    char stem[32], prefix[64];
     size_t n = 0;
     for (size_t b = 0; b < model->block_count; b++) {
         const irn_block *block = &model->blocks[b];
+        block_stem(stem, sizeof stem, model, b);
         for (size_t i = 0; i < model->config.layers; i++) {
             const irn_layer *layer = &block->layers[i];
-            snprintf(prefix, sizeof prefix, "stack.%zu.bottleneck_block.%zu.", b,
+            snprintf(prefix, sizeof prefix, "%s.bottleneck_block.%zu.", stem,
                      2 * i + (block->first_activation ? 1 : 0));
             n = add(out, n, false, layer->weight, prefix, "weight_orig");
             n = add(out, n, false, layer->bias, prefix, "bias");
             n = add(out, n, true, layer->u, prefix, "weight_u");
             n = add(out, n, true, layer->v, prefix, "weight_v");
         }
-        snprintf(prefix, sizeof prefix, "stack.%zu.actnorm.", b);
+        snprintf(prefix, sizeof prefix, "%s.actnorm.", stem);
         if (model->config.actnorm) {
             n = add(out, n, false, block->log_scale, prefix, "_log_scale");
             n = add(out, n, false, block->shift, prefix, "_shift");

@@ -1,0 +1,175 @@
+#include "train/density.h"
+#include "flow/prior.h"
+#include "ops/elementwise.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double ln2 = 0.69314718055994530942;
+
+/* ---- memory ---- */
+
+/* Each pixel's log_scale counts once. */
+static irn_status fill_volume(irn_density *density)
+{
+    const irn_model *model = density->model;
+    const irn_arena *arena = &model->parameters;
+    for (size_t b = 0; b < model->block_count && model->config.actnorm; b++) {
+        const irn_block *block = &model->blocks[b];
+        IRN_TRY(irn_arena_fill(arena, density->volume, block->log_scale,
+                               (float)(block->height * block->width)));
+    }
+    return IRN_OK;
+}
+
+irn_status irn_density_create(irn_density *out, irn_model *model, const irn_train_options *options)
+{
+    memset(out, 0, sizeof *out);
+    out->model = model;
+    out->options = options;
+    IRN_TRY(irn_arena_create_buffer(&model->parameters, &out->volume));
+    IRN_TRY(irn_arena_create_buffer(&model->parameters, &out->pair_gradient));
+    IRN_TRY(irn_memory_create(model->context, &out->volume_values, 1, sizeof(float), true));
+    return fill_volume(out);
+}
+
+size_t irn_density_pairs(const irn_train_options *options)
+{
+    bool neumann = options->logdet != IRN_LOGDET_SERIES;
+    return irn_series_pairs(options->terms, neumann);
+}
+
+irn_status irn_density_reserve(irn_density *density, size_t images)
+{
+    irn_model *model = density->model;
+    const irn_train_options *o = density->options;
+    IRN_TRY(irn_logdet_create(&density->pairs, model, images, irn_density_pairs(o), o->probes));
+    IRN_TRY(irn_flat_create(&density->probe, model->context, IRN_SINGLE, images,
+                            irn_largest_flow(model)));
+    return irn_memory_create(model->context, &density->values, images, sizeof(float), true);
+}
+
+void irn_density_release_batch(irn_density *density)
+{
+    if (!density->model)
+        return;
+    irn_logdet_free(&density->pairs);
+    irn_tensor_free(&density->probe);
+    irn_memory_release(density->model->context, density->values);
+    density->values = NULL;
+}
+
+void irn_density_free(irn_density *density)
+{
+    if (!density->model)
+        return;
+    irn_context *context = density->model->context;
+    irn_density_release_batch(density);
+    irn_memory_release(context, density->volume);
+    irn_memory_release(context, density->volume_values);
+    irn_memory_release(context, density->pair_gradient);
+    memset(density, 0, sizeof *density);
+}
+
+/* ---- the step ---- */
+
+/* A buffer like the parameters' as blocks in a row. */
+static irn_tensor row(const irn_model *model, cl_mem buffer)
+{
+    size_t unit = model->context->tuning.channel_block;
+    return (irn_tensor){
+        model->context, buffer, 0, IRN_SINGLE, 1, unit, 1, model->parameters.size / unit};
+}
+
+irn_status irn_density_begin(irn_density *density, uint64_t step, size_t images)
+{
+    const irn_model *model = density->model;
+    const irn_train_options *o = density->options;
+    double share = o->task == IRN_HYBRID ? o->density_weight : 1;
+    irn_tensor volume = row(model, density->volume);
+    irn_tensor parameters = row(model, model->single.parameters);
+    density->step = step;
+    density->first_image = 0;
+    density->weight = -share / (ln2 * (double)(images * irn_model_latent_size(model)));
+    IRN_TRY(irn_series_init(&density->series, o->terms, o->logdet != IRN_LOGDET_SERIES));
+    return irn_sample_dots(&volume, &parameters, density->volume_values);
+}
+
+irn_status irn_density_top(irn_density *density, const irn_tensor *last, const irn_latents *early,
+                           bool add, cl_mem gradient, const irn_tensor *last_gradient)
+{
+    const irn_model *model = density->model;
+    irn_latents z, z_gradient;
+    for (size_t s = 0; s + 1 < model->scale_count; s++)
+        z.parts[s] = z_gradient.parts[s] =
+            irn_latent_view(model, &early->parts[s], s, last->images);
+    z.parts[model->scale_count - 1] = *last;
+    z_gradient.parts[model->scale_count - 1] = *last_gradient;
+    IRN_TRY(irn_prior_values(model, &z, density->weight, (irn_place){density->values, 0}));
+    return irn_prior_gradient(model, &z, density->weight, add, &z_gradient, gradient);
+}
+
+static irn_status make_probe(const irn_density *density, size_t block, size_t probe,
+                             const irn_tensor *out)
+{
+    const irn_train_options *o = density->options;
+    uint64_t stream = (density->step * density->model->block_count + block) * o->probes + probe;
+    irn_probe what = {.seed = o->seed,
+                      .stream = stream,
+                      .first_image = density->first_image,
+                      .gaussian = o->gaussian_probes};
+    return density->given ? irn_tensor_copy(&density->given[block], out)
+                          : irn_probe_fill(&what, out);
+}
+
+irn_status irn_density_block(irn_density *density, size_t block, const irn_tensor *inputs,
+                             const irn_tensor *output, const irn_tensor **residual)
+{
+    const irn_block *b = &density->model->blocks[block];
+    irn_logdet *pairs = &density->pairs;
+    size_t probes = density->options->probes;
+    irn_tensor probe =
+        irn_tensor_view(&density->probe, output->images, b->channels, b->height, b->width);
+    irn_logdet_begin(pairs, b, output->images);
+    for (size_t p = 0; p < probes; p++) {
+        IRN_TRY(make_probe(density, block, p, &probe));
+        IRN_TRY(irn_logdet_series(pairs, inputs, &probe, &probe, &density->series,
+                                  density->weight / (double)probes,
+                                  (irn_place){density->values, 0}));
+    }
+    *residual = output;
+    if (!b->first_activation)
+        return IRN_OK;
+    *residual = &pairs->second[0];
+    return irn_add_scaled(1, output, *residual);
+}
+
+static irn_status add_loss(const irn_density *density, size_t images, irn_place metrics)
+{
+    const irn_model *model = density->model;
+    double dimension = (double)irn_model_latent_size(model);
+    double bits = -irn_prior_constant(model) / (ln2 * dimension);
+    if (model->config.levels > 0)
+        bits += log2((double)model->config.levels);
+    irn_call call = irn_call_begin(model->context, irn_density_sources,
+                                   irn_precision_options(IRN_SINGLE), "add_density");
+    irn_call_memory(&call, density->values, 0);
+    irn_call_memory(&call, density->volume_values, 0);
+    irn_call_memory(&call, metrics.memory, metrics.offset);
+    irn_call_int(&call, images);
+    irn_call_float(&call, (float)(1 / density->weight));
+    irn_call_float(&call, (float)bits);
+    irn_call_float(&call, (float)(1 / (ln2 * dimension)));
+    return irn_call_run(&call, 1, 1, 1, 0);
+}
+
+irn_status irn_density_end(irn_density *density, size_t images, cl_mem gradient, irn_place metrics)
+{
+    const irn_model *model = density->model;
+    irn_tensor all = row(model, gradient), pairs = row(model, density->pair_gradient);
+    irn_tensor volume = row(model, density->volume);
+    density->first_image += images;
+    IRN_TRY(irn_add_scaled(1, &pairs, &all));
+    IRN_TRY(irn_add_scaled(density->weight * (double)images, &volume, &all));
+    return add_loss(density, images, metrics);
+}
