@@ -143,12 +143,17 @@ irn_status irn_unsqueeze(const irn_tensor *y, const irn_tensor *x)
 
 irn_status irn_sample_dots(const irn_tensor *a, const irn_tensor *b, cl_mem out)
 {
+    return irn_sample_dots_at(a, b, (irn_place){out, 0});
+}
+
+irn_status irn_sample_dots_at(const irn_tensor *a, const irn_tensor *b, irn_place out)
+{
     size_t group = a->context->tuning.work_group;
     irn_call call = irn_call_begin(a->context, irn_general_sources,
                                    irn_precision_options(a->precision), "sample_dots");
     tensor_argument(&call, a);
     tensor_argument(&call, b);
-    irn_call_memory(&call, out, 0);
+    irn_call_memory(&call, out.memory, out.offset);
     irn_call_ulong(&call, irn_tensor_blocks(a) / a->images);
     return irn_call_run(&call, a->images * group, 1, 1, group);
 }

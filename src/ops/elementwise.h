@@ -37,6 +37,7 @@ irn_status irn_unsqueeze(const irn_tensor *y, const irn_tensor *x);
 
 /* out[n] = <a_n, b_n> for every image n, in float32 on the device. */
 irn_status irn_sample_dots(const irn_tensor *a, const irn_tensor *b, cl_mem out);
+irn_status irn_sample_dots_at(const irn_tensor *a, const irn_tensor *b, irn_place out);
 
 /* y += a x. */
 irn_status irn_add_scaled(double a, const irn_tensor *x, const irn_tensor *y);
