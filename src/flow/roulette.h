@@ -11,10 +11,10 @@
 #define IRN_ROULETTE_MOST_TERMS 1000
 #define IRN_ROULETTE_MOST_LAMBDA 100
 
-/* N = exact_terms + M. The variance is finite only where the squares of the terms fall faster than
- * P(N >= k): for the geometric distribution if L^2 < 1 - p. Under Poisson's, whose tail falls
- * faster than any power, rare terms with large weights make it infinite (the cap aside), whatever L
- * is: enough exact terms make them small. */
+/* N = exact_terms + M. The variance is finite where the squares of the terms fall faster than
+ * P(N >= k): for the geometric distribution, wherever L^2 < 1 - p. Poisson's tail falls faster than
+ * any power, so that rare draws have large weights: without the cap the variance would be infinite
+ * unless J is nilpotent. Exact terms make what the weights multiply small. */
 typedef enum irn_roulette_kind {
     IRN_ROULETTE_GEOMETRIC, /* M = 1, 2, ...: P(M >= j) = (1 - p)^(j-1), 0 < p < 1 */
     IRN_ROULETTE_POISSON    /* M = 0, 1, ..., of mean lambda, 0 < lambda <= 100 */
