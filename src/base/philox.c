@@ -33,6 +33,14 @@ float irn_uniform_from_bits(uint32_t bits)
     return (float)(bits >> 8) * 0x1p-24f;
 }
 
+double irn_uniform_double(const uint32_t bits[4])
+{
+    double sum = 0.5;
+    for (int i = 4; i-- > 0;)
+        sum = ((double)bits[i] + sum) * 0x1p-32;
+    return fmin(sum, 1 - 0x1p-53); /* rounding may have reached 1 */
+}
+
 void irn_normal_fill(float *out, size_t count, uint64_t seed, irn_stream stream, uint64_t substream)
 {
     const double two_pi = 6.283185307179586476925286766559;
@@ -45,5 +53,16 @@ void irn_normal_fill(float *out, size_t count, uint64_t seed, irn_stream stream,
         out[i] = (float)(radius * cos(angle));
         if (i + 1 < count)
             out[i + 1] = (float)(radius * sin(angle));
+    }
+}
+
+void irn_rademacher_fill(float *out, size_t count, uint64_t seed, irn_stream stream,
+                         uint64_t substream)
+{
+    uint32_t bits[4];
+    for (size_t i = 0; i < count; i++) {
+        if (i % 128 == 0)
+            irn_philox(bits, seed, stream, substream, i / 128);
+        out[i] = bits[i / 32 % 4] >> i % 32 & 1 ? 1.0F : -1.0F;
     }
 }

@@ -14,7 +14,8 @@ typedef enum irn_stream {
     IRN_STREAM_POWER,
     IRN_STREAM_PROBE,
     IRN_STREAM_DEQUANTISE,
-    IRN_STREAM_SAMPLE
+    IRN_STREAM_SAMPLE,
+    IRN_STREAM_ROULETTE
 } irn_stream;
 
 /* The 128 random bits at (index, substream) of a stream. */
@@ -23,9 +24,14 @@ void irn_philox(uint32_t out[4], uint64_t seed, irn_stream stream, uint64_t subs
 
 /* [0, 1), 24 bits. */
 float irn_uniform_from_bits(uint32_t bits);
+/* (0, 1), all 128 bits: small numbers come as often as they should down to 2^-129. */
+double irn_uniform_double(const uint32_t bits[4]);
 
 /* Fills with standard normal numbers (Box-Muller in double, rounded) of the stream. */
 void irn_normal_fill(float *out, size_t count, uint64_t seed, irn_stream stream,
                      uint64_t substream);
+/* The same with Rademacher's distribution: 1 and -1, each with probability 1/2. */
+void irn_rademacher_fill(float *out, size_t count, uint64_t seed, irn_stream stream,
+                         uint64_t substream);
 
 #endif

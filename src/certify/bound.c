@@ -18,16 +18,6 @@ enum { ROUNDINGS = 64 };
  * about a second where the torus leaves more than a hundredth open. */
 static const double nothing = 2e7, a_second = 1.1e9, tight = 0.99;
 
-double irn_round_up(double value)
-{
-    return nextafter(value, INFINITY);
-}
-
-double irn_round_down(double value)
-{
-    return nextafter(value, -INFINITY);
-}
-
 irn_bound irn_bound_scaled(irn_bound bound, double scale)
 {
     double size = fabs(scale), lower = bound.lower * size, upper = bound.upper * size;

@@ -1,7 +1,8 @@
-/* Bounds on one kernel, and arithmetic that rounds to the safe side. */
+/* Bounds on one kernel. */
 #ifndef IRN_BOUND_H
 #define IRN_BOUND_H
 
+#include "base/round.h"
 #include "spectral/spectrum.h"
 
 #include <iresnet/certify.h>
@@ -14,10 +15,6 @@ irn_status irn_bound_kernel(irn_bound *out, irn_spectrum *spectrum, const double
 /* As irn_singular_values(), for a kernel in float64. */
 irn_status irn_symbol_values(irn_array *out, irn_context *context, const double *kernel,
                              const irn_kernel_shape *shape, const char *name);
-
-/* The neighbour above, or below, of a result that was rounded to nearest. */
-double irn_round_up(double value);
-double irn_round_down(double value);
 
 /* Bounds of the layer scale x kernel. */
 irn_bound irn_bound_scaled(irn_bound bound, double scale);

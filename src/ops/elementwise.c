@@ -186,7 +186,12 @@ static irn_status run_dots(const irn_tensor *a, const irn_tensor *b, irn_place o
 
 irn_status irn_sample_dots(const irn_tensor *a, const irn_tensor *b, cl_mem out)
 {
-    return run_dots(a, b, (irn_place){out, 0}, false);
+    return irn_sample_dots_at(a, b, (irn_place){out, 0});
+}
+
+irn_status irn_sample_dots_at(const irn_tensor *a, const irn_tensor *b, irn_place out)
+{
+    return run_dots(a, b, out, false);
 }
 
 irn_status irn_add_sample_dots(const irn_tensor *a, const irn_tensor *b, irn_place out)

@@ -42,6 +42,7 @@ irn_status irn_join_channels(const irn_tensor *a, const irn_tensor *b, const irn
 
 /* out[n] = <a_n, b_n> for every image n, in float32 on the device. */
 irn_status irn_sample_dots(const irn_tensor *a, const irn_tensor *b, cl_mem out);
+irn_status irn_sample_dots_at(const irn_tensor *a, const irn_tensor *b, irn_place out);
 /* out[n] += <a_n, b_n>. */
 irn_status irn_add_sample_dots(const irn_tensor *a, const irn_tensor *b, irn_place out);
 

@@ -388,6 +388,9 @@ START_TEST(philox)
     ck_assert_mem_ne(bits, other, sizeof known);
     ck_assert(irn_uniform_from_bits(0) == 0);
     ck_assert(irn_uniform_from_bits(UINT32_MAX) < 1);
+    const uint32_t low[4] = {0, 0, 3, 1U << 31};
+    ck_assert(irn_uniform_double(known) > 0x1.989f9fp-2 && irn_uniform_double(known) < 0x1.98a0p-2);
+    host_check_number(3.5 * 0x1p-96, irn_uniform_double(low), 0x1p-128, "a small number");
 }
 END_TEST
 
@@ -409,6 +412,33 @@ START_TEST(normal_numbers)
 }
 END_TEST
 
+START_TEST(rademacher_numbers)
+{
+    enum { COUNT = 100003 };
+    float *values = host_floats(COUNT), *fewer = host_floats(COUNT);
+    const size_t apart[] = {1, 32, 64, 127, 128};
+    uint32_t bits[4];
+    irn_rademacher_fill(values, COUNT, 5, IRN_STREAM_PROBE, 3);
+    irn_rademacher_fill(fewer, 301, 5, IRN_STREAM_PROBE, 3);
+    ck_assert_mem_eq(values, fewer, 301 * sizeof(float));
+    irn_philox(bits, 5, IRN_STREAM_PROBE, 3, 1);
+    for (size_t i = 0; i < 128; i++) /* every bit is used, once */
+        ck_assert((values[128 + i] > 0) == (bits[i / 32] >> i % 32 & 1));
+    double sum = 0;
+    for (size_t i = 0; i < COUNT; i++) {
+        ck_assert(fabsf(values[i]) == 1);
+        sum += (double)values[i];
+    }
+    host_check_number(0, sum / COUNT, 4 / sqrt(COUNT), "mean");
+    for (size_t k = 0; k < sizeof apart / sizeof *apart; k++) {
+        sum = 0;
+        for (size_t i = 0; i + apart[k] < COUNT; i++)
+            sum += (double)(values[i] * values[i + apart[k]]);
+        host_check_number(0, sum / COUNT, 4 / sqrt(COUNT), "correlation %zu apart", apart[k]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("runtime");
@@ -418,6 +448,7 @@ int main(void)
     tcase_add_test(test, mute_devices_are_left_out);
     tcase_add_test(test, philox);
     tcase_add_test(test, normal_numbers);
+    tcase_add_test(test, rademacher_numbers);
     devices_add(test, choice_by_index_name_and_environment);
     devices_add(test, adopted_contexts);
     devices_add(test, queues_out_of_order_are_refused);
