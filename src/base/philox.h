@@ -12,7 +12,8 @@ typedef enum irn_stream {
     IRN_STREAM_SHUFFLE,
     IRN_STREAM_AUGMENT,
     IRN_STREAM_POWER,
-    IRN_STREAM_PROBE
+    IRN_STREAM_PROBE,
+    IRN_STREAM_TOY
 } irn_stream;
 
 /* The 128 random bits at (index, substream) of a stream. */
@@ -22,7 +23,10 @@ void irn_philox(uint32_t out[4], uint64_t seed, irn_stream stream, uint64_t subs
 /* [0, 1), 24 bits. */
 float irn_uniform_from_bits(uint32_t bits);
 
-/* Fills with standard normal numbers (Box-Muller in double, rounded) of the stream. */
+/* Two standard normal numbers (Box-Muller) from the first two words. */
+void irn_normal_pair(double out[2], const uint32_t bits[4]);
+
+/* Fills with standard normal numbers, rounded from double, of the stream. */
 void irn_normal_fill(float *out, size_t count, uint64_t seed, irn_stream stream,
                      uint64_t substream);
 
