@@ -140,6 +140,46 @@ START_TEST(circles_have_their_radii)
 }
 END_TEST
 
+static double spiral_2_turn(double radius)
+{
+    return -3 * radius;
+}
+
+static double pinwheel_turn(double radius)
+{
+    return -0.25 * exp(radius / 2);
+}
+
+static double swissroll_turn(double radius)
+{
+    return 5 * radius;
+}
+
+/* Turned back by what belongs to their distances, points lie at multiples of 1 / arms of a circle
+ * up to noise: the mean cosine would be 1 without noise, and is near 0 for another winding. */
+static const struct {
+    const char *name;
+    int arms;
+    double (*turn)(double radius);
+    double least;
+} windings[] = {{"2spirals", 2, spiral_2_turn, 0.6},
+                {"pinwheel", 5, pinwheel_turn, 0.8},
+                {"swissroll", 1, swissroll_turn, 0.5}};
+
+START_TEST(arms_are_wound)
+{
+    float *points = toy_points(windings[_i].name, IRN_TRAIN, TRAIN_COUNT);
+    double sum = 0;
+    for (size_t i = 0; i < TRAIN_COUNT; i++) {
+        double x = (double)points[2 * i], y = (double)points[2 * i + 1];
+        double rest = atan2(y, x) - windings[_i].turn(hypot(x, y));
+        sum += cos(windings[_i].arms * rest) / TRAIN_COUNT;
+    }
+    ck_assert_msg(sum >= windings[_i].least, "%s: %g", windings[_i].name, sum);
+    free(points);
+}
+END_TEST
+
 /* Of the mixture that toy:8gaussians is drawn from. */
 static double log_density(const float *point)
 {
@@ -184,6 +224,7 @@ int main(void)
     tcase_add_loop_test(toy, toys_repeat_and_splits_differ, 0, count);
     tcase_add_test(toy, checkerboard_keeps_to_its_squares);
     tcase_add_test(toy, circles_have_their_radii);
+    tcase_add_loop_test(toy, arms_are_wound, 0, sizeof windings / sizeof *windings);
     tcase_add_test(toy, the_entropy_of_8gaussians_is_known);
     tcase_add_test(toy, unknown_toys_are_told_the_known_ones);
     return testing_run(suite);
