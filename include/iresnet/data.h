@@ -28,11 +28,15 @@ typedef struct irn_dataset_info {
  *   idx:IMAGES,LABELS       one IDX pair, plain or .gz; the same for both splits
  *   npy:IMAGES[,LABELS]     images [N,C,H,W] (or points [N,D]) uint8 or float32, labels [N] int32,
  *                           int64 or uint8; the same for both splits
+ *   toy:NAME                random points [2, 1, 1] without labels, always the same: 20,000 for
+ *                           training, 10,000 others for testing. NAME is 8gaussians (entropy 2.84
+ *                           nats), 2spirals, checkerboard (ln 32 nats), circles, moons, pinwheel,
+ *                           rings or swissroll, all within about [-4, 4]^2
  * 8-bit values v become v/255 - 0.5; float32 values are taken as they are and must be finite.
  * digits, mnist and cifar10 have 10 classes, cifar100 has 100, idx and npy as many as the largest
- * label + 1 (npy: at most 1,000,000). IDX and CIFAR files may have up to 1 GiB, inflated, NPY files
- * 16 GiB. Errors: IRN_ERROR_ARGUMENT (spec), IRN_ERROR_FILE, IRN_ERROR_FORMAT, IRN_ERROR_NUMERIC,
- * IRN_ERROR_MEMORY; each sentence names the file, the value and the limit. */
+ * label + 1 (npy: at most 1,000,000), toy none. IDX and CIFAR files may have up to 1 GiB, inflated,
+ * NPY files 16 GiB. Errors: IRN_ERROR_ARGUMENT (spec), IRN_ERROR_FILE, IRN_ERROR_FORMAT,
+ * IRN_ERROR_NUMERIC, IRN_ERROR_MEMORY; each sentence names the file, the value and the limit. */
 IRN_API irn_status irn_dataset_open(irn_dataset **out, const char *spec, irn_split split);
 IRN_API void irn_dataset_free(irn_dataset *dataset);
 IRN_API irn_dataset_info irn_dataset_get_info(const irn_dataset *dataset);

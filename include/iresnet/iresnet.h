@@ -7,6 +7,7 @@
 #include <iresnet/certify.h>
 #include <iresnet/context.h>
 #include <iresnet/data.h>
+#include <iresnet/density.h>
 #include <iresnet/image.h>
 #include <iresnet/model.h>
 #include <iresnet/status.h>

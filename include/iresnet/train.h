@@ -20,9 +20,9 @@ typedef enum irn_task { IRN_CLASSIFY, IRN_DENSITY, IRN_HYBRID } irn_task;
  * time and in memory that does not grow with the number of terms; or by the Neumann series with a
  * random number of terms, which is unbiased (Chen et al. 2019, "Residual Flows", section 3). */
 typedef enum irn_logdet_gradient {
-    IRN_LOGDET_SERIES,
-    IRN_LOGDET_NEUMANN,
-    IRN_LOGDET_ROULETTE
+    IRN_GRADIENT_SERIES,
+    IRN_GRADIENT_NEUMANN,
+    IRN_GRADIENT_ROULETTE
 } irn_logdet_gradient;
 
 typedef enum irn_optimizer { IRN_SGD, IRN_ADAM, IRN_ADAMAX } irn_optimizer;

@@ -41,18 +41,26 @@ double irn_uniform_double(const uint32_t bits[4])
     return fmin(sum, 1 - 0x1p-53); /* rounding may have reached 1 */
 }
 
-void irn_normal_fill(float *out, size_t count, uint64_t seed, irn_stream stream, uint64_t substream)
+void irn_normal_pair(double out[2], const uint32_t bits[4])
 {
     const double two_pi = 6.283185307179586476925286766559;
+    /* (0, 1], so that the logarithm is finite. */
+    double u = ((double)bits[0] + 1.0) * 0x1p-32, angle = two_pi * ((double)bits[1] * 0x1p-32);
+    double radius = sqrt(-2.0 * log(u));
+    out[0] = radius * cos(angle);
+    out[1] = radius * sin(angle);
+}
+
+void irn_normal_fill(float *out, size_t count, uint64_t seed, irn_stream stream, uint64_t substream)
+{
     for (size_t i = 0; i < count; i += 2) {
         uint32_t bits[4];
+        double pair[2];
         irn_philox(bits, seed, stream, substream, i / 2);
-        /* (0, 1], so that the logarithm is finite. */
-        double u = ((double)bits[0] + 1.0) * 0x1p-32, angle = two_pi * ((double)bits[1] * 0x1p-32);
-        double radius = sqrt(-2.0 * log(u));
-        out[i] = (float)(radius * cos(angle));
+        irn_normal_pair(pair, bits);
+        out[i] = (float)pair[0];
         if (i + 1 < count)
-            out[i + 1] = (float)(radius * sin(angle));
+            out[i + 1] = (float)pair[1];
     }
 }
 

@@ -15,7 +15,8 @@ typedef enum irn_stream {
     IRN_STREAM_PROBE,
     IRN_STREAM_DEQUANTISE,
     IRN_STREAM_SAMPLE,
-    IRN_STREAM_ROULETTE
+    IRN_STREAM_ROULETTE,
+    IRN_STREAM_TOY
 } irn_stream;
 
 /* The 128 random bits at (index, substream) of a stream. */
@@ -27,7 +28,10 @@ float irn_uniform_from_bits(uint32_t bits);
 /* (0, 1), all 128 bits: small numbers come as often as they should down to 2^-129. */
 double irn_uniform_double(const uint32_t bits[4]);
 
-/* Fills with standard normal numbers (Box-Muller in double, rounded) of the stream. */
+/* Two standard normal numbers (Box-Muller) from the first two words. */
+void irn_normal_pair(double out[2], const uint32_t bits[4]);
+
+/* Fills with standard normal numbers, rounded from double, of the stream. */
 void irn_normal_fill(float *out, size_t count, uint64_t seed, irn_stream stream,
                      uint64_t substream);
 /* The same with Rademacher's distribution: 1 and -1, each with probability 1/2. */

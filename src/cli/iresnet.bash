@@ -15,7 +15,7 @@ _iresnet_words() {
     --padding) echo zeros circular ;;
     --optimizer) echo sgd adam adamax ;;
     --split) echo train test ;;
-    --data | --test-data) echo digits mnist: cifar10: cifar100: idx: npy: ;;
+    --data | --test-data) echo digits mnist: cifar10: cifar100: idx: npy: toy: ;;
     esac
 }
 

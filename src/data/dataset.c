@@ -10,7 +10,8 @@ static const struct {
     irn_status (*open)(irn_dataset *, const char *, irn_split);
 } formats[] = {{"digits", irn_open_digits},    {"mnist:", irn_open_mnist},
                {"cifar10:", irn_open_cifar10}, {"cifar100:", irn_open_cifar100},
-               {"idx:", irn_open_idx},         {"npy:", irn_open_npy}};
+               {"idx:", irn_open_idx},         {"npy:", irn_open_npy},
+               {"toy:", irn_open_toy}};
 
 void irn_dataset_clear(irn_dataset *set)
 {
@@ -81,7 +82,7 @@ static irn_status open_spec(irn_dataset *set, const char *spec, irn_split split)
     }
     return irn_fail(IRN_ERROR_ARGUMENT,
                     "\"%s\" is not a data set; one of: digits, mnist:DIR, cifar10:DIR, "
-                    "cifar100:DIR, idx:IMAGES,LABELS, npy:IMAGES[,LABELS]",
+                    "cifar100:DIR, idx:IMAGES,LABELS, npy:IMAGES[,LABELS], toy:NAME",
                     spec);
 }
 

@@ -67,6 +67,7 @@ irn_status irn_open_cifar10(irn_dataset *set, const char *folder, irn_split spli
 irn_status irn_open_cifar100(irn_dataset *set, const char *folder, irn_split split);
 irn_status irn_open_idx(irn_dataset *set, const char *paths, irn_split split);
 irn_status irn_open_npy(irn_dataset *set, const char *paths, irn_split split);
+irn_status irn_open_toy(irn_dataset *set, const char *name, irn_split split);
 
 /* FOLDER/NAME; the caller frees *out. */
 irn_status irn_join_path(char **out, const char *folder, const char *name);

@@ -35,7 +35,7 @@ irn_status irn_density_create(irn_density *out, irn_model *model, const irn_trai
 
 size_t irn_density_pairs(const irn_train_options *options)
 {
-    bool neumann = options->logdet != IRN_LOGDET_SERIES;
+    bool neumann = options->logdet != IRN_GRADIENT_SERIES;
     return irn_series_pairs(options->terms, neumann);
 }
 
@@ -91,7 +91,7 @@ irn_status irn_density_begin(irn_density *density, uint64_t step, size_t images)
     density->step = step;
     density->first_image = 0;
     density->weight = -share / (ln2 * (double)(images * irn_model_latent_size(model)));
-    IRN_TRY(irn_series_init(&density->series, o->terms, o->logdet != IRN_LOGDET_SERIES));
+    IRN_TRY(irn_series_init(&density->series, o->terms, o->logdet != IRN_GRADIENT_SERIES));
     return irn_sample_dots(&volume, &parameters, density->volume_values);
 }
 

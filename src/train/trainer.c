@@ -64,7 +64,7 @@ static irn_status check_options(const irn_train_options *o)
     const number_limit limits[] = {
         {"task", (double)o->task, IRN_CLASSIFY, IRN_HYBRID},
         {"density_weight", o->density_weight, 0, 1e6},
-        {"logdet", (double)o->logdet, IRN_LOGDET_SERIES, IRN_LOGDET_ROULETTE},
+        {"logdet", (double)o->logdet, IRN_GRADIENT_SERIES, IRN_GRADIENT_ROULETTE},
         {"terms", (double)o->terms, 1, IRN_MAX_TERMS},
         {"probes", (double)o->probes, 1, 1024},
         {"optimizer", (double)o->optimizer, IRN_SGD, IRN_ADAMAX},

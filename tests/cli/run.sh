@@ -223,6 +223,8 @@ data_tests() {
         data 1 "files/(x.npy|$labels)" "npy:files/x.npy,files/$labels"
     done
     data 1 labels npy:files/x.npy
+    data 2 '8gaussians, .*swissroll' toy:cats
+    data 1 labels toy:moons
 }
 
 tiny="--blocks 1 --channels 8 --strides 1 --kernels 3,1,3 --pad-channels 0 --batch 64"

@@ -145,6 +145,8 @@ export LD_LIBRARY_PATH=$libdir
 check "certify_kernel" "$work/certify_kernel"
 check "adopt_queue" "$work/adopt_queue"
 unset LD_LIBRARY_PATH
+check "figure1" "$work/examples/figure1" "$work/figure1.png"
+check "figure1: a picture" grep -qa PNG "$work/figure1.png"
 check "train_loop" "$work/examples/train_loop" 2 "$work/model.safetensors"
 check "invert" "$work/examples/invert" "$work/model.safetensors" "$work/picture.png"
 check "invert: a picture" grep -qa PNG "$work/picture.png"
@@ -156,6 +158,7 @@ status_is() { # status_is STATUS COMMAND...
 }
 check "invert: usage" status_is 2 "$work/examples/invert"
 check "invert: no model" status_is 1 "$work/examples/invert" "$work/missing"
+check "figure1: usage" status_is 2 "$work/examples/figure1"
 check "train_loop: usage" status_is 2 "$work/examples/train_loop" many
 LD_LIBRARY_PATH=$libdir check "README: the example runs" "$work/readme" "$work/model.safetensors"
 finish

@@ -1,0 +1,74 @@
+/* The density that a model with a prior has: log p(x) = log p(z) + log|det dF/dx| with z = F(x)
+ * (Behrmann et al. 2019, section 4), and what it generates. */
+#ifndef IRESNET_DENSITY_H
+#define IRESNET_DENSITY_H
+
+#include <iresnet/model.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How log-determinants of blocks are evaluated: from the whole Jacobian, by an LU decomposition (up
+ * to 4,096 dimensions a block); by the power series cut off after some terms, which is biased; or
+ * by the series with a random number of terms, which is not (Chen et al. 2019, "Residual Flows",
+ * theorem 1). AUTO: exact up to 64 dimensions a block, else roulette. */
+typedef enum irn_logdet_method {
+    IRN_LOGDET_AUTO,
+    IRN_LOGDET_EXACT,
+    IRN_LOGDET_SERIES,
+    IRN_LOGDET_ROULETTE
+} irn_logdet_method;
+
+typedef struct irn_density_options {
+    uint32_t version; /* IRN_DENSITY_OPTIONS_VERSION */
+    irn_logdet_method method;
+    size_t terms;          /* of the series; of roulette, those always taken */
+    size_t probes;         /* random vectors a sample and block; at least 2 for standard errors */
+    bool gaussian_probes;  /* standard normal ones; false: +1 and -1 */
+    double geometric;      /* roulette goes on with probability 1 - this after each further term */
+    uint64_t seed;         /* of probes, roulette and dequantisation */
+    bool dequantise;       /* x has the model's discrete levels, to which uniform noise is added;
+                              false, or a model of continuous data: x is taken as it is */
+    irn_progress progress; /* may be NULL; counts samples */
+    void *progress_payload;
+} irn_density_options;
+
+#define IRN_DENSITY_OPTIONS_VERSION 1
+#define IRN_DENSITY_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        IRN_DENSITY_OPTIONS_VERSION, IRN_LOGDET_AUTO, 10, 4, false, 0.5, 0, true, NULL, NULL       \
+    }
+
+/* Of one sample, in nats. */
+typedef struct irn_log_density {
+    double log_prior;      /* log p(z) */
+    double logdet;         /* log|det dF/dx|, actnorm included */
+    double standard_error; /* of logdet over the probes; 0 if exact, NaN of a single probe */
+    double logdet_lower, logdet_upper; /* lemma 7's interval of logdet by the certified bounds of
+                                          the blocks; infinite where a block has none */
+    double truncation_upper; /* theorem 3: how far the expectation of the series may be from logdet;
+                                0 if exact; with roulette, of the terms beyond its cap */
+} irn_log_density;
+
+/* out [batch] for x [batch, channels, height, width]; z [batch, D] may be NULL. log p(x) is
+ * log_prior
+ * + logdet; with discrete levels bits per dimension are -log p(x) / (D ln 2) + log2(levels).
+ * Errors: IRN_ERROR_UNSUPPORTED (no prior, coefficient not in (0, 1), or a block of too many
+ * dimensions for exact values), IRN_ERROR_ARGUMENT (options; values outside [-0.5, 0.5] that are to
+ * be dequantised), IRN_ERROR_NUMERIC, IRN_ERROR_MEMORY, IRN_ERROR_DEVICE. */
+IRN_API irn_status irn_model_log_density(irn_model *model, const float *x, size_t batch,
+                                         const irn_density_options *options, irn_log_density *out,
+                                         float *z);
+
+/* z [count, D] drawn from the prior, standard deviations times `temperature` >= 0; the samples
+ * first, first + 1, ... of the seed. Errors: IRN_ERROR_UNSUPPORTED (no prior),
+ * IRN_ERROR_ARGUMENT. */
+IRN_API irn_status irn_model_draw_latents(irn_model *model, uint64_t seed, size_t first,
+                                          size_t count, double temperature, float *z);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
