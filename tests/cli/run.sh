@@ -141,6 +141,14 @@ number_tests() {
         iresnet 2 "--max-iterations: '$value' is not a whole number from 1 to 1000000" \
             decode m --in z --out x --max-iterations $value
     done
+    for value in 0 1001; do
+        iresnet 2 "--terms: '$value' is not a whole number from 1 to 1000" \
+            eval m --data digits --terms $value
+    done
+    iresnet 2 "--probes: '1025' is not a whole number from 1 to 1024" \
+        encode m --in x.npy --out z.npy --logdet l.npy --probes 1025
+    iresnet 2 "--logdet-method: 'guess' is not one of auto, exact, series, roulette" \
+        eval m --data digits --logdet-method guess
     iresnet 2 "--split: 'valid' is not one of train, test" eval m --data digits --split valid
 }
 
@@ -160,11 +168,12 @@ combination_tests() {
             train --data digits --out out --resume files/text $option
     done
     iresnet 2 '--data is needed' eval m
-    iresnet 2 'no use' eval m --data digits --no-reconstruct --count 3
     iresnet 2 '--in and --out are needed' predict m --in x.npy
     iresnet 2 'one of --in and --data' encode m --out z.npy
     iresnet 2 'one of --in and --data' encode m --in x.npy --data digits --out z.npy
     iresnet 2 'go with --data' encode m --in x.npy --count 3 --out z.npy
+    iresnet 2 '--terms goes with --logdet' encode m --in x.npy --terms 3 --out z.npy
+    iresnet 2 'are both' encode m --in x.npy --out z.npy --logdet z.npy
     iresnet 2 '--in and --out are needed' decode m --in z.npy
     iresnet 2 'are both' decode m --in z.npy --out x.npy --errors x.npy
     iresnet 2 'go together' certify m --layer x
@@ -300,6 +309,9 @@ model_tests() {
          d["reconstruction"]["bound_holds"] is True and
          d["reconstruction"]["max_abs_error"] <= 1e-4'
     iresnet 0 '"count"' eval $model --data digits --split train --no-reconstruct --json
+    iresnet 2 'no use' eval $model --data digits --no-reconstruct --count 3
+    iresnet 2 'no prior' eval $model --data digits --terms 3
+    iresnet_untouched l.npy 1 'no prior' encode $model --in files/x.npy --out z.npy --logdet l.npy
     iresnet 0 'not certified' eval plain/model.safetensors --data digits --count 5
     iresnet 0 'none' eval $model --data npy:files/x.npy
     iresnet 1 'takes 1x8x8' eval $model --data npy:files/x-7x8.npy,files/labels.npy
@@ -327,6 +339,54 @@ model_tests() {
     check 'decode --quiet: no warning' [ ! -s "$work/.err" ]
     iresnet 0 '' decode $model --in z.npy --out x.npy --tolerance 1e-30 --quiet
     check 'decode --quiet: no warning either' [ ! -s "$work/.err" ]
+}
+
+# A model with a prior: of the official code, without a head.
+density_tests() {
+    iresnet 0 '' import "$here/../golden/model-density.safetensors" --out density
+    iresnet 1 'no classifier head.*densities' predict density --in files/x.npy --out out
+    iresnet 0 '^density .* bits per dimension of 360, standard error' eval density --data digits
+    check 'eval: nothing proven of what is not certified' \
+        grep -q '^proven interval   none: the model is not certified' "$work/.out"
+    iresnet 0 '"bits_per_dim"' eval density --data digits --count 40 --no-reconstruct --json
+    cp "$work/.out" exact.json
+    check 'eval --json: exact, and nothing of accuracy or bounds' json exact.json \
+        'd["accuracy"] is None and d["density_count"] == 40 and "reconstruction" not in d and
+         d["logdet"]["method"] == "exact" and d["logdet"]["terms"] is None and
+         d["logdet"]["mean_standard_error"] == 0 and d["logdet"]["truncation_upper"] == 0 and
+         d["logdet"]["lower"] is None and d["logdet"]["upper"] is None'
+    iresnet 0 '^certified' certify density --json certificate.json
+    check 'bounds' python3 "$here/make_files.py" bounds density certificate.json certified
+    iresnet 0 '^proven bias .* nats at most' eval certified --data digits --count 40 \
+        --no-reconstruct --logdet-method series --terms 3 --probes 20
+    iresnet 0 '"roulette"' eval certified --data digits --count 40 --no-reconstruct --json \
+        --logdet-method roulette --terms 5 --probes 20 --seed 3
+    cp "$work/.out" roulette.json
+    check 'eval --json: an estimate inside its errors and its proven interval' python3 -c '
+import json, math
+exact, other = (json.load(open(name + ".json")) for name in ("exact", "roulette"))
+part, dimensions = other["logdet"], 64
+assert part["terms"] == 5 and part["probes"] == 20 and 0 < part["truncation_upper"] < 1e-6
+assert part["lower"] <= exact["logdet"]["mean"] <= part["upper"]
+error = 4 * math.hypot(exact["bits_per_dim_standard_error"], other["bits_per_dim_standard_error"])
+assert 0 < error and abs(other["bits_per_dim"] - exact["bits_per_dim"]) <= error
+for d in exact, other:
+    bits = d["nll_nats"] / (dimensions * math.log(2)) + 8
+    assert abs(d["bits_per_dim"] - bits) <= 1e-9 * bits'
+    iresnet 1 'value [0-9]+ of sample 0 is .*from -0.5 to 0.5' eval density --data npy:files/x-bright.npy
+    for method in exact series; do
+        iresnet 0 '' encode density --in files/x.npy --out zd.npy --logdet $method.npy \
+            --logdet-method $method --terms 30 --probes 500
+    done
+    check 'encode --logdet: size' [ "$(wc -c <exact.npy)" -eq $((128 + 3 * 8)) ]
+    check 'encode --logdet: the series is near the exact values' python3 -c '
+import struct
+exact, series = (struct.unpack("<3d", open(name + ".npy", "rb").read()[128:])
+                 for name in ("exact", "series"))
+assert all(0 < abs(a - b) <= 0.02 * abs(a) for a, b in zip(exact, series))'
+    iresnet 0 '' encode density --in files/x.npy --out z-alone.npy
+    check 'encode --logdet: the same latents' cmp -s zd.npy z-alone.npy
+    iresnet 1 'missing/l' encode density --in files/x.npy --out zd.npy --logdet missing/l.npy
 }
 
 # The progress bar, on a terminal made by script(1).
@@ -489,7 +549,7 @@ disk_tests() {
 : >"$work/.err"
 mkdir files
 python3 "$here/make_files.py" arrays files || bad make_files.py
-for group in usage number combination device data train stop model terminal certify import hostile disk; do
+for group in usage number combination device data train stop model density terminal certify import hostile disk; do
     "${group}_tests"
 done
 echo "$passed passed, $failed failed"
