@@ -80,7 +80,7 @@ static irn_status one_step(fit *f, uint64_t epoch, size_t step, double rate)
     size_t first = step * o->batch;
     size_t batch = f->info.count - first < o->batch ? f->info.count - first : o->batch;
     IRN_TRY(irn_dataset_batch(f->train, f->order + first, batch, &o->augmentation, o->seed, epoch,
-                              f->x, f->labels));
+                              f->x, f->info.classes > 0 ? f->labels : NULL));
     IRN_TRY(irn_trainer_queue_step(f->trainer, f->x, f->labels, batch, rate));
     f->images += batch;
     f->unread += (double)batch;
