@@ -11,7 +11,8 @@ extern "C" {
 
 typedef struct irn_conditioning_options {
     uint32_t version;      /* IRN_CONDITIONING_OPTIONS_VERSION */
-    double tolerance;      /* a sample is done when an estimate changes by at most this share */
+    double tolerance;      /* an estimate is done when the latter half of its iterations changed it
+                              by at most this share */
     size_t max_iterations; /* of either estimate */
     uint64_t seed;         /* of the first vectors */
     irn_progress progress; /* may be NULL; counts samples once for each estimate */
@@ -21,7 +22,7 @@ typedef struct irn_conditioning_options {
 #define IRN_CONDITIONING_OPTIONS_VERSION 1
 #define IRN_CONDITIONING_OPTIONS_INIT                                                              \
     {                                                                                              \
-        IRN_CONDITIONING_OPTIONS_VERSION, 1e-4, 200, 0, NULL, NULL                                 \
+        IRN_CONDITIONING_OPTIONS_VERSION, 1e-3, 256, 0, NULL, NULL                                 \
     }
 
 /* Of one sample. Each estimate is ||J v|| / ||v|| for a vector v, J the Jacobian of F in float32,
@@ -31,7 +32,7 @@ typedef struct irn_conditioning {
     double smallest_estimate;  /* by inverse iteration; the smallest is no larger */
     double condition_estimate; /* their quotient; the condition number is no smaller */
     size_t largest_iterations, smallest_iterations;
-    bool converged; /* both met the tolerance, which bounds a step and not the error */
+    bool converged; /* both met the tolerance; no proof that the truth is as near */
     /* Behrmann et al. 2019, lemma 2, from the certified bounds of the blocks, actnorm included: at
      * every x all singular values lie between these; 0 and infinity if a block has no bound < 1. */
     double certified_lower, certified_upper;

@@ -46,7 +46,7 @@ typedef enum extreme { LARGEST, SMALLEST } extreme;
 
 /* One sample's estimate on its way. */
 typedef struct estimate {
-    double best, last; /* of ||J v|| for v of norm 1 */
+    double best, last; /* of ||J v|| for v of norm 1, so far and at the latest look */
     size_t iterations;
     bool done;
 } estimate;
@@ -86,10 +86,19 @@ static void release(conditioning *c, irn_context *context)
     free(c->estimates);
 }
 
-/* Which sample that is under way has come how far; first: in the batch. */
+/* A look after 0, 1, 2, 4, 8, ... iterations. What is gained from each to the next is about what is
+ * still missing where convergence is slowest, as the inverse of the number of iterations (Kuczynski
+ * and Wozniakowski 1992), and more elsewhere. */
+static bool time_to_look(size_t iteration)
+{
+    return (iteration & (iteration - 1)) == 0 || iteration == 0;
+}
+
+/* Which samples have come far enough. first: in the batch. */
 static irn_status judge(conditioning *c, extreme which, size_t first, size_t images,
                         size_t iteration, size_t *finished)
 {
+    bool comparable = iteration > 0 && time_to_look(iteration);
     *finished = 0;
     for (size_t n = 0; n < images; n++) {
         estimate *e = &c->estimates[n];
@@ -102,7 +111,7 @@ static irn_status judge(conditioning *c, extreme which, size_t first, size_t ima
         if (!e->done) {
             bool better = which == LARGEST ? now > e->best : now < e->best;
             e->best = iteration == 0 || better ? now : e->best;
-            e->done = iteration > 0 && fabs(now - e->last) <= c->options->tolerance * now;
+            e->done = comparable && fabs(now - e->last) <= c->options->tolerance * now;
             e->last = now;
             e->iterations = iteration;
         }
@@ -111,18 +120,22 @@ static irn_status judge(conditioning *c, extreme which, size_t first, size_t ima
     return IRN_OK;
 }
 
-/* ||J v||, and J v at the network's end. */
-static irn_status measure(conditioning *c, const irn_tensor *v)
+/* J v, at the network's end. */
+static irn_status multiply(conditioning *c, const irn_tensor *v)
 {
-    irn_jacobian *j = &c->jacobian;
-    IRN_TRY(irn_jacobian_load(j, v));
-    IRN_TRY(irn_jacobian_ascend(j, false));
-    IRN_TRY(irn_jacobian_squares(j, (irn_place){c->squares, 0}));
-    return irn_memory_read(v->context, c->squares, 0, c->squares_host,
-                           v->images * sizeof *c->squares_host);
+    IRN_TRY(irn_jacobian_load(&c->jacobian, v));
+    return irn_jacobian_ascend(&c->jacobian, false);
 }
 
-/* v becomes J^T J v, from what measure() left, or J^-1 J^-T v, of norm 1. */
+static irn_status read_norms(conditioning *c, size_t images)
+{
+    irn_context *context = c->jacobian.model->context;
+    IRN_TRY(irn_jacobian_squares(&c->jacobian, (irn_place){c->squares, 0}));
+    return irn_memory_read(context, c->squares, 0, c->squares_host,
+                           images * sizeof *c->squares_host);
+}
+
+/* v becomes J^T J v, from what multiply() left, or J^-1 J^-T v, of norm 1. */
 static irn_status advance(conditioning *c, extreme which, const irn_tensor *v)
 {
     irn_jacobian *j = &c->jacobian;
@@ -157,12 +170,16 @@ static irn_status iterate(conditioning *c, extreme which, size_t first, size_t i
     IRN_TRY(irn_normalise_samples(&v));
     for (size_t n = 0; n < images; n++)
         c->estimates[n] = (estimate){.done = false};
-    for (size_t k = 0;; k++) {
-        size_t finished;
-        IRN_TRY(measure(c, &v));
-        IRN_TRY(judge(c, which, first, images, k, &finished));
+    for (size_t k = 0, finished = 0;; k++) {
+        bool last = k == c->options->max_iterations, look = last || time_to_look(k);
+        if (look || which == LARGEST)
+            IRN_TRY(multiply(c, &v));
+        if (look)
+            IRN_TRY(read_norms(c, images));
+        if (look)
+            IRN_TRY(judge(c, which, first, images, k, &finished));
         IRN_TRY(report(c, which, first, images, finished));
-        if (finished == images || k == c->options->max_iterations)
+        if (finished == images || last)
             return IRN_OK;
         IRN_TRY(advance(c, which, &v));
     }
