@@ -76,8 +76,6 @@ static irn_status certify_network(irn_certificate *certificate, const irn_model 
         double back = stretch.lower;
         forward = irn_round_up(forward * stretch.upper);
         inverse = back > 0 ? irn_round_up(inverse * irn_round_up(1 / back)) : INFINITY;
-        if (isnan(forward) || isnan(inverse))
-            forward = inverse = INFINITY;
         if (isinf(inverse))
             break;
     }
