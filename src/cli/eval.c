@@ -39,7 +39,7 @@ static const cli_option eval_table[] = {
      .kind = CLI_FLAG,
      .offset = offsetof(eval_options, conditioning),
      .help = "extreme singular values of the network's Jacobian at the\n"
-             "first N examples"},
+             "first N examples; takes a while for many"},
 };
 
 /* What encoding and decoding does to the examples. */
