@@ -1,5 +1,5 @@
 /* iresnet eval */
-#include "output.h"
+#include "eval_conditioning.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@ typedef struct eval_options {
     const char *data;
     int split;
     size_t count;
-    bool reconstruct;
+    bool reconstruct, conditioning;
 } eval_options;
 
 static const cli_option eval_table[] = {
@@ -35,6 +35,11 @@ static const cli_option eval_table[] = {
      .kind = CLI_TOGGLE,
      .offset = offsetof(eval_options, reconstruct),
      .help = "encode and decode examples (default yes)"},
+    {.name = "conditioning",
+     .kind = CLI_FLAG,
+     .offset = offsetof(eval_options, conditioning),
+     .help = "extreme singular values of the network's Jacobian at the\n"
+             "first N examples; takes a while for many"},
 };
 
 /* What encoding and decoding does to the examples. */
@@ -50,6 +55,7 @@ typedef struct evaluation {
     size_t count;
     double accuracy; /* NaN: no labels or no head */
     reconstruction inverse;
+    eval_conditioning conditioning;
 } evaluation;
 
 /* The Euclidean distance of example i from what came back; others are added to *out if wanted. */
@@ -166,6 +172,7 @@ static int print_json(cli_session *session, const evaluation *values)
             cli_json_null(&json, part, "bound_holds");
         cli_json_number(&json, part, "iterations", (double)inverse->iterations);
     }
+    eval_conditioning_add_json(&values->conditioning, &json);
     return cli_json_print(session, &json);
 }
 
@@ -176,6 +183,7 @@ static void print_text(const evaluation *values)
         printf("accuracy          %.2f %% of %zu\n", 100 * values->accuracy, values->count);
     else
         printf("accuracy          none: no labels or no classifier head\n");
+    eval_conditioning_print(&values->conditioning);
     if (inverse->count == 0)
         return;
     printf("reconstructed     %zu, at most %zu steps a block\n", inverse->count,
@@ -198,7 +206,7 @@ static int run(const cli_command *self, int argc, char **argv)
     cli_session session = {.command = self};
     eval_options options = {.split = IRN_TEST, .count = 1000, .reconstruct = true};
     cli_group groups[] = {
-        {.title = "Options", .options = eval_table, .count = 4, .values = &options},
+        {.title = "Options", .options = eval_table, .count = 5, .values = &options},
         cli_common_group(&session.common, CLI_WITH_DEVICE | CLI_WITH_JSON | CLI_WITH_QUIET)};
     cli_operands operands = {.names = "MODEL", .least = 1, .most = 1};
     int result = CLI_DONE;
@@ -206,7 +214,7 @@ static int run(const cli_command *self, int argc, char **argv)
         return result;
     if (!options.data)
         return cli_usage(self, "--data is needed");
-    if (!options.reconstruct && cli_given(&groups[0], "count"))
+    if (!options.reconstruct && !options.conditioning && cli_given(&groups[0], "count"))
         return cli_usage(self, "--count is of no use with --no-reconstruct");
     cli_progress_init(&session.progress, session.common.quiet);
     evaluation values = {.accuracy = NAN};
@@ -215,6 +223,9 @@ static int run(const cli_command *self, int argc, char **argv)
         result = measure_accuracy(&session, &options, &values);
     if (result == CLI_DONE && options.reconstruct)
         result = reconstruct(&session, &options, &values.inverse);
+    if (result == CLI_DONE && options.conditioning)
+        result = eval_conditioning_measure(&session, options.data, (irn_split)options.split,
+                                           options.count, &values.conditioning);
     if (result == CLI_DONE && session.common.json)
         result = print_json(&session, &values);
     else if (result == CLI_DONE)
@@ -229,7 +240,11 @@ const cli_command cli_command_eval = {
     .synopsis = "MODEL --data SPEC [options]",
     .about = "Measures the share of right predictions on all examples, and how exactly examples\n"
              "come back from encoding and decoding: the true errors, and if the model is\n"
-             "certified the bounds proven for them, for which latents are kept in float64.\n",
+             "certified the bounds proven for them, for which latents are kept in float64.\n"
+             "\n"
+             "--conditioning adds how much small changes of examples are stretched at most and at\n"
+             "least: the extreme singular values, estimated from below and from above, beside\n"
+             "the interval that is proven for every input.\n",
     .examples = "  iresnet eval run/model.safetensors --data digits\n"
                 "  iresnet eval run/model.safetensors --data mnist:data/mnist --json\n",
     .run = run,

@@ -45,6 +45,9 @@ irn_status irn_sample_dots(const irn_tensor *a, const irn_tensor *b, cl_mem out)
 irn_status irn_sample_dots_at(const irn_tensor *a, const irn_tensor *b, irn_place out);
 /* out[n] += <a_n, b_n>. */
 irn_status irn_add_sample_dots(const irn_tensor *a, const irn_tensor *b, irn_place out);
+/* Every image becomes one of norm 1, or where the square of its norm is zero or leaves float32's
+ * range one that is not finite. */
+irn_status irn_normalise_samples(const irn_tensor *x);
 
 /* y += a x. */
 irn_status irn_add_scaled(double a, const irn_tensor *x, const irn_tensor *y);

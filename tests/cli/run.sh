@@ -301,6 +301,16 @@ model_tests() {
          d["reconstruction"]["max_abs_error"] <= 1e-4'
     iresnet 0 '"count"' eval $model --data digits --split train --no-reconstruct --json
     iresnet 0 'not certified' eval plain/model.safetensors --data digits --count 5
+    iresnet 0 '^proven range +[0-9]' eval $model --data digits --count 4 --conditioning
+    iresnet 0 'conditioning' eval $model --data digits --no-reconstruct --count 4 --conditioning \
+        --json
+    cp "$work/.out" conditioning.json
+    check 'eval --conditioning --json: estimates lie in the proven interval' json conditioning.json \
+        'd["conditioning"]["count"] == 4 and "reconstruction" not in d and
+         0 < d["conditioning"]["certified_lower"] <= d["conditioning"]["smallest_estimate"]["min"] <
+         d["conditioning"]["largest_estimate"]["max"] <= d["conditioning"]["certified_upper"]'
+    iresnet 0 '^proven range +none' eval plain/model.safetensors --data digits --count 2 \
+        --conditioning
     iresnet 0 'none' eval $model --data npy:files/x.npy
     iresnet 1 'takes 1x8x8' eval $model --data npy:files/x-7x8.npy,files/labels.npy
     iresnet 1 'labels' eval $model --data idx:files/images,files/labels-255
