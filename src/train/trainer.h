@@ -76,12 +76,6 @@ irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *l
 irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const int *labels,
                                   size_t images, double rate);
 
-/* ---- dequantise.c ---- */
-/* Values k of `levels`, as data sets have them on [-0.5, 0.5], become (k + u) / levels - 0.5 with u
- * uniform on [0, 1). Values outside are IRN_ERROR_ARGUMENT. */
-irn_status irn_dequantise(const float *x, size_t images, size_t size, size_t levels, uint64_t seed,
-                          uint64_t stream, float *out);
-
 /* ---- optimizer.c ---- */
 irn_status irn_optimizer_update(irn_trainer *trainer, double rate);
 /* The rate that the caller has set, else the schedule's at the trainer's step, for an epoch of so
