@@ -36,7 +36,7 @@ static const cli_option density_table[] = {
      .kind = CLI_REAL,
      .offset = offsetof(density_options, range),
      .argument = "X",
-     .help = "draw the square [-X, X]^2 (default 4)",
+     .help = "draw the square [-X, X]^2 (default 4.5)",
      .high = 1e6,
      .above = true},
     {.name = "size",
@@ -212,7 +212,7 @@ static int density(cli_session *session, const density_options *options)
 static int run(const cli_command *self, int argc, char **argv)
 {
     cli_session session = {.command = self};
-    density_options options = {.side = 400, .count = 10000, .range = 4};
+    density_options options = {.side = 400, .count = 10000, .range = 4.5};
     cli_group groups[] = {{.title = "Picture",
                            .options = density_table,
                            .count = sizeof density_table / sizeof *density_table,
