@@ -56,3 +56,72 @@ KERNEL void combine_pairs(__global const real *w, ulong w0, __global real *a, ul
         }
     }
 }
+
+/* ---- few dimensions: the whole Jacobian ---- */
+
+/* Where element e of a sample stands, e counting channels and pixels without padding. */
+INLINE size_t place_of(int e, int pixels)
+{
+    const int c = e / pixels, p = e % pixels;
+    return ((size_t)(c / B) * pixels + p) * B + c % B;
+}
+
+/* t_j = e_j for every sample: slots of `count` blocks. Global size: blocks of all slots, WG. */
+KERNEL void basis(__global real *t, ulong t0, ulong total, ulong count, int size, int pixels)
+{
+    EACH_BLOCK (i, total) {
+        const int j = (int)(i / count);
+        const size_t in_sample = i % count % (size / B) * B, at = place_of(j, pixels);
+        realb v = (realb)(0);
+        if (at >= in_sample && at < in_sample + B)
+            ((real *)&v)[at - in_sample] = 1;
+        store_block(v, t + t0 + i * B);
+    }
+}
+
+/* Gauss and Jordan with partial pivoting on [M | I], d rows of 2d; log|det M|. */
+INLINE real invert(__global real *m, int d)
+{
+    real log_det = 0;
+    for (int k = 0; k < d; k++) {
+        int pivot = k;
+        for (int r = k + 1; r < d; r++)
+            if (fabs(m[r * 2 * d + k]) > fabs(m[pivot * 2 * d + k]))
+                pivot = r;
+        for (int c = 0; c < 2 * d && pivot != k; c++) {
+            const real swap = m[k * 2 * d + c];
+            m[k * 2 * d + c] = m[pivot * 2 * d + c];
+            m[pivot * 2 * d + c] = swap;
+        }
+        const real head = m[k * 2 * d + k];
+        log_det += log(fabs(head));
+        for (int c = 0; c < 2 * d; c++)
+            m[k * 2 * d + c] /= head;
+        for (int r = 0; r < d; r++) {
+            const real factor = r == k ? (real)0 : m[r * 2 * d + k];
+            for (int c = 0; c < 2 * d && r != k; c++)
+                m[r * 2 * d + c] = fma(-factor, m[k * 2 * d + c], m[r * 2 * d + c]);
+        }
+    }
+    return log_det;
+}
+
+/* From w_j = J^T e_j: a_j = weight (I + J)^-T e_j, and values += weight log|det(I + J)|. scratch:
+ * 2 d^2 a sample. Global size: samples. */
+__kernel void invert_jacobians(__global const real *w, ulong w0, __global real *a, ulong a0,
+                               __global real *scratch, ulong scratch0, __global real *values,
+                               ulong values0, int d, int size, int pixels, real weight)
+{
+    const size_t n = get_global_id(0), samples = get_global_size(0);
+    __global real *m = scratch + scratch0 + n * 2 * d * d;
+    for (int j = 0; j < d; j++)
+        for (int k = 0; k < d; k++) {
+            const real one = j == k ? 1 : 0;
+            m[j * 2 * d + k] = one + w[w0 + (j * samples + n) * size + place_of(k, pixels)];
+            m[j * 2 * d + d + k] = one;
+        }
+    values[values0 + n] += weight * invert(m, d);
+    for (int j = 0; j < d; j++)
+        for (int k = 0; k < d; k++)
+            a[a0 + (j * samples + n) * size + place_of(k, pixels)] = weight * m[j * 2 * d + d + k];
+}

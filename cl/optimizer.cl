@@ -4,6 +4,30 @@
  * parameter. Global size: blocks of the arena, rounded up to WG.
  */
 
+/* g *= min(1, limit / |g|), with |g|^2 given. */
+KERNEL void clip(__global real *gradient, ulong gradient0, __global const real *square,
+                 ulong square0, ulong count, real limit)
+{
+    const size_t i = get_global_id(0);
+    const real norm = sqrt(square[square0]);
+    if (i >= count || norm <= limit)
+        return;
+    __global real *g = gradient + gradient0 + i * B;
+    store_block(load_block(g) * (realb)(limit / norm), g);
+}
+
+/* mean += gain (w - mean). */
+KERNEL void moving_average(__global real *mean, ulong mean0, __global const real *weights,
+                           ulong weights0, ulong count, real gain)
+{
+    const size_t i = get_global_id(0);
+    if (i >= count)
+        return;
+    const realb old = load_block(mean + mean0 + i * B);
+    store_block(fma((realb)(gain), load_block(weights + weights0 + i * B) - old, old),
+                mean + mean0 + i * B);
+}
+
 /* v = momentum v + g; w -= rate v. */
 KERNEL void sgd(__global real *weights, ulong weights0, __global const real *gradient,
                 ulong gradient0, __global real *velocity, ulong velocity0, ulong count, real rate,

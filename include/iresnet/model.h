@@ -67,8 +67,10 @@ typedef struct irn_model_config {
 
 #define IRN_MODEL_CONFIG_VERSION 1
 
-/* Fills in a preset: "digits", "mnist" or "cifar10" (the official classifier: blocks 7,7,7,
- * channels 32,64,128, strides 1,2,2, 13 padded channels, c 0.9). NULL: one stage of one 3,1,3 block
+/* Fills in a preset. Classifiers: "digits", "mnist", "cifar10" (the official one: blocks 7,7,7,
+ * channels 32,64,128, strides 1,2,2, 13 padded channels, c 0.9). Densities: "toy" (points in the
+ * plane), "digits-density", "mnist-density", "cifar10-density" (the paper's: blocks 16,16,16 of 512
+ * channels). NULL: one stage of one 3,1,3 block
  * of ELU at c = 0.9 for the given input, to be changed field by field. Errors: IRN_ERROR_ARGUMENT
  * (no such preset; the sentence lists them). */
 IRN_API irn_status irn_model_config_init(irn_model_config *config, const char *preset);

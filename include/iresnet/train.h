@@ -12,17 +12,21 @@ extern "C" {
 
 typedef struct irn_trainer irn_trainer;
 
+#define IRN_EXACT_DIMENSIONS 64
+
 /* What is learned: classes, by cross-entropy; the density, by maximum likelihood; or both. */
 typedef enum irn_task { IRN_CLASSIFY, IRN_DENSITY, IRN_HYBRID } irn_task;
 
 /* How the gradient of log-determinants is estimated: that of the truncated power series, exactly
  * (Behrmann et al. 2019, algorithm 2); by the Neumann series, with the same expectation, in less
  * time and in memory that does not grow with the number of terms; or by the Neumann series with a
- * random number of terms, which is unbiased (Chen et al. 2019, "Residual Flows", section 3). */
+ * random number of terms, which is unbiased (Chen et al. 2019, "Residual Flows", section 3). EXACT
+ * is no estimate but the whole Jacobian, for blocks of up to IRN_EXACT_DIMENSIONS dimensions. */
 typedef enum irn_logdet_gradient {
     IRN_GRADIENT_SERIES,
     IRN_GRADIENT_NEUMANN,
-    IRN_GRADIENT_ROULETTE
+    IRN_GRADIENT_ROULETTE,
+    IRN_GRADIENT_EXACT
 } irn_logdet_gradient;
 
 typedef enum irn_optimizer { IRN_SGD, IRN_ADAM, IRN_ADAMAX } irn_optimizer;
@@ -42,8 +46,12 @@ typedef struct irn_train_options {
     double momentum;              /* SGD */
     double beta1, beta2, epsilon; /* Adam, Adamax (Kingma and Ba 2015) */
     double weight_decay;          /* added to the gradient of every parameter */
-    size_t power_iterations;      /* per step and layer */
-    size_t warmup_steps;          /* the rate rises linearly over this many steps */
+    double clip_norm;             /* gradients longer than this are shortened to it; 0: never */
+    double average_decay;         /* of an exponential moving average of the parameters, which takes
+                                     their place in tests and at the end; 0: none */
+    size_t accumulate;       /* batches go through in so many parts, for less memory; 1: whole */
+    size_t power_iterations; /* per step and layer */
+    size_t warmup_steps;     /* the rate rises linearly over this many steps */
     size_t
         milestone_count; /* at each milestone (a fraction of the epochs) the rate is multiplied */
     double milestones[IRN_MAX_MILESTONES]; /* 0..1 */
@@ -55,7 +63,7 @@ typedef struct irn_train_options {
 
 #define IRN_TRAIN_OPTIONS_VERSION 1
 
-/* Defaults, or those of a preset ("digits", "mnist", "cifar10"; NULL: general). */
+/* Defaults, or those of a preset, the same as irn_model_config_init()'s; NULL: general. */
 IRN_API irn_status irn_train_options_init(irn_train_options *options, const char *preset);
 
 /* Means over the steps since the last report. */
@@ -107,7 +115,8 @@ typedef struct irn_fit_event {
     size_t epoch, epochs;  /* 1-based */
     size_t step, steps;    /* within the epoch */
     double loss, accuracy; /* means over the epoch so far */
-    double test_accuracy;  /* if epoch_done and a test set was given; else NaN */
+    double bits_per_dim;   /* likewise; NaN without a density */
+    double test_accuracy; /* if epoch_done and a test set was given; else NaN, as without classes */
     double learning_rate;
     double seconds; /* since fit began */
     double images_per_second;

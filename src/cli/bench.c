@@ -12,8 +12,8 @@ static const cli_option bench_table[] = {
      .kind = CLI_TEXT,
      .offset = offsetof(bench_options, preset),
      .argument = "NAME",
-     .help = "network: digits, mnist or cifar10 (default cifar10);\n"
-             "not for conv"},
+     .help = "network: see `iresnet train --help` (default\n"
+             "cifar10); not for conv"},
     {.name = "batch",
      .kind = CLI_COUNT,
      .offset = offsetof(bench_options, batch),
@@ -123,29 +123,64 @@ static int bench_conv(cli_session *session, const bench_options *options)
     return CLI_DONE;
 }
 
+/* The groups of options. */
+enum { OPTIONS, COMMON, MODEL, SCHEDULE, GROUPS };
+
 /* Options that the chosen measurement would not look at are errors. */
-static const char *useless_option(int what, const cli_group groups[2])
+static const char *useless_option(int what, const cli_group *groups)
 {
-    if (what == BENCH_CONV && cli_given(&groups[0], "preset"))
+    const char *model = cli_first_given(&groups[MODEL], NULL);
+    const char *schedule = cli_first_given(&groups[SCHEDULE], NULL);
+    if (what == BENCH_CONV && model)
+        return model;
+    if (what != BENCH_STEP && schedule)
+        return schedule;
+    if (what == BENCH_CONV && cli_given(&groups[OPTIONS], "preset"))
         return "preset";
-    if ((what == BENCH_CONV || what == BENCH_CERTIFY) && cli_given(&groups[0], "batch"))
+    if ((what == BENCH_CONV || what == BENCH_CERTIFY) && cli_given(&groups[OPTIONS], "batch"))
         return "batch";
-    if (what == BENCH_CONV && cli_given(&groups[1], "seed"))
+    if (what == BENCH_CONV && cli_given(&groups[COMMON], "seed"))
         return "seed";
     return NULL;
+}
+
+/* Of the options of a schedule those that make a difference to a step. */
+static void keep_step_options(cli_group *group)
+{
+    const char *const kept[] = {"optimizer", "power-iterations", "logdet",
+                                "terms",     "probes",           "gaussian-probes",
+                                "clip",      "average",          "accumulate"};
+    for (size_t i = 0; i < group->count; i++) {
+        bool keep = false;
+        for (size_t k = 0; k < sizeof kept / sizeof *kept; k++)
+            keep = keep || strcmp(group->options[i].name, kept[k]) == 0;
+        if (!keep)
+            group->absent |= UINT64_C(1) << i;
+    }
+    group->title = "Training step (defaults: the preset's)";
 }
 
 static int run(const cli_command *self, int argc, char **argv)
 {
     cli_session session = {.command = self};
     bench_options options = {.preset = "cifar10", .batch = 128, .repeats = 5};
-    cli_group groups[] = {
-        {.title = "Options", .options = bench_table, .count = 3, .values = &options},
-        cli_common_group(&session.common,
-                         CLI_WITH_DEVICE | CLI_WITH_SEED | CLI_WITH_JSON | CLI_WITH_QUIET)};
+    train_files files = {.preset = NULL};
+    train_model model = {.blocks = 0};
+    train_schedule schedule = {.shift = 0};
+    cli_group parts[TRAIN_GROUPS], groups[GROUPS];
+    train_groups(parts, &files, &model, &schedule);
+    groups[OPTIONS] =
+        (cli_group){.title = "Options", .options = bench_table, .count = 3, .values = &options};
+    groups[COMMON] = cli_common_group(&session.common, CLI_WITH_DEVICE | CLI_WITH_SEED |
+                                                           CLI_WITH_JSON | CLI_WITH_QUIET);
+    groups[MODEL] = parts[TRAIN_MODEL];
+    groups[SCHEDULE] = parts[TRAIN_SCHEDULE];
+    keep_step_options(&groups[SCHEDULE]);
+    options.model = &groups[MODEL];
+    options.schedule = &groups[SCHEDULE];
     cli_operands operands = {.names = "conv, step, inverse or certify", .least = 1, .most = 1};
     int result = CLI_DONE, what = 0;
-    if (!cli_parse(self, groups, 2, argc, argv, &operands, &result))
+    if (!cli_parse(self, groups, GROUPS, argc, argv, &operands, &result))
         return result;
     while (bench_words[what] && strcmp(bench_words[what], operands.values[0]) != 0)
         what++;

@@ -3,10 +3,12 @@
 #define IRN_CLI_BENCH_H
 
 #include "output.h"
+#include "train.h"
 
 typedef struct bench_options {
     const char *preset;
     size_t batch, repeats;
+    const cli_group *model, *schedule; /* changes of the preset */
 } bench_options;
 
 /* In the order of the words on the command line. */

@@ -9,6 +9,7 @@ enum { INVERSE_STEPS = 20 };
 typedef struct network_bench {
     cli_session *session;
     const bench_options *options;
+    irn_train_options training;
     irn_trainer *trainer;
     float *x, *z;
     int *labels;
@@ -69,28 +70,39 @@ static int make_images(network_bench *self)
 
 static irn_status prepare(network_bench *self, int what)
 {
-    irn_train_options options;
     irn_model *model = self->session->model;
     if (what == BENCH_INVERSE)
         return irn_model_encode(model, self->x, self->options->batch, self->z);
     if (what == BENCH_CERTIFY)
         return IRN_OK;
-    irn_status status = irn_train_options_init(&options, self->options->preset);
-    return status == IRN_OK ? irn_trainer_create(&self->trainer, model, &options) : status;
+    return irn_trainer_create(&self->trainer, model, &self->training);
+}
+
+/* The preset with what was changed of it. */
+static int configure(network_bench *self, irn_model_config *config)
+{
+    const bench_options *o = self->options;
+    irn_status status = irn_train_options_init(&self->training, o->preset);
+    if (status != IRN_OK)
+        return cli_fail_option(self->session, status);
+    irn_task task = self->training.task;
+    int result = train_model_config(self->session, o->model, o->preset, task, NULL, config);
+    return result == CLI_DONE ? train_schedule_options(self->session, o->schedule, o->preset, task,
+                                                       &self->training)
+                              : result;
 }
 
 static int setup(network_bench *self, int what)
 {
     cli_session *session = self->session;
     irn_model_config config;
-    irn_status status = irn_model_config_init(&config, self->options->preset);
-    if (status != IRN_OK)
-        return cli_fail_option(session, status);
-    int result = cli_session_context(session);
+    int result = configure(self, &config);
+    if (result == CLI_DONE)
+        result = cli_session_context(session);
     if (result != CLI_DONE)
         return result;
     session->model_path = self->options->preset;
-    status = irn_model_create(&session->model, session->context, &config);
+    irn_status status = irn_model_create(&session->model, session->context, &config);
     if (status == IRN_OK)
         result = make_images(self);
     if (result == CLI_DONE && status == IRN_OK)

@@ -67,9 +67,6 @@ static int check_usage(training *self)
 {
     const train_files *files = &self->files;
     cli_session *session = &self->session;
-    if (files->task && strcmp(files->task, "classify") != 0)
-        return cli_error(session, CLI_USAGE, "--task: '%s' is not among the tasks: classify",
-                         files->task);
     if (!files->data || !files->out)
         return cli_error(session, CLI_USAGE, "--data and --out are needed");
     if (files->log && !cli_has_suffix(files->log, ".csv") && !cli_has_suffix(files->log, ".jsonl"))
@@ -84,7 +81,8 @@ static int open_data(training *self)
     int result = cli_open_dataset(&self->session, spec, IRN_TRAIN, &self->train);
     if (result != CLI_DONE)
         return result;
-    if (irn_dataset_get_info(self->train).classes == 0)
+    bool labels = self->files.task != IRN_DENSITY;
+    if (labels && irn_dataset_get_info(self->train).classes == 0)
         return cli_error(&self->session, CLI_FAILED, "%s: has no labels to learn", spec);
     bool split = strncmp(spec, "idx:", 4) != 0 && strncmp(spec, "npy:", 4) != 0;
     if (self->files.test_data)
@@ -92,7 +90,7 @@ static int open_data(training *self)
     else if (!split)
         return CLI_DONE;
     result = cli_open_dataset(&self->session, spec, IRN_TEST, &self->test);
-    if (result == CLI_DONE && irn_dataset_get_info(self->test).classes == 0)
+    if (result == CLI_DONE && labels && irn_dataset_get_info(self->test).classes == 0)
         result = cli_error(&self->session, CLI_FAILED, "%s: has no labels to test with", spec);
     return result;
 }
@@ -102,13 +100,16 @@ static int begin_anew(training *self)
 {
     cli_session *session = &self->session;
     const char *preset = train_preset(&self->files);
+    irn_task task = (irn_task)self->files.task;
+    irn_dataset_info info = irn_dataset_get_info(self->train);
     irn_model_config config;
     irn_train_options options;
     session->model_path = "the model";
-    int result = train_model_config(session, &self->groups[TRAIN_MODEL], preset,
-                                    irn_dataset_get_info(self->train), &config);
+    int result =
+        train_model_config(session, &self->groups[TRAIN_MODEL], preset, task, &info, &config);
     if (result == CLI_DONE)
-        result = train_schedule_options(session, &self->groups[TRAIN_SCHEDULE], preset, &options);
+        result =
+            train_schedule_options(session, &self->groups[TRAIN_SCHEDULE], preset, task, &options);
     if (result == CLI_DONE)
         result = cli_session_context(session);
     if (result != CLI_DONE)
@@ -214,7 +215,7 @@ static int run(const cli_command *self, int argc, char **argv)
 
 const cli_command cli_command_train = {
     .name = "train",
-    .summary = "train a classifier on a data set",
+    .summary = "train a classifier or a density on a data set",
     .synopsis = "--data SPEC --out DIR [options]",
     .about = "Trains an invertible residual network and writes DIR/model.safetensors, with proven\n"
              "bounds in it, and after each epoch DIR/checkpoint.safetensors and a line of\n"

@@ -8,7 +8,8 @@
 
 /* Where things are and how the run goes. */
 typedef struct train_files {
-    const char *task, *data, *test_data, *out, *preset, *resume, *log;
+    const char *data, *test_data, *out, *preset, *resume, *log;
+    int task;
     bool force, certify;
 } train_files;
 
@@ -16,12 +17,12 @@ typedef struct train_files {
 typedef struct train_model {
     irn_model_config config;
     size_t blocks, widths, strides; /* lengths of the lists */
-    int padding, activation;
+    int padding, activation, prior;
 } train_model;
 
 typedef struct train_schedule {
     irn_train_options options;
-    int optimizer;
+    int optimizer, logdet;
     size_t shift;
 } train_schedule;
 
@@ -31,14 +32,14 @@ enum { TRAIN_FILES, TRAIN_MODEL, TRAIN_SCHEDULE, TRAIN_COMMON, TRAIN_GROUPS };
 void train_groups(cli_group groups[TRAIN_GROUPS], train_files *files, train_model *model,
                   train_schedule *schedule);
 
-/* The preset that a data specification is named after; NULL: none. */
+/* The preset that a data specification and the task are named after; NULL: none. */
 const char *train_preset(const train_files *files);
 
 /* Preset and options given, for the data's shape and classes. Return an exit status. */
 int train_model_config(cli_session *session, const cli_group *group, const char *preset,
-                       irn_dataset_info info, irn_model_config *out);
+                       irn_task task, const irn_dataset_info *info, irn_model_config *out);
 int train_schedule_options(cli_session *session, const cli_group *group, const char *preset,
-                           irn_train_options *out);
+                           irn_task task, irn_train_options *out);
 
 /* A line an epoch, as CSV or JSON lines by the path's suffix. */
 typedef struct train_log {

@@ -8,6 +8,10 @@
 /* In the order of irn_activation and irn_optimizer. */
 static const char *const activation_words[] = {"identity", "elu", "relu", "tanh", "softplus", NULL};
 static const char *const optimizer_words[] = {"sgd", "adam", "adamax", NULL};
+/* Of irn_task, irn_prior and irn_logdet_gradient. */
+static const char *const task_words[] = {"classify", "density", "hybrid", NULL};
+static const char *const prior_words[] = {"none", "standard", "learned", NULL};
+static const char *const logdet_words[] = {"series", "neumann", "roulette", "exact", NULL};
 
 #define FILE_TEXT(option, field, word, text)                                                       \
     {                                                                                              \
@@ -16,18 +20,26 @@ static const char *const optimizer_words[] = {"sgd", "adam", "adamax", NULL};
     }
 
 static const cli_option file_options[] = {
-    FILE_TEXT("task", task, "NAME", "what to learn: classify (the default, and so far all)"),
+    {.name = "task",
+     .kind = CLI_WORD,
+     .offset = offsetof(train_files, task),
+     .argument = "NAME",
+     .help = "what to learn: classify (the default), density, or\n"
+             "hybrid, which is both",
+     .words = task_words},
     FILE_TEXT("data", data, "SPEC",
               "training data (needed): digits (bundled), mnist:DIR,\n"
-              "cifar10:DIR, cifar100:DIR, idx:IMAGES,LABELS or\n"
-              "npy:IMAGES,LABELS"),
+              "cifar10:DIR, cifar100:DIR, idx:IMAGES[,LABELS],\n"
+              "npy:IMAGES[,LABELS] or toy:NAME, points in the plane"),
     FILE_TEXT("test-data", test_data, "SPEC",
-              "test data (default: the test part of digits, mnist,\n"
-              "cifar10 and cifar100; none for idx and npy)"),
+              "test data (default: the test part of the same;\n"
+              "none for idx and npy)"),
     FILE_TEXT("out", out, "DIR", "where model, checkpoint and log go (needed)"),
     FILE_TEXT("preset", preset, "NAME",
-              "defaults of model and training: digits, mnist, cifar10\n"
-              "(default: by the data set; else one stage of one block)"),
+              "defaults of model and training: digits, mnist, cifar10;\n"
+              "for densities toy, digits-density, mnist-density,\n"
+              "cifar10-density (default: by data and task; else one\n"
+              "stage of one block)"),
     FILE_TEXT("resume", resume, "FILE",
               "go on from a checkpoint: its model and training options\n"
               "rule, only --epochs can be changed"),
@@ -94,6 +106,24 @@ static const cli_option model_options[] = {
      .kind = CLI_TOGGLE,
      .offset = offsetof(train_model, config.actnorm),
      .help = "scale and shift of each channel before each block"},
+    {.name = "multiscale",
+     .kind = CLI_TOGGLE,
+     .offset = offsetof(train_model, config.multiscale),
+     .help = "half the channels leave as latents after each stage"},
+    {.name = "prior",
+     .kind = CLI_WORD,
+     .offset = offsetof(train_model, prior),
+     .argument = "NAME",
+     .help = "density of the latents: standard or learned Gaussian,\n"
+             "or none",
+     .words = prior_words},
+    {.name = "levels",
+     .kind = CLI_COUNT,
+     .offset = offsetof(train_model, config.levels),
+     .argument = "N",
+     .help = "values that discrete data have, 256 for 8 bits;\n"
+             "0: they are continuous",
+     .high = 65536},
     {.name = "norm-momentum",
      .kind = CLI_REAL,
      .offset = offsetof(train_model, config.norm_momentum),
@@ -127,6 +157,28 @@ static const cli_option schedule_options[] = {
     SCHEDULE_REAL("momentum", options.momentum, 1, false, "of SGD"),
     SCHEDULE_REAL("weight-decay", options.weight_decay, 1e3, false,
                   "times the parameters, added to their gradients"),
+    {.name = "logdet",
+     .kind = CLI_WORD,
+     .offset = offsetof(train_schedule, logdet),
+     .argument = "NAME",
+     .help = "gradient of log-determinants: series, neumann, roulette\n"
+             "or, up to 64 dimensions, exact",
+     .words = logdet_words},
+    SCHEDULE_COUNT("terms", options.terms, 1, 64, "of the series, or those always taken"),
+    SCHEDULE_COUNT("probes", options.probes, 1, 1024, "random vectors for each log-determinant"),
+    {.name = "gaussian-probes",
+     .kind = CLI_TOGGLE,
+     .offset = offsetof(train_schedule, options.gaussian_probes),
+     .help = "normal random vectors, not +1 and -1"},
+    SCHEDULE_REAL("density-weight", options.density_weight, 1e6, false,
+                  "hybrid: of bits per dimension in the loss"),
+    SCHEDULE_REAL("clip", options.clip_norm, 1e30, false,
+                  "longest gradient; longer ones are shortened; 0: none"),
+    SCHEDULE_REAL("average", options.average_decay, 0.999999999, false,
+                  "decay of the weights' moving average, which is tested\n"
+                  "and saved; 0: none"),
+    SCHEDULE_COUNT("accumulate", options.accumulate, 1, 1e6,
+                   "parts that a batch goes through in, for less memory"),
     SCHEDULE_COUNT("power-iterations", options.power_iterations, 0, 1e4,
                    "for each layer's norm in each step"),
     SCHEDULE_COUNT("warmup", options.warmup_steps, 0, 1e9,
@@ -165,15 +217,19 @@ void train_groups(cli_group groups[TRAIN_GROUPS], train_files *files, train_mode
 
 const char *train_preset(const train_files *files)
 {
+    bool density = files->task != IRN_CLASSIFY;
+    const char *data = files->data;
     if (files->preset)
         return files->preset;
-    if (strcmp(files->data, "digits") == 0)
-        return "digits";
-    if (strncmp(files->data, "mnist:", 6) == 0)
-        return "mnist";
-    bool cifar =
-        strncmp(files->data, "cifar10:", 8) == 0 || strncmp(files->data, "cifar100:", 9) == 0;
-    return cifar ? "cifar10" : NULL;
+    if (strncmp(data, "toy:", 4) == 0)
+        return "toy";
+    if (strcmp(data, "digits") == 0)
+        return density ? "digits-density" : "digits";
+    if (strncmp(data, "mnist:", 6) == 0)
+        return density ? "mnist-density" : "mnist";
+    if (strncmp(data, "cifar10:", 8) == 0 || strncmp(data, "cifar100:", 9) == 0)
+        return density ? "cifar10-density" : "cifar10";
+    return NULL;
 }
 
 /* All lists must describe the same number of stages. */
@@ -191,8 +247,19 @@ static int check_stages(cli_session *session, const cli_group *group, const trai
     return CLI_DONE;
 }
 
+/* The network's input is the data's, and what the task does not need is left out. */
+static void fit_to_data(irn_model_config *config, irn_task task, const irn_dataset_info *info)
+{
+    config->channels = info->channels;
+    config->height = info->height;
+    config->width = info->width;
+    config->classes = task == IRN_DENSITY ? 0 : info->classes;
+    if (task != IRN_CLASSIFY && config->prior == IRN_PRIOR_NONE)
+        config->prior = IRN_PRIOR_LEARNED;
+}
+
 int train_model_config(cli_session *session, const cli_group *group, const char *preset,
-                       irn_dataset_info info, irn_model_config *out)
+                       irn_task task, const irn_dataset_info *info, irn_model_config *out)
 {
     train_model values;
     memset(&values, 0, sizeof values);
@@ -203,15 +270,15 @@ int train_model_config(cli_session *session, const cli_group *group, const char 
     values.blocks = values.widths = values.strides = config->stages;
     values.activation = (int)config->activation;
     values.padding = (int)config->padding;
-    config->channels = info.channels;
-    config->height = info.height;
-    config->width = info.width;
-    config->classes = info.classes;
+    if (info)
+        fit_to_data(config, task, info);
+    values.prior = (int)config->prior;
     cli_copy_given(group, &values);
     config->activation = (irn_activation)values.activation;
     config->padding = (irn_padding)values.padding;
+    config->prior = (irn_prior)values.prior;
     config->stages = values.blocks;
-    if (info.height == 1 && info.width == 1 && !cli_given(group, "kernels"))
+    if (config->height == 1 && config->width == 1 && !cli_given(group, "kernels"))
         for (size_t i = 0; i < config->layers; i++)
             config->kernels[i] = 1; /* points: dense layers */
     *out = *config;
@@ -219,17 +286,20 @@ int train_model_config(cli_session *session, const cli_group *group, const char 
 }
 
 int train_schedule_options(cli_session *session, const cli_group *group, const char *preset,
-                           irn_train_options *out)
+                           irn_task task, irn_train_options *out)
 {
     train_schedule values;
     memset(&values, 0, sizeof values);
     irn_status status = irn_train_options_init(&values.options, preset);
     if (status != IRN_OK)
         return cli_fail_option(session, status);
+    values.options.task = task;
     values.optimizer = (int)values.options.optimizer;
+    values.logdet = (int)values.options.logdet;
     values.shift = values.options.augmentation.shift;
     cli_copy_given(group, &values);
     values.options.optimizer = (irn_optimizer)values.optimizer;
+    values.options.logdet = (irn_logdet_gradient)values.logdet;
     values.options.augmentation.shift = (unsigned)values.shift;
     *out = values.options;
     if (out->optimizer != IRN_SGD && cli_given(group, "momentum"))

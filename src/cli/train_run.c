@@ -2,6 +2,7 @@
 #include "output.h"
 #include "train.h"
 
+#include <float.h>
 #include <math.h>
 
 /* What is known of the model at the end. */
@@ -17,6 +18,20 @@ static double share_done(const irn_fit_event *event)
     return ((double)event->epoch - 1 + epoch) / (double)event->epochs;
 }
 
+enum { REACHED_TEXT = 80 };
+
+/* The loss, and what else there is to tell of the task. */
+static const char *describe(char out[REACHED_TEXT], const irn_fit_event *event)
+{
+    int used = snprintf(out, REACHED_TEXT, "loss %.4f", event->loss);
+    if (event->bits_per_dim >= -DBL_MAX)
+        used += snprintf(out + used, REACHED_TEXT - (size_t)used, "  bits/dim %.4f",
+                         event->bits_per_dim);
+    if (event->accuracy >= 0)
+        snprintf(out + used, REACHED_TEXT - (size_t)used, "  acc %.2f %%", 100 * event->accuracy);
+    return out;
+}
+
 static void draw_event(training *self, const irn_fit_event *event)
 {
     char label[64], left[CLI_DURATION], text[128];
@@ -24,21 +39,22 @@ static void draw_event(training *self, const irn_fit_event *event)
     double spent = event->seconds - self->first_seconds;
     cli_duration(left, gained > 0 ? spent * (1 - share) / gained : NAN);
     snprintf(label, sizeof label, "epoch %zu/%zu", event->epoch, event->epochs);
-    snprintf(text, sizeof text, "loss %.4f  acc %.2f %%  %.0f img/s  ETA %s", event->loss,
-             100 * event->accuracy, event->images_per_second, left);
+    char reached[REACHED_TEXT];
+    snprintf(text, sizeof text, "%s  %.0f img/s  ETA %s", describe(reached, event),
+             event->images_per_second, left);
     cli_progress_draw(&self->session.progress, label,
                       event->steps > 0 ? (double)event->step / (double)event->steps : 0, text);
 }
 
 static void print_epoch(training *self, const irn_fit_event *event)
 {
-    char test[48] = "", spent[CLI_DURATION];
+    char test[48] = "", spent[CLI_DURATION], reached[REACHED_TEXT];
     if (event->test_accuracy >= 0)
         snprintf(test, sizeof test, "  test %.2f %%", 100 * event->test_accuracy);
     cli_progress_clear(&self->session.progress);
     if (!self->session.common.quiet)
-        fprintf(stderr, "epoch %zu/%zu  loss %.4f  acc %.2f %%%s  %.0f img/s  %s\n", event->epoch,
-                event->epochs, event->loss, 100 * event->accuracy, test, event->images_per_second,
+        fprintf(stderr, "epoch %zu/%zu  %s%s  %.0f img/s  %s\n", event->epoch, event->epochs,
+                describe(reached, event), test, event->images_per_second,
                 cli_duration(spent, event->seconds));
 }
 
@@ -125,7 +141,7 @@ static int finish(training *self, outcome *out)
     if (result != CLI_DONE)
         return result;
     irn_status status = irn_model_save(session->model, self->model_path);
-    if (status == IRN_OK && self->test) {
+    if (status == IRN_OK && self->test && irn_model_get_config(session->model)->classes > 0) {
         cli_progress_begin(&session->progress, "testing");
         status = irn_model_accuracy(session->model, self->test, cli_progress_step,
                                     &session->progress, &out->test_accuracy);

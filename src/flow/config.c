@@ -21,43 +21,93 @@ static const irn_model_config general = {.version = IRN_MODEL_CONFIG_VERSION,
                                          .coefficient = 0.9,
                                          .norm_momentum = 0.1};
 
-irn_status irn_model_config_init(irn_model_config *config, const char *preset)
+/* What presets change in the general network; lists end with 0. */
+typedef struct preset {
+    const char *name;
+    size_t channels, map; /* of the input */
+    bool init_squeeze;
+    size_t pad_channels, blocks[4], widths[4], strides[4], kernels[5];
+    double coefficient;
+    size_t classes;
+    bool density; /* multi-scale with a learned prior, of `levels` */
+    size_t levels;
+} preset;
+
+/* cifar10 is the official classifier; cifar10-density the density network of iR section 5.2. */
+static const preset presets[] = {
+    {"digits", 1, 8, false, 15, {2, 2}, {32, 64}, {1, 2}, {3, 1, 3}, 0.9, 10, false, 0},
+    {"mnist", 1, 28, true, 12, {3, 3}, {32, 64}, {1, 2}, {3, 1, 3}, 0.9, 10, false, 0},
+    {"cifar10",
+     3,
+     32,
+     false,
+     13,
+     {7, 7, 7},
+     {32, 64, 128},
+     {1, 2, 2},
+     {3, 1, 3},
+     0.9,
+     10,
+     false,
+     0},
+    {"toy", 2, 1, false, 0, {12}, {64}, {1}, {1, 1, 1, 1}, 0.99, 0, true, 0},
+    {"digits-density", 1, 8, false, 0, {4, 4}, {32, 32}, {2, 2}, {3, 1, 3}, 0.97, 0, true, 17},
+    {"mnist-density", 1, 28, false, 0, {6, 6}, {48, 48}, {2, 2}, {3, 1, 3}, 0.97, 0, true, 256},
+    {"cifar10-density",
+     3,
+     32,
+     false,
+     0,
+     {16, 16, 16},
+     {512, 512, 512},
+     {2, 2, 2},
+     {3, 1, 3},
+     0.9,
+     0,
+     true,
+     256}};
+
+static size_t copy_list(size_t *to, const size_t *from, size_t most)
+{
+    size_t count = 0;
+    for (; count < most && from[count] > 0; count++)
+        to[count] = from[count];
+    return count;
+}
+
+static void apply_preset(irn_model_config *config, const preset *p)
+{
+    config->channels = p->channels;
+    config->height = config->width = p->map;
+    config->init_squeeze = p->init_squeeze;
+    config->pad_channels = p->pad_channels;
+    config->stages = copy_list(config->blocks, p->blocks, 4);
+    copy_list(config->widths, p->widths, 4);
+    copy_list(config->strides, p->strides, 4);
+    config->layers = copy_list(config->kernels, p->kernels, 5);
+    config->coefficient = p->coefficient;
+    config->classes = p->classes;
+    config->multiscale = p->density && config->stages > 1;
+    config->prior = !p->density          ? IRN_PRIOR_NONE
+                    : config->stages > 1 ? IRN_PRIOR_LEARNED
+                                         : IRN_PRIOR_STANDARD;
+    config->levels = p->levels;
+}
+
+irn_status irn_model_config_init(irn_model_config *config, const char *name)
 {
     *config = general;
-    if (!preset)
+    if (!name)
         return IRN_OK;
-    config->classes = 10;
-    if (strcmp(preset, "digits") == 0) {
-        config->height = config->width = 8;
-        config->pad_channels = 15;
-        config->stages = 2;
-        memcpy(config->blocks, (size_t[]){2, 2}, 2 * sizeof(size_t));
-        memcpy(config->widths, (size_t[]){32, 64}, 2 * sizeof(size_t));
-        memcpy(config->strides, (size_t[]){1, 2}, 2 * sizeof(size_t));
-        return IRN_OK;
-    }
-    if (strcmp(preset, "mnist") == 0) {
-        config->height = config->width = 28;
-        config->init_squeeze = true;
-        config->pad_channels = 12;
-        config->stages = 2;
-        memcpy(config->blocks, (size_t[]){3, 3}, 2 * sizeof(size_t));
-        memcpy(config->widths, (size_t[]){32, 64}, 2 * sizeof(size_t));
-        memcpy(config->strides, (size_t[]){1, 2}, 2 * sizeof(size_t));
-        return IRN_OK;
-    }
-    if (strcmp(preset, "cifar10") == 0) {
-        config->channels = 3;
-        config->height = config->width = 32;
-        config->pad_channels = 13;
-        config->stages = 3;
-        memcpy(config->blocks, (size_t[]){7, 7, 7}, 3 * sizeof(size_t));
-        memcpy(config->widths, (size_t[]){32, 64, 128}, 3 * sizeof(size_t));
-        memcpy(config->strides, (size_t[]){1, 2, 2}, 3 * sizeof(size_t));
-        return IRN_OK;
-    }
-    return irn_fail(IRN_ERROR_ARGUMENT, "there is no preset '%s'; choose digits, mnist or cifar10",
-                    preset);
+    for (size_t i = 0; i < sizeof presets / sizeof *presets; i++)
+        if (strcmp(name, presets[i].name) == 0) {
+            apply_preset(config, &presets[i]);
+            return IRN_OK;
+        }
+    return irn_fail(IRN_ERROR_ARGUMENT,
+                    "there is no preset '%s'; choose digits, mnist, cifar10, toy, digits-density, "
+                    "mnist-density or cifar10-density",
+                    name);
 }
 
 static irn_status check_range(const char *field, size_t value, size_t low, size_t high)

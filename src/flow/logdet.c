@@ -48,6 +48,9 @@ static irn_status create(irn_logdet *out, size_t terms)
             IRN_TRY(irn_flat_create(stacks[k], context, IRN_SINGLE, out->pairs * images, size));
         IRN_TRY(irn_flat_create(&out->second_memory[i], context, IRN_SINGLE, images, size));
     }
+    if (out->exact)
+        IRN_TRY(irn_memory_create(context, &out->jacobians, 2 * images * out->pairs * out->pairs,
+                                  sizeof(float), false));
     return irn_memory_create(context, &out->coefficients, IRN_MAX_TERMS, sizeof(float), true);
 }
 
@@ -58,6 +61,9 @@ irn_status irn_logdet_create(irn_logdet *out, const irn_model *model, size_t ima
     out->model = model;
     out->images = images;
     out->pairs = pairs * probes;
+    out->exact = probes == 0;
+    if (out->exact)
+        out->pairs = pairs;
     irn_status status = create(out, pairs);
     if (status != IRN_OK)
         irn_logdet_free(out);
@@ -76,6 +82,7 @@ void irn_logdet_free(irn_logdet *logdet)
         irn_tensor_free(&logdet->cotangents[i]);
         irn_tensor_free(&logdet->second_memory[i]);
     }
+    irn_memory_release(logdet->model->context, logdet->jacobians);
     irn_memory_release(logdet->model->context, logdet->coefficients);
     memset(logdet, 0, sizeof *logdet);
 }
@@ -307,6 +314,64 @@ irn_status irn_logdet_series(irn_logdet *logdet, const irn_tensor *inputs, const
     IRN_TRY(write_coefficients(logdet, series, weight));
     IRN_TRY(irn_tensor_copy(probe, &t));
     return exact_series(logdet, inputs, series->terms, values);
+}
+
+/* ---- few dimensions ---- */
+
+size_t irn_block_dimension(const irn_block *block)
+{
+    return block->channels * block->height * block->width;
+}
+
+static irn_status fill_basis(const irn_logdet *l, const irn_tensor *t, size_t d)
+{
+    irn_context *context = t->context;
+    size_t blocks = irn_tensor_blocks(t);
+    irn_call call = begin(l, 1, "basis");
+    tensor_argument(&call, t);
+    irn_call_ulong(&call, blocks);
+    irn_call_ulong(&call, blocks / d);
+    irn_call_int(&call, irn_tensor_image_size(t));
+    irn_call_int(&call, t->height * t->width);
+    return irn_call_run(&call, irn_block_items(context, blocks), 1, 1, context->tuning.work_group);
+}
+
+static irn_status invert_jacobians(const irn_logdet *l, const irn_tensor *w, const irn_tensor *a,
+                                   size_t d, double weight, irn_place values)
+{
+    irn_call call = begin(l, 1, "invert_jacobians");
+    tensor_argument(&call, w);
+    tensor_argument(&call, a);
+    irn_call_memory(&call, l->jacobians, 0);
+    irn_call_memory(&call, values.memory, values.offset);
+    irn_call_int(&call, d);
+    irn_call_int(&call, irn_tensor_image_size(w));
+    irn_call_int(&call, w->height * w->width);
+    irn_call_float(&call, (float)weight);
+    return irn_call_run(&call, l->batch, 1, 1, 0);
+}
+
+irn_status irn_logdet_exact(irn_logdet *logdet, const irn_tensor *inputs, double weight,
+                            irn_place values)
+{
+    size_t channels = logdet->block->channels, d = irn_block_dimension(logdet->block);
+    irn_tensor w = slots(logdet, &logdet->w, channels, 0, d);
+    irn_tensor t = slots(logdet, &logdet->t, channels, 0, d);
+    irn_tensor a = slots(logdet, &logdet->a, channels, 0, d);
+    logdet->used = d;
+    IRN_TRY(fill_basis(logdet, &t, d));
+    for (size_t j = 0; j < d; j++) {
+        irn_tensor t_j = flow_slot(logdet, &logdet->t, j), w_j = flow_slot(logdet, &logdet->w, j);
+        IRN_TRY(run_jvp(logdet, inputs, &t_j, j, NULL));
+        IRN_TRY(run_vjp(logdet, inputs, &t_j, j, &w_j));
+    }
+    IRN_TRY(invert_jacobians(logdet, &w, &a, d, weight, values));
+    for (size_t j = 0; j < d; j++) {
+        irn_tensor a_j = flow_slot(logdet, &logdet->a, j), w_j = flow_slot(logdet, &logdet->w, j);
+        IRN_TRY(run_vjp(logdet, inputs, &a_j, j, &w_j));
+    }
+    irn_tensor below = flow_slot(logdet, &logdet->w, 0);
+    return meet(logdet, inputs, &below, 0, d, 0);
 }
 
 /* ---- gradients ---- */

@@ -36,6 +36,8 @@ typedef struct irn_logdet {
     irn_tensor cotangents[IRN_MAX_LAYERS]; /* [pairs] of layer i's input before its activation */
     irn_tensor second_memory[IRN_MAX_LAYERS];
     irn_tensor second[IRN_MAX_LAYERS]; /* what the cotangent of the primal value gains there */
+    bool exact;
+    cl_mem jacobians; /* scratch of irn_logdet_exact() */
     cl_mem coefficients;
     float written[IRN_MAX_TERMS]; /* there */
     const irn_block *block;       /* what the pairs are of */
@@ -44,7 +46,8 @@ typedef struct irn_logdet {
 
 /* How many pairs a series of so many terms needs for each probe. */
 size_t irn_series_pairs(size_t terms, bool neumann);
-/* Room for so many pairs of each of so many probes. */
+/* Room for so many pairs of each of so many probes; probes 0: for irn_logdet_exact() in that many
+ * dimensions. */
 irn_status irn_logdet_create(irn_logdet *out, const irn_model *model, size_t images, size_t pairs,
                              size_t probes);
 /* A zeroed one is allowed. */
@@ -59,6 +62,12 @@ void irn_logdet_begin(irn_logdet *logdet, const irn_block *block, size_t images)
 irn_status irn_logdet_series(irn_logdet *logdet, const irn_tensor *inputs, const irn_tensor *probe,
                              const irn_tensor *seed, const irn_series *series, double weight,
                              irn_place values);
+
+/* The pairs of log|det(I + J)| itself, from the whole Jacobian: t_j = e_j, a_j = (I + J)^-T e_j.
+ * They must be the first. For few dimensions: d^3 / 3 multiply-adds a sample and 3d passes. */
+irn_status irn_logdet_exact(irn_logdet *logdet, const irn_tensor *inputs, double weight,
+                            irn_place values);
+size_t irn_block_dimension(const irn_block *block);
 
 /* Adds one pair. out, if not NULL, receives J t. */
 irn_status irn_logdet_pair(irn_logdet *logdet, const irn_tensor *inputs, const irn_tensor *a,

@@ -119,6 +119,12 @@ irn_status irn_arena_fill(const irn_arena *arena, cl_mem buffer, size_t entry, f
     return status;
 }
 
+irn_tensor irn_arena_row(const irn_arena *arena, cl_mem buffer)
+{
+    size_t unit = arena->context->tuning.channel_block;
+    return (irn_tensor){arena->context, buffer, 0, IRN_SINGLE, 1, unit, 1, arena->size / unit};
+}
+
 irn_tensor irn_entry_tensor(const irn_arena *arena, cl_mem buffer, const irn_entry *entry)
 {
     irn_tensor tensor = {arena->context,  buffer,          entry->offset,  IRN_SINGLE, 1,

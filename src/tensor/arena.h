@@ -49,6 +49,9 @@ irn_status irn_arena_read(const irn_arena *arena, cl_mem buffer, const irn_entry
 /* Sets all values of an entry, not its padding. Waits for the device. */
 irn_status irn_arena_fill(const irn_arena *arena, cl_mem buffer, size_t entry, float value);
 
+/* A buffer like the arena's, all entries, as blocks in a row. */
+irn_tensor irn_arena_row(const irn_arena *arena, cl_mem buffer);
+
 /* The tensor [1,C,H,W] that an entry is in a buffer. */
 irn_tensor irn_entry_tensor(const irn_arena *arena, cl_mem buffer, const irn_entry *entry);
 

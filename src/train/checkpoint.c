@@ -10,6 +10,7 @@
 #include <string.h>
 
 static const char *const prefixes[2] = {"optimizer.m.", "optimizer.v."};
+static const char average_prefix[] = "average.";
 
 /* One table serves writing and reading: numbers as they stand in irn_train_options. */
 typedef struct option_field {
@@ -38,22 +39,37 @@ static const option_field fields[] = {DOUBLE_FIELD(learning_rate),
                                       SIZE_FIELD(epochs),
                                       SIZE_FIELD(batch),
                                       SIZE_FIELD(milestone_count)};
+/* Since there are densities; the first checkpoints do not have them. */
+static const option_field density_fields[] = {DOUBLE_FIELD(density_weight), DOUBLE_FIELD(clip_norm),
+                                              DOUBLE_FIELD(average_decay),  SIZE_FIELD(terms),
+                                              SIZE_FIELD(probes),           SIZE_FIELD(accumulate)};
+enum { DENSITY_FIELD_COUNT = sizeof density_fields / sizeof *density_fields };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
+
+static void add_table(cJSON *json, const irn_train_options *o, const option_field *table,
+                      size_t count)
+{
+    const char *base = (const char *)o;
+    for (size_t i = 0; i < count; i++) {
+        size_t whole = 0;
+        double number = 0;
+        if (table[i].type == FIELD_SIZE) {
+            memcpy(&whole, base + table[i].offset, sizeof whole);
+            number = (double)whole;
+        } else {
+            memcpy(&number, base + table[i].offset, sizeof number);
+        }
+        cJSON_AddNumberToObject(json, table[i].name, number);
+    }
+}
 
 static void add_options(cJSON *json, const irn_train_options *o)
 {
-    const char *base = (const char *)o;
-    for (size_t i = 0; i < FIELD_COUNT; i++) {
-        size_t whole = 0;
-        double number = 0;
-        if (fields[i].type == FIELD_SIZE) {
-            memcpy(&whole, base + fields[i].offset, sizeof whole);
-            number = (double)whole;
-        } else {
-            memcpy(&number, base + fields[i].offset, sizeof number);
-        }
-        cJSON_AddNumberToObject(json, fields[i].name, number);
-    }
+    add_table(json, o, fields, FIELD_COUNT);
+    add_table(json, o, density_fields, DENSITY_FIELD_COUNT);
+    cJSON_AddNumberToObject(json, "task", (double)o->task);
+    cJSON_AddNumberToObject(json, "logdet", (double)o->logdet);
+    cJSON_AddBoolToObject(json, "gaussian_probes", o->gaussian_probes);
     cJSON_AddNumberToObject(json, "optimizer", (double)o->optimizer);
     cJSON_AddNumberToObject(json, "shift", (double)o->augmentation.shift);
     cJSON_AddBoolToObject(json, "flip", o->augmentation.flip);
@@ -95,6 +111,9 @@ irn_status irn_trainer_save(irn_trainer *trainer, const char *path)
         if (trainer->moments[i])
             status =
                 irn_arena_add_to_file(&model->parameters, trainer->moments[i], prefixes[i], writer);
+    if (status == IRN_OK && trainer->average)
+        status =
+            irn_arena_add_to_file(&model->parameters, trainer->average, average_prefix, writer);
     if (status == IRN_OK)
         status = add_training(trainer, writer);
     if (status == IRN_OK)
@@ -117,20 +136,32 @@ static void read_counter(irn_json_reader *r, const char *key, uint64_t *out)
         irn_json_refuse(r, key, "a whole number in quotes");
 }
 
-static void read_table(irn_json_reader *r, irn_train_options *o)
+static void read_table(irn_json_reader *r, irn_train_options *o, const option_field *table,
+                       size_t count)
 {
     char *base = (char *)o;
-    for (size_t i = 0; i < FIELD_COUNT; i++) {
+    for (size_t i = 0; i < count; i++) {
         size_t whole = 0;
         double number = 0;
-        if (fields[i].type == FIELD_SIZE) {
-            irn_json_size(r, fields[i].name, 0, largest_size, &whole);
-            memcpy(base + fields[i].offset, &whole, sizeof whole);
+        if (table[i].type == FIELD_SIZE) {
+            irn_json_size(r, table[i].name, 0, largest_size, &whole);
+            memcpy(base + table[i].offset, &whole, sizeof whole);
         } else {
-            irn_json_number(r, fields[i].name, -DBL_MAX, DBL_MAX, &number);
-            memcpy(base + fields[i].offset, &number, sizeof number);
+            irn_json_number(r, table[i].name, -DBL_MAX, DBL_MAX, &number);
+            memcpy(base + table[i].offset, &number, sizeof number);
         }
     }
+}
+
+static void read_density_options(irn_json_reader *r, irn_train_options *o)
+{
+    size_t task = 0, logdet = 0;
+    read_table(r, o, density_fields, DENSITY_FIELD_COUNT);
+    irn_json_size(r, "task", IRN_CLASSIFY, IRN_HYBRID, &task);
+    irn_json_size(r, "logdet", IRN_GRADIENT_SERIES, IRN_GRADIENT_EXACT, &logdet);
+    irn_json_bool(r, "gaussian_probes", &o->gaussian_probes);
+    o->task = (irn_task)task;
+    o->logdet = (irn_logdet_gradient)logdet;
 }
 
 /* As many as milestone_count says. */
@@ -153,9 +184,11 @@ static void read_milestones(irn_json_reader *r, irn_train_options *o)
 static void read_options(irn_json_reader *r, irn_train_options *o)
 {
     size_t optimizer = 0, shift = 0;
-    memset(o, 0, sizeof *o);
-    o->version = IRN_TRAIN_OPTIONS_VERSION;
-    read_table(r, o);
+    if (irn_train_options_init(o, NULL) != IRN_OK)
+        return;
+    read_table(r, o, fields, FIELD_COUNT);
+    if (cJSON_HasObjectItem(r->json, "task"))
+        read_density_options(r, o);
     read_milestones(r, o);
     irn_json_size(r, "optimizer", IRN_SGD, IRN_ADAMAX, &optimizer);
     irn_json_size(r, "shift", 0, 4096, &shift);
@@ -207,6 +240,9 @@ static irn_status load(irn_trainer **out, irn_model **model, irn_context *contex
         if ((*out)->moments[i])
             IRN_TRY(irn_arena_read_from_file(&(*model)->parameters, (*out)->moments[i], prefixes[i],
                                              file));
+    if ((*out)->average)
+        IRN_TRY(
+            irn_arena_read_from_file(&(*model)->parameters, (*out)->average, average_prefix, file));
     return (*out)->moments[1] ? check_second_moments(*out, file) : IRN_OK;
 }
 

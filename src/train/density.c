@@ -1,5 +1,7 @@
 #include "train/density.h"
+#include "base/philox.h"
 #include "flow/prior.h"
+#include "flow/roulette.h"
 #include "ops/elementwise.h"
 
 #include <math.h>
@@ -33,17 +35,34 @@ irn_status irn_density_create(irn_density *out, irn_model *model, const irn_trai
     return fill_volume(out);
 }
 
-size_t irn_density_pairs(const irn_train_options *options)
+size_t irn_density_most_dimensions(const irn_model *model)
 {
-    bool neumann = options->logdet != IRN_GRADIENT_SERIES;
-    return irn_series_pairs(options->terms, neumann);
+    size_t most = 0;
+    for (size_t b = 0; b < model->block_count; b++)
+        most = irn_larger(most, irn_block_dimension(&model->blocks[b]));
+    return most;
+}
+
+/* Of one probe. */
+static size_t pairs_of_probe(const irn_model *model, const irn_train_options *options)
+{
+    if (options->logdet == IRN_GRADIENT_EXACT)
+        return irn_density_most_dimensions(model);
+    return irn_series_pairs(options->terms, options->logdet != IRN_GRADIENT_SERIES);
+}
+
+size_t irn_density_pairs(const irn_model *model, const irn_train_options *options)
+{
+    size_t probes = options->logdet == IRN_GRADIENT_EXACT ? 1 : options->probes;
+    return pairs_of_probe(model, options) * probes;
 }
 
 irn_status irn_density_reserve(irn_density *density, size_t images)
 {
     irn_model *model = density->model;
     const irn_train_options *o = density->options;
-    IRN_TRY(irn_logdet_create(&density->pairs, model, images, irn_density_pairs(o), o->probes));
+    size_t probes = o->logdet == IRN_GRADIENT_EXACT ? 0 : o->probes;
+    IRN_TRY(irn_logdet_create(&density->pairs, model, images, pairs_of_probe(model, o), probes));
     IRN_TRY(irn_flat_create(&density->probe, model->context, IRN_SINGLE, images,
                             irn_largest_flow(model)));
     return irn_memory_create(model->context, &density->values, images, sizeof(float), true);
@@ -73,25 +92,38 @@ void irn_density_free(irn_density *density)
 
 /* ---- the step ---- */
 
-/* A buffer like the parameters' as blocks in a row. */
-static irn_tensor row(const irn_model *model, cl_mem buffer)
+/* Of so many exact terms, geometrically many follow. One number serves the whole step: it decides
+ * how long the step takes. */
+static irn_status begin_series(irn_density *density)
 {
-    size_t unit = model->context->tuning.channel_block;
-    return (irn_tensor){
-        model->context, buffer, 0, IRN_SINGLE, 1, unit, 1, model->parameters.size / unit};
+    const irn_train_options *o = density->options;
+    const irn_roulette roulette = {IRN_ROULETTE_GEOMETRIC, 0.5, o->terms};
+    irn_series *series = &density->series;
+    if (o->logdet != IRN_GRADIENT_ROULETTE)
+        return irn_series_init(series, o->terms, o->logdet == IRN_GRADIENT_NEUMANN);
+    uint32_t bits[4];
+    irn_philox(bits, o->seed, IRN_STREAM_ROULETTE, density->step, 0);
+    size_t terms = irn_roulette_draw(&roulette, irn_uniform_double(bits));
+    IRN_TRY(irn_series_init(series, irn_smaller(terms, IRN_MAX_TERMS), true));
+    for (size_t k = 0; k < series->terms; k++) {
+        double weight = irn_roulette_weight(&roulette, k + 1);
+        series->coefficients[k] *= weight;
+        series->weights[k] *= weight;
+    }
+    return IRN_OK;
 }
 
-irn_status irn_density_begin(irn_density *density, uint64_t step, size_t images)
+irn_status irn_density_begin(irn_density *density, uint64_t step, size_t first, size_t images)
 {
     const irn_model *model = density->model;
     const irn_train_options *o = density->options;
     double share = o->task == IRN_HYBRID ? o->density_weight : 1;
-    irn_tensor volume = row(model, density->volume);
-    irn_tensor parameters = row(model, model->single.parameters);
+    irn_tensor volume = irn_arena_row(&model->parameters, density->volume);
+    irn_tensor parameters = irn_arena_row(&model->parameters, model->single.parameters);
     density->step = step;
-    density->first_image = 0;
+    density->first_image = first;
     density->weight = -share / (ln2 * (double)(images * irn_model_latent_size(model)));
-    IRN_TRY(irn_series_init(&density->series, o->terms, o->logdet != IRN_GRADIENT_SERIES));
+    IRN_TRY(begin_series(density));
     return irn_sample_dots(&volume, &parameters, density->volume_values);
 }
 
@@ -130,12 +162,14 @@ irn_status irn_density_block(irn_density *density, size_t block, const irn_tenso
     size_t probes = density->options->probes;
     irn_tensor probe =
         irn_tensor_view(&density->probe, output->images, b->channels, b->height, b->width);
+    irn_place values = {density->values, 0};
     irn_logdet_begin(pairs, b, output->images);
-    for (size_t p = 0; p < probes; p++) {
+    if (pairs->exact)
+        IRN_TRY(irn_logdet_exact(pairs, inputs, density->weight, values));
+    for (size_t p = 0; p < probes && !pairs->exact; p++) {
         IRN_TRY(make_probe(density, block, p, &probe));
         IRN_TRY(irn_logdet_series(pairs, inputs, &probe, &probe, &density->series,
-                                  density->weight / (double)probes,
-                                  (irn_place){density->values, 0}));
+                                  density->weight / (double)probes, values));
     }
     *residual = output;
     if (!b->first_activation)
@@ -166,9 +200,9 @@ static irn_status add_loss(const irn_density *density, size_t images, irn_place 
 irn_status irn_density_end(irn_density *density, size_t images, cl_mem gradient, irn_place metrics)
 {
     const irn_model *model = density->model;
-    irn_tensor all = row(model, gradient), pairs = row(model, density->pair_gradient);
-    irn_tensor volume = row(model, density->volume);
-    density->first_image += images;
+    irn_tensor all = irn_arena_row(&model->parameters, gradient),
+               pairs = irn_arena_row(&model->parameters, density->pair_gradient);
+    irn_tensor volume = irn_arena_row(&model->parameters, density->volume);
     IRN_TRY(irn_add_scaled(1, &pairs, &all));
     IRN_TRY(irn_add_scaled(density->weight * (double)images, &volume, &all));
     return add_loss(density, images, metrics);

@@ -28,11 +28,14 @@ irn_status irn_density_reserve(irn_density *density, size_t images);
 void irn_density_release_batch(irn_density *density);
 void irn_density_free(irn_density *density);
 
-/* Pairs that the series of a step makes at a time, of all probes. */
-size_t irn_density_pairs(const irn_train_options *options);
+/* Pairs that a block has at a time, of all probes. */
+size_t irn_density_pairs(const irn_model *model, const irn_train_options *options);
+/* Of any block. */
+size_t irn_density_most_dimensions(const irn_model *model);
 
-/* Before a step of so many images. */
-irn_status irn_density_begin(irn_density *density, uint64_t step, size_t images);
+/* Before a chunk of so many images, of which the first has this number within the step. The loss is
+ * the chunk's mean. */
+irn_status irn_density_begin(irn_density *density, uint64_t step, size_t first, size_t images);
 /* At the top of a chunk, z in its last part and the early ones: the gradient takes the place of the
  * early parts, and is put in last_gradient or, if `add`, added to what is there. */
 irn_status irn_density_top(irn_density *density, const irn_tensor *last, const irn_latents *early,

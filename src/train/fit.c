@@ -20,7 +20,7 @@ typedef struct fit {
     int *labels;
     double start, last_look;
     size_t images; /* since start */
-    double epoch_loss, epoch_correct, epoch_samples, unread;
+    double epoch_loss, epoch_correct, epoch_bits, epoch_samples, unread;
 } fit;
 
 static double seconds_now(void)
@@ -38,6 +38,7 @@ static irn_status look(fit *f)
     IRN_TRY(irn_trainer_report(f->trainer, &report));
     f->epoch_loss += report.loss * f->unread;
     f->epoch_correct += report.accuracy * f->unread;
+    f->epoch_bits += report.bits_per_dim * f->unread;
     f->epoch_samples += f->unread;
     f->unread = 0;
     return IRN_OK;
@@ -55,6 +56,7 @@ static bool tell(fit *f, bool epoch_done, size_t step, double test_accuracy, dou
                            .steps = f->steps,
                            .loss = f->epoch_loss / f->epoch_samples,
                            .accuracy = f->epoch_correct / f->epoch_samples,
+                           .bits_per_dim = f->epoch_bits / f->epoch_samples,
                            .test_accuracy = test_accuracy,
                            .learning_rate = rate,
                            .seconds = seconds,
@@ -78,7 +80,7 @@ static irn_status one_step(fit *f, uint64_t epoch, size_t step, double rate)
     size_t first = step * o->batch;
     size_t batch = f->info.count - first < o->batch ? f->info.count - first : o->batch;
     IRN_TRY(irn_dataset_batch(f->train, f->order + first, batch, &o->augmentation, o->seed, epoch,
-                              f->x, f->labels));
+                              f->x, f->info.classes > 0 ? f->labels : NULL));
     IRN_TRY(irn_trainer_queue_step(f->trainer, f->x, f->labels, batch, rate));
     f->images += batch;
     f->unread += (double)batch;
@@ -96,12 +98,15 @@ static irn_status finish_epoch(fit *f, double rate)
     IRN_TRY(look(f));
     if (f->checkpoint_path)
         IRN_TRY(irn_trainer_save(f->trainer, f->checkpoint_path));
-    if (f->test)
+    if (f->test && f->trainer->options.task != IRN_DENSITY) {
+        IRN_TRY(irn_average_begin(f->trainer));
         IRN_TRY(irn_model_accuracy(f->trainer->model, f->test, NULL, NULL, &accuracy));
+        IRN_TRY(irn_average_end(f->trainer));
+    }
     bool go_on = tell(f, true, f->steps, accuracy, rate);
     if (!go_on && f->trainer->step < last_step(f)) /* else there is nothing left to stop */
         return irn_fail(IRN_ERROR_CANCELLED, "training was stopped after an epoch");
-    f->epoch_loss = f->epoch_correct = f->epoch_samples = 0;
+    f->epoch_loss = f->epoch_correct = f->epoch_bits = f->epoch_samples = 0;
     return IRN_OK;
 }
 
@@ -141,7 +146,7 @@ static irn_status check_data(const irn_trainer *trainer, const irn_dataset *data
         return irn_fail(IRN_ERROR_ARGUMENT,
                         "the data are %zu x %zu x %zu, the model takes %zu x %zu x %zu",
                         info.channels, info.height, info.width, c->channels, c->height, c->width);
-    if (info.classes == 0 || info.classes > c->classes)
+    if (trainer->options.task != IRN_DENSITY && (info.classes == 0 || info.classes > c->classes))
         return irn_fail(IRN_ERROR_ARGUMENT, "the data have %zu classes, the model has %zu",
                         info.classes, c->classes);
     if (info.count == 0)
@@ -177,6 +182,8 @@ irn_status irn_trainer_fit(irn_trainer *trainer, const irn_dataset *train, const
     free(f.order);
     free(f.x);
     free(f.labels);
+    if (status == IRN_OK)
+        status = irn_average_take(trainer);
     /* The estimates lag behind the weights while these move; now that they rest, let them catch up.
      */
     return status == IRN_OK ? irn_model_power_iterate(trainer->model, 100) : status;

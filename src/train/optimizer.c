@@ -1,3 +1,4 @@
+#include "ops/elementwise.h"
 #include "train/trainer.h"
 
 #include <math.h>
@@ -23,7 +24,7 @@ static irn_status run(irn_trainer *trainer, irn_call *call)
                         context->tuning.work_group);
 }
 
-irn_status irn_optimizer_update(irn_trainer *trainer, double rate)
+static irn_status update(irn_trainer *trainer, double rate)
 {
     const irn_train_options *o = &trainer->options;
     if (o->optimizer == IRN_SGD) {
@@ -47,6 +48,47 @@ irn_status irn_optimizer_update(irn_trainer *trainer, double rate)
     if (o->optimizer == IRN_ADAM)
         irn_call_float(&call, (float)sqrt(1 - pow(o->beta2, t)));
     return run(trainer, &call);
+}
+
+static irn_call begin_plain(const irn_trainer *trainer, const char *kernel)
+{
+    return irn_call_begin(trainer->model->context, irn_general_sources,
+                          irn_precision_options(IRN_SINGLE), kernel);
+}
+
+static irn_status clip(irn_trainer *trainer)
+{
+    irn_model *model = trainer->model;
+    irn_tensor gradient = irn_arena_row(&model->parameters, trainer->parameter_gradient);
+    IRN_TRY(irn_sample_dots(&gradient, &gradient, trainer->dots));
+    irn_call call = begin_plain(trainer, "clip");
+    irn_call_memory(&call, trainer->parameter_gradient, 0);
+    irn_call_memory(&call, trainer->dots, 0);
+    irn_call_ulong(&call, irn_tensor_blocks(&gradient));
+    irn_call_float(&call, (float)trainer->options.clip_norm);
+    return run(trainer, &call);
+}
+
+/* The first values are taken as they are, the next few count more than later ones, so that the
+ * beginning is soon forgotten. */
+static irn_status average(irn_trainer *trainer)
+{
+    double t = (double)trainer->step, decay = fmin(trainer->options.average_decay, t / (t + 10));
+    irn_call call = begin_plain(trainer, "moving_average");
+    irn_call_memory(&call, trainer->average, 0);
+    irn_call_memory(&call, trainer->model->single.parameters, 0);
+    irn_call_ulong(&call,
+                   trainer->model->parameters.size / trainer->model->context->tuning.channel_block);
+    irn_call_float(&call, (float)(1 - decay));
+    return run(trainer, &call);
+}
+
+irn_status irn_optimizer_update(irn_trainer *trainer, double rate)
+{
+    if (trainer->options.clip_norm > 0)
+        IRN_TRY(clip(trainer));
+    IRN_TRY(update(trainer, rate));
+    return trainer->average ? average(trainer) : IRN_OK;
 }
 
 double irn_trainer_rate(const irn_trainer *trainer, size_t steps_per_epoch)

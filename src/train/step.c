@@ -31,7 +31,8 @@ static irn_status prepare_samples(const irn_trainer *trainer, const float *x, si
         memcpy(out, x, images * size * sizeof *out);
         return IRN_OK;
     }
-    return irn_dequantise(x, images, size, c->levels, trainer->options.seed, trainer->step, out);
+    return irn_dequantise(x, images, size, c->levels, trainer->options.seed,
+                          trainer->step * trainer->options.accumulate + trainer->part, out);
 }
 
 irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *labels,
@@ -42,7 +43,7 @@ irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *l
     size_t bytes = images * c->channels * c->height * c->width * sizeof(float);
     if (trainer->options.task != IRN_DENSITY)
         IRN_TRY(check_labels(trainer, labels, images));
-    irn_upload_slot *slot = &trainer->slots[trainer->step % 2];
+    irn_upload_slot *slot = &trainer->slots[(trainer->step + trainer->part) % 2];
     if (slot->done) {
         IRN_TRY(irn_cl_check(clWaitForEvents(1, &slot->done), "waiting for a copied batch"));
         clReleaseEvent(slot->done);
@@ -239,6 +240,13 @@ static irn_status backward(irn_trainer *trainer, size_t images, irn_tensor *inpu
     if (input_gradient)
         *input_gradient = irn_tensor_view(&trainer->gradient[at], images, model->channels,
                                           model->height, model->width);
+    return IRN_OK;
+}
+
+/* From the normalised kernels to the raw ones. */
+static irn_status backward_sigma(irn_trainer *trainer)
+{
+    irn_model *model = trainer->model;
     irn_layer_gradients finish = {.context = model->context,
                                   .table = trainer->table,
                                   .layers = irn_model_layer_count(model),
@@ -269,22 +277,56 @@ static irn_status normalise_layers(irn_trainer *trainer)
     return IRN_OK;
 }
 
+/* Of images that have been uploaded, of which the first has this number within the step. */
+static irn_status chunk_gradients(irn_trainer *trainer, size_t first, size_t images,
+                                  irn_tensor *input_gradient)
+{
+    if (trainer->options.task != IRN_CLASSIFY)
+        IRN_TRY(irn_density_begin(&trainer->density, trainer->step, first, images));
+    IRN_TRY(forward(trainer, images));
+    return backward(trainer, images, input_gradient);
+}
+
 irn_status irn_trainer_gradients(irn_trainer *trainer, size_t images, irn_tensor *input_gradient)
 {
     IRN_TRY(normalise_layers(trainer));
-    if (trainer->options.task != IRN_CLASSIFY)
-        IRN_TRY(irn_density_begin(&trainer->density, trainer->step, images));
-    IRN_TRY(forward(trainer, images));
-    return backward(trainer, images, input_gradient);
+    IRN_TRY(chunk_gradients(trainer, 0, images, input_gradient));
+    return backward_sigma(trainer);
+}
+
+/* The gradient of the batch's mean loss from those of its parts. */
+static irn_status accumulate(irn_trainer *trainer, const float *x, const int *labels, size_t images)
+{
+    irn_model *model = trainer->model;
+    const irn_model_config *c = &model->config;
+    size_t size = c->channels * c->height * c->width, done = 0;
+    size_t chunk = (images + trainer->options.accumulate - 1) / trainer->options.accumulate;
+    irn_tensor sum = irn_arena_row(&model->parameters, trainer->accumulated);
+    irn_tensor part = irn_arena_row(&model->parameters, trainer->parameter_gradient);
+    IRN_TRY(irn_memory_zero(model->context, trainer->accumulated, 0,
+                            model->parameters.size * sizeof(float)));
+    for (trainer->part = 0; done < images; trainer->part++, done += chunk) {
+        size_t now = irn_smaller(chunk, images - done);
+        IRN_TRY(irn_trainer_upload(trainer, x + done * size, labels ? labels + done : NULL, now));
+        IRN_TRY(chunk_gradients(trainer, done, now, NULL));
+        IRN_TRY(irn_add_scaled((double)now / (double)images, &part, &sum));
+    }
+    trainer->part = 0;
+    return irn_tensor_copy(&sum, &part);
 }
 
 irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const int *labels,
                                   size_t images, double rate)
 {
-    IRN_TRY(irn_trainer_reserve(trainer, images));
-    IRN_TRY(irn_trainer_upload(trainer, x, labels, images));
+    size_t parts = trainer->options.accumulate;
+    IRN_TRY(irn_trainer_reserve(trainer, (images + parts - 1) / parts));
+    if (parts == 1)
+        IRN_TRY(irn_trainer_upload(trainer, x, labels, images));
     irn_model_changed(trainer->model); /* from power iteration on, should the step fail there */
-    IRN_TRY(irn_trainer_gradients(trainer, images, NULL));
+    IRN_TRY(normalise_layers(trainer));
+    IRN_TRY(parts == 1 ? chunk_gradients(trainer, 0, images, NULL)
+                       : accumulate(trainer, x, labels, images));
+    IRN_TRY(backward_sigma(trainer));
     IRN_TRY(irn_optimizer_update(trainer, rate));
     irn_model_changed(trainer->model);
     trainer->step++;

@@ -5,12 +5,50 @@
 #include <stdlib.h>
 #include <string.h>
 
+static irn_status density_preset(irn_train_options *options, const char *preset)
+{
+    options->task = IRN_DENSITY;
+    options->optimizer = IRN_ADAMAX;
+    options->weight_decay = 0;
+    options->learning_rate = 0.004;
+    options->batch = 64;
+    options->power_iterations = 1;
+    options->average_decay = 0.999;
+    options->logdet = IRN_GRADIENT_NEUMANN;
+    if (strcmp(preset, "toy") == 0) {
+        options->optimizer = IRN_ADAM;
+        options->logdet = IRN_GRADIENT_EXACT;
+        options->learning_rate = 0.002;
+        options->batch = 500;
+        options->epochs = 150;
+        return IRN_OK;
+    }
+    if (strcmp(preset, "digits-density") == 0) {
+        options->epochs = 100;
+        return IRN_OK;
+    }
+    if (strcmp(preset, "mnist-density") == 0) {
+        options->epochs = 20;
+        return IRN_OK;
+    }
+    if (strcmp(preset, "cifar10-density") == 0) {
+        options->epochs = 300;
+        options->learning_rate = 0.003;
+        return IRN_OK;
+    }
+    return irn_fail(IRN_ERROR_ARGUMENT,
+                    "there is no preset '%s'; choose digits, mnist, cifar10, toy, digits-density, "
+                    "mnist-density or cifar10-density",
+                    preset);
+}
+
 irn_status irn_train_options_init(irn_train_options *options, const char *preset)
 {
     *options = (irn_train_options){.version = IRN_TRAIN_OPTIONS_VERSION,
                                    .density_weight = 1,
                                    .terms = 5,
                                    .probes = 1,
+                                   .accumulate = 1,
                                    .optimizer = IRN_SGD,
                                    .learning_rate = 0.05,
                                    .momentum = 0.9,
@@ -49,8 +87,7 @@ irn_status irn_train_options_init(irn_train_options *options, const char *preset
         options->augmentation.flip = true;
         return IRN_OK;
     }
-    return irn_fail(IRN_ERROR_ARGUMENT, "there is no preset '%s'; choose digits, mnist or cifar10",
-                    preset);
+    return density_preset(options, preset);
 }
 
 typedef struct number_limit {
@@ -64,9 +101,12 @@ static irn_status check_options(const irn_train_options *o)
     const number_limit limits[] = {
         {"task", (double)o->task, IRN_CLASSIFY, IRN_HYBRID},
         {"density_weight", o->density_weight, 0, 1e6},
-        {"logdet", (double)o->logdet, IRN_GRADIENT_SERIES, IRN_GRADIENT_ROULETTE},
+        {"logdet", (double)o->logdet, IRN_GRADIENT_SERIES, IRN_GRADIENT_EXACT},
         {"terms", (double)o->terms, 1, IRN_MAX_TERMS},
         {"probes", (double)o->probes, 1, 1024},
+        {"clip_norm", o->clip_norm, 0, 1e30},
+        {"average_decay", o->average_decay, 0, 1 - 1e-9},
+        {"accumulate", (double)o->accumulate, 1, 1e6},
         {"optimizer", (double)o->optimizer, IRN_SGD, IRN_ADAMAX},
         {"learning_rate", o->learning_rate, 0, 1e3},
         {"momentum", o->momentum, 0, 1},
@@ -93,8 +133,10 @@ static irn_status check_options(const irn_train_options *o)
 }
 
 /* Whether the model has what the task needs. */
-static irn_status check_task(const irn_model *model, irn_task task)
+static irn_status check_task(const irn_model *model, const irn_train_options *options)
 {
+    irn_task task = options->task;
+    size_t most = irn_density_most_dimensions(model);
     if (task != IRN_DENSITY && !model->config.classes)
         return irn_fail(IRN_ERROR_UNSUPPORTED,
                         "the model has no classifier head (classes is 0), so it cannot learn "
@@ -107,6 +149,11 @@ static irn_status check_task(const irn_model *model, irn_task task)
                         "the model's coefficient is %g; for log-determinants it must be between 0 "
                         "and 1",
                         model->config.coefficient);
+    if (task != IRN_CLASSIFY && options->logdet == IRN_GRADIENT_EXACT &&
+        most > IRN_EXACT_DIMENSIONS)
+        return irn_fail(IRN_ERROR_UNSUPPORTED,
+                        "a block has %zu dimensions; exact log-determinants are for at most %d",
+                        most, IRN_EXACT_DIMENSIONS);
     return IRN_OK;
 }
 
@@ -119,7 +166,7 @@ irn_status irn_trainer_create(irn_trainer **out, irn_model *model, const irn_tra
     if (!options)
         options = &defaults;
     IRN_TRY(check_options(options));
-    IRN_TRY(check_task(model, options->task));
+    IRN_TRY(check_task(model, options));
     IRN_TRY(irn_alloc(&trainer, 1, sizeof *trainer));
     trainer->model = model;
     trainer->options = *options;

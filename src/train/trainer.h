@@ -40,6 +40,7 @@ struct irn_trainer {
     double rate; /* set by irn_trainer_set_learning_rate(); NaN: the options' schedule */
 
     size_t capacity; /* images there is room for */
+    size_t part;     /* of the step, if batches go through in parts */
     irn_tape_block *tape;
     irn_tensor top;                        /* the last part of z */
     irn_latents early;                     /* the others, and then the gradients there */
@@ -50,6 +51,8 @@ struct irn_trainer {
     cl_mem x, labels; /* the batch on the device */
 
     cl_mem parameter_gradient, sigma_gradient; /* like the parameters */
+    cl_mem accumulated, average;               /* likewise, if the options want them */
+    cl_mem state;                              /* the model's, while averages are tested */
     cl_mem moments[2];                         /* the optimiser's, like the parameters */
     cl_mem table, dots, partials, sums;
     cl_mem metrics;         /* an irn_metrics */
@@ -66,15 +69,22 @@ irn_status irn_trainer_reserve(irn_trainer *trainer, size_t images);
 void irn_trainer_release(irn_trainer *trainer);
 
 /* ---- step.c ---- */
-/* All of a step but the update: the batch must have been uploaded. Afterwards parameter_gradient
- * holds the gradient with respect to the raw parameters, and *input_gradient, if not NULL, is a
- * view of that with respect to the first block's input. */
+/* All of an undivided step but the update: the batch must have been uploaded. Afterwards
+ * parameter_gradient holds the gradient with respect to the raw parameters, and *input_gradient, if
+ * not NULL, is a view of that with respect to the first block's input. */
 irn_status irn_trainer_gradients(irn_trainer *trainer, size_t images, irn_tensor *input_gradient);
 irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *labels,
                               size_t images);
 /* A whole step, queued. */
 irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const int *labels,
                                   size_t images, double rate);
+
+/* ---- average.c ---- */
+/* Without an average these do nothing. Between begin and end the model has the averaged parameters;
+ * take leaves them there. */
+irn_status irn_average_begin(irn_trainer *trainer);
+irn_status irn_average_end(irn_trainer *trainer);
+irn_status irn_average_take(irn_trainer *trainer);
 
 /* ---- optimizer.c ---- */
 irn_status irn_optimizer_update(irn_trainer *trainer, double rate);

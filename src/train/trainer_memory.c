@@ -43,6 +43,10 @@ irn_status irn_trainer_allocate(irn_trainer *trainer)
     IRN_TRY(irn_arena_create_buffer(&model->parameters, &trainer->parameter_gradient));
     IRN_TRY(irn_arena_create_buffer(&model->parameters, &trainer->sigma_gradient));
     IRN_TRY(irn_arena_create_buffer(&model->parameters, &trainer->moments[0]));
+    if (trainer->options.accumulate > 1)
+        IRN_TRY(irn_arena_create_buffer(&model->parameters, &trainer->accumulated));
+    if (trainer->options.average_decay > 0)
+        IRN_TRY(irn_arena_create_buffer(&model->parameters, &trainer->average));
     if (trainer->options.optimizer != IRN_SGD)
         IRN_TRY(irn_arena_create_buffer(&model->parameters, &trainer->moments[1]));
     IRN_TRY(irn_memory_create(context, &trainer->dots, irn_model_layer_count(model), sizeof(float),
@@ -97,6 +101,9 @@ void irn_trainer_release(irn_trainer *trainer)
     release_batch(trainer);
     irn_memory_release(context, trainer->parameter_gradient);
     irn_memory_release(context, trainer->sigma_gradient);
+    irn_memory_release(context, trainer->accumulated);
+    irn_memory_release(context, trainer->average);
+    irn_memory_release(context, trainer->state);
     irn_memory_release(context, trainer->moments[0]);
     irn_memory_release(context, trainer->moments[1]);
     irn_memory_release(context, trainer->table);
@@ -135,7 +142,7 @@ static size_t largest_partials(const irn_trainer *trainer, size_t images)
     if (model->config.classes)
         most = irn_conv_gradient_scratch(context, &model->head.dense, images, 1, 1);
     if (trainer->options.task != IRN_CLASSIFY)
-        pairs = irn_density_pairs(&trainer->options) * trainer->options.probes;
+        pairs = irn_density_pairs(model, &trainer->options);
     for (size_t b = 0; b < model->block_count; b++)
         for (size_t i = 0; i < model->config.layers; i++) {
             const irn_layer *layer = &model->blocks[b].layers[i];

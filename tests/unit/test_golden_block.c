@@ -88,14 +88,6 @@ typedef struct pass {
     cl_mem values, ignored; /* [images] */
 } pass;
 
-/* A buffer like the parameters' as blocks in a row. */
-static irn_tensor entry_row(cl_mem buffer, const pass *p)
-{
-    size_t unit = p->model->context->tuning.channel_block;
-    return (irn_tensor){
-        p->model->context, buffer, 0, IRN_SINGLE, 1, unit, 1, p->model->parameters.size / unit};
-}
-
 static irn_tensor filled(const pass *p, const double *values)
 {
     const irn_block *b = p->block;
@@ -186,7 +178,8 @@ static void run_forward(pass *p)
 static void run_backward(pass *p, irn_logdet *pairs)
 {
     const irn_tensor *residual = &p->gy;
-    irn_tensor from = entry_row(p->pair_gradient, p), to = entry_row(p->gradient, p);
+    irn_tensor from = irn_arena_row(&p->model->parameters, p->pair_gradient),
+               to = irn_arena_row(&p->model->parameters, p->gradient);
     if (p->block->first_activation) {
         testing_ok(irn_add_scaled(1, &p->gy, &pairs->second[0]));
         residual = &pairs->second[0];

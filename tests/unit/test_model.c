@@ -29,7 +29,7 @@ START_TEST(limits)
     irn_model_config good;
     testing_ok(irn_model_config_init(&good, "digits"));
     testing_fails(irn_model_config_init(&good, "imagenet"), IRN_ERROR_ARGUMENT,
-                  "no preset 'imagenet'; choose digits, mnist or cifar10");
+                  "no preset 'imagenet'; choose digits, mnist, cifar10");
     testing_ok(irn_model_config_init(&good, "digits"));
     REFUSE(version = 9, "9");
     REFUSE(channels = 0, "channels is 0; it must be 1 to 65536");
