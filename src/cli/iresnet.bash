@@ -15,6 +15,7 @@ _iresnet_words() {
     --padding) echo zeros circular ;;
     --optimizer) echo sgd adam adamax ;;
     --split) echo train test ;;
+    --logdet-method) echo auto exact series roulette ;;
     --data | --test-data) echo digits mnist: cifar10: cifar100: idx: npy: toy: ;;
     esac
 }

@@ -2,6 +2,8 @@
 
 make_files.py arrays FOLDER         NPY, IDX and safetensors files
 make_files.py models MODEL FOLDER   damaged copies of a model file
+make_files.py bounds MODEL CERTIFICATE OUT
+                                    a copy with the bounds that `iresnet certify --json` found
 """
 
 import gzip
@@ -35,6 +37,7 @@ def npy_files():
     npy("labels-negative.npy", "<i4", (3,), struct.pack("<3i", 0, -1, 2))
     npy("labels-few.npy", "<i4", (2,), struct.pack("<2i", 0, 1))
     npy("labels-many.npy", "<i4", (3,), struct.pack("<3i", 0, 1, 200))
+    npy("x-bright.npy", "<f4", (3, 1, 8, 8), floats([2 * value for value in wave(192)]))
     npy("x-double.npy", "<f8", (3, 1, 8, 8), struct.pack("<192d", *wave(192)))
     npy("x-7x8.npy", "<f4", (3, 1, 7, 8), floats(wave(3 * 56)))
     npy("x-flat.npy", "<f4", (3, 63), floats(wave(3 * 63)))
@@ -186,6 +189,18 @@ def model_files(model, folder):
     write("model-negative", changed)
 
 
+def model_with_bounds(model, certificate, out):
+    whole = open(model, "rb").read()
+    length = struct.unpack("<Q", whole[:8])[0]
+    header = json.loads(whole[8:8 + length])
+    config = json.loads(header["__metadata__"]["iresnet"])
+    config["lipschitz_upper"] = [block["lipschitz_upper"]
+                                 for block in json.load(open(certificate))["blocks"]]
+    header["__metadata__"]["iresnet"] = json.dumps(config)
+    text = json.dumps(header).encode()
+    open(out, "wb").write(struct.pack("<Q", len(text)) + text + whole[8 + length:])
+
+
 def main():
     if sys.argv[1] == "arrays":
         os.chdir(sys.argv[2])
@@ -193,6 +208,8 @@ def main():
         idx_files()
         weight_files()
         official_files()
+    elif sys.argv[1] == "bounds":
+        model_with_bounds(*sys.argv[2:])
     else:
         model_files(os.path.abspath(sys.argv[2]), sys.argv[3])
 

@@ -151,6 +151,14 @@ number_tests() {
         iresnet 2 "--max-iterations: '$value' is not a whole number from 1 to 1000000" \
             decode m --in z --out x --max-iterations $value
     done
+    for value in 0 1001; do
+        iresnet 2 "--terms: '$value' is not a whole number from 1 to 1000" \
+            eval m --data digits --terms $value
+    done
+    iresnet 2 "--probes: '1025' is not a whole number from 1 to 1024" \
+        encode m --in x.npy --out z.npy --logdet l.npy --probes 1025
+    iresnet 2 "--logdet-method: 'guess' is not one of auto, exact, series, roulette" \
+        eval m --data digits --logdet-method guess
     iresnet 2 "--split: 'valid' is not one of train, test" eval m --data digits --split valid
 }
 
@@ -170,11 +178,12 @@ combination_tests() {
             train --data digits --out out --resume files/text $option
     done
     iresnet 2 '--data is needed' eval m
-    iresnet 2 'no use' eval m --data digits --no-reconstruct --count 3
     iresnet 2 '--in and --out are needed' predict m --in x.npy
     iresnet 2 'one of --in and --data' encode m --out z.npy
     iresnet 2 'one of --in and --data' encode m --in x.npy --data digits --out z.npy
     iresnet 2 'go with --data' encode m --in x.npy --count 3 --out z.npy
+    iresnet 2 '--terms goes with --logdet' encode m --in x.npy --terms 3 --out z.npy
+    iresnet 2 'are both' encode m --in x.npy --out z.npy --logdet z.npy
     iresnet 2 '--in and --out are needed' decode m --in z.npy
     iresnet 2 'are both' decode m --in z.npy --out x.npy --errors x.npy
     iresnet 2 '--out is needed' sample m --count 3
@@ -316,6 +325,9 @@ model_tests() {
          d["reconstruction"]["bound_holds"] is True and
          d["reconstruction"]["max_abs_error"] <= 1e-4'
     iresnet 0 '"count"' eval $model --data digits --split train --no-reconstruct --json
+    iresnet 2 'no use' eval $model --data digits --no-reconstruct --count 3
+    iresnet 2 'no prior' eval $model --data digits --terms 3
+    iresnet_untouched l.npy 1 'no prior' encode $model --in files/x.npy --out z.npy --logdet l.npy
     iresnet 0 'not certified' eval plain/model.safetensors --data digits --count 5
     iresnet 0 'none' eval $model --data npy:files/x.npy
     iresnet 1 'takes 1x8x8' eval $model --data npy:files/x-7x8.npy,files/labels.npy
@@ -343,6 +355,54 @@ model_tests() {
     check 'decode --quiet: no warning' [ ! -s "$work/.err" ]
     iresnet 0 '' decode $model --in z.npy --out x.npy --tolerance 1e-30 --quiet
     check 'decode --quiet: no warning either' [ ! -s "$work/.err" ]
+}
+
+# A model with a prior: of the official code, without a head.
+density_tests() {
+    iresnet 0 '' import "$here/../golden/model-density.safetensors" --out density
+    iresnet 1 'no classifier head.*densities' predict density --in files/x.npy --out out
+    iresnet 0 '^density .* bits per dimension of 360, standard error' eval density --data digits
+    check 'eval: nothing proven of what is not certified' \
+        grep -q '^proven interval   none: the model is not certified' "$work/.out"
+    iresnet 0 '"bits_per_dim"' eval density --data digits --count 40 --no-reconstruct --json
+    cp "$work/.out" exact.json
+    check 'eval --json: exact, and nothing of accuracy or bounds' json exact.json \
+        'd["accuracy"] is None and d["density_count"] == 40 and "reconstruction" not in d and
+         d["logdet"]["method"] == "exact" and d["logdet"]["terms"] is None and
+         d["logdet"]["mean_standard_error"] == 0 and d["logdet"]["truncation_upper"] == 0 and
+         d["logdet"]["lower"] is None and d["logdet"]["upper"] is None'
+    iresnet 0 '^certified' certify density --json certificate.json
+    check 'bounds' python3 "$here/make_files.py" bounds density certificate.json certified
+    iresnet 0 '^proven bias .* nats at most' eval certified --data digits --count 40 \
+        --no-reconstruct --logdet-method series --terms 3 --probes 20
+    iresnet 0 '"roulette"' eval certified --data digits --count 40 --no-reconstruct --json \
+        --logdet-method roulette --terms 5 --probes 20 --seed 3
+    cp "$work/.out" roulette.json
+    check 'eval --json: an estimate inside its errors and its proven interval' python3 -c '
+import json, math
+exact, other = (json.load(open(name + ".json")) for name in ("exact", "roulette"))
+part, dimensions = other["logdet"], 64
+assert part["terms"] == 5 and part["probes"] == 20 and 0 < part["truncation_upper"] < 1e-6
+assert part["lower"] <= exact["logdet"]["mean"] <= part["upper"]
+error = 4 * math.hypot(exact["bits_per_dim_standard_error"], other["bits_per_dim_standard_error"])
+assert 0 < error and abs(other["bits_per_dim"] - exact["bits_per_dim"]) <= error
+for d in exact, other:
+    bits = d["nll_nats"] / (dimensions * math.log(2)) + 8
+    assert abs(d["bits_per_dim"] - bits) <= 1e-9 * bits'
+    iresnet 1 'value [0-9]+ of sample 0 is .*from -0.5 to 0.5' eval density --data npy:files/x-bright.npy
+    for method in exact series; do
+        iresnet 0 '' encode density --in files/x.npy --out zd.npy --logdet $method.npy \
+            --logdet-method $method --terms 30 --probes 500
+    done
+    check 'encode --logdet: size' [ "$(wc -c <exact.npy)" -eq $((128 + 3 * 8)) ]
+    check 'encode --logdet: the series is near the exact values' python3 -c '
+import struct
+exact, series = (struct.unpack("<3d", open(name + ".npy", "rb").read()[128:])
+                 for name in ("exact", "series"))
+assert all(0 < abs(a - b) <= 0.02 * abs(a) for a, b in zip(exact, series))'
+    iresnet 0 '' encode density --in files/x.npy --out z-alone.npy
+    check 'encode --logdet: the same latents' cmp -s zd.npy z-alone.npy
+    iresnet 1 'missing/l' encode density --in files/x.npy --out zd.npy --logdet missing/l.npy
 }
 
 # The progress bar, on a terminal made by script(1).
@@ -474,36 +534,46 @@ interpolate_tests() {
         --out i2.png --errors e2.npy
 }
 
-density_tests() {
-    iresnet 0 '' import "$here/../golden/model-density.safetensors" --out d.st
-    iresnet 0 '' import files/official-plane --out p.st
-    iresnet 0 '' sample d.st --out s.png
+sample_tests() {
+    iresnet 0 '' sample density --out s.png
     check 'sample: says that nothing is proven' grep -q 'no error is claimed' "$work/.err"
     check 'sample: png' [ "$(head -c 4 s.png | tail -c 3)" = PNG ]
-    iresnet 0 '' sample d.st --count 3 --out s3.npy
+    iresnet_untouched e2.npy 3 'no error can be claimed' sample density --out s2.npy --errors e2.npy
+    check 'sample --errors, not certified: no images' [ ! -e s2.npy ]
+    iresnet 0 '' sample certified --count 3 --out s3.npy --errors e.npy
+    check 'sample: says what is proven' grep -q '3 samples, proven errors at most' "$work/.err"
     check 'sample: size' [ "$(wc -c <s3.npy)" -eq $((128 + 3 * 64 * 4)) ]
-    iresnet 0 '' sample d.st --count 3 --out s.npy
-    check 'sample: the same seed' cmp -s s.npy s3.npy
-    iresnet 0 '' sample d.st --count 3 --out s.npy --seed 1
+    check 'sample: errors' [ "$(wc -c <e.npy)" -eq $((128 + 3 * 8)) ]
+    iresnet 0 '' sample certified --count 5 --out s.npy
+    check 'sample: the same seed' near s.npy 2 s3.npy 2
+    iresnet 0 '' sample certified --count 3 --out s.npy --seed 1
     check 'sample: another seed' apart s.npy 0 s3.npy 0
     check 'sample: others' apart s3.npy 0 s3.npy 1
-    iresnet 0 '' sample d.st --count 3 --out s.npy --temperature 0
+    iresnet 0 '' sample certified --count 3 --out s.npy --temperature 0
     check 'sample: temperature 0' near s.npy 0 s.npy 2
     check 'sample: not always so' apart s.npy 0 s3.npy 0
-    iresnet_untouched s2.npy 3 'no error can be claimed' sample d.st --out s.png --errors s2.npy
     iresnet_untouched s2.npy 1 'has no prior' sample run/model.safetensors --out s2.npy
-    iresnet 0 '' sample p.st --out s.png
+}
+
+# Points in the plane.
+plane_tests() {
+    iresnet 0 '' import files/official-plane --out p.st
+    iresnet 0 '^certified' certify p.st --json certificate.json
+    check 'bounds' python3 "$here/make_files.py" bounds p.st certificate.json plane
+    iresnet 0 '' sample plane --out s.png --errors e.npy
     check 'sample: points' [ "$(od -An -tx1 -j16 -N8 s.png | tr -d ' ')" = 0000027800000278 ]
-    iresnet 0 '^integral .*[01]\.' density p.st --out p.png --size 64 --count 500
+    check 'sample: errors of points' [ "$(wc -c <e.npy)" -eq $((128 + 5000 * 8)) ]
+    iresnet 0 '^integral .* [01]\.' density p.st --out p.png --size 64 --count 500
+    check 'density: says that nothing is proven' grep -q 'no error is claimed' "$work/.err"
     check 'density: two panels' [ "$(od -An -tx1 -j16 -N4 p.png | tr -d ' ')" = 00000086 ]
-    iresnet 0 '"integral"' density p.st --out p3.png --size 64 --count 500 --data toy:moons --range 8 \
-        --log --json
+    iresnet 0 '"integral"' density plane --out p3.png --size 64 --count 500 --data toy:moons \
+        --range 8 --log --json
     cp "$work/.out" p.json
     check 'density: three panels' [ "$(od -An -tx1 -j16 -N4 p3.png | tr -d ' ')" = 000000c8 ]
     check 'density --json: a density' json p.json 'abs(d["integral"] - 1) <= 1e-3 and
-        d["range"] == 8 and d["samples"] == 500 and d["max_bound"] is None'
-    iresnet_untouched p2.png 1 'takes 1x8x8; .*points in the plane' density d.st --out p2.png
-    iresnet_untouched p2.png 1 'takes 2x1x1' density p.st --data digits --out p2.png
+        d["range"] == 8 and d["samples"] == 500 and 0 < d["max_bound"] <= 1e-4'
+    iresnet_untouched p2.png 1 'takes 1x8x8; .*points in the plane' density density --out p2.png
+    iresnet_untouched p2.png 1 'takes 2x1x1' density plane --data digits --out p2.png
 }
 
 # Broken model files, and arrays that do not fit the model.
@@ -537,8 +607,8 @@ disk_tests() {
     model=run/model.safetensors
     for command in "encode $model --data digits --out" "predict $model --in files/x.npy --out" \
         "decode $model --in z.npy --out" "decode $model --in z.npy --out x.npy --errors" \
-        "sample d.st --count 3 --out" "interpolate $model --data digits --out" \
-        "density p.st --size 16 --count 9 --out"; do
+        "sample density --count 3 --out" "interpolate $model --data digits --out" \
+        "density plane --size 16 --count 9 --out"; do
         # shellcheck disable=SC2086
         iresnet 1 '/dev/full' $command /dev/full
         # shellcheck disable=SC2086
@@ -570,8 +640,8 @@ disk_tests() {
 : >"$work/.err"
 mkdir files
 python3 "$here/make_files.py" arrays files || bad make_files.py
-for group in usage number combination device data train stop model terminal certify import \
-    interpolate density hostile disk; do
+for group in usage number combination device data train stop model density terminal certify import \
+    interpolate sample plane hostile disk; do
     "${group}_tests"
 done
 echo "$passed passed, $failed failed"
