@@ -2,8 +2,6 @@
 
 make_files.py arrays FOLDER         NPY, IDX and safetensors files
 make_files.py models MODEL FOLDER   damaged copies of a model file
-make_files.py bounds MODEL CERTIFICATE OUT
-                                    a copy with the bounds that `iresnet certify --json` found
 """
 
 import gzip
@@ -189,18 +187,6 @@ def model_files(model, folder):
     write("model-negative", changed)
 
 
-def model_with_bounds(model, certificate, out):
-    whole = open(model, "rb").read()
-    length = struct.unpack("<Q", whole[:8])[0]
-    header = json.loads(whole[8:8 + length])
-    config = json.loads(header["__metadata__"]["iresnet"])
-    config["lipschitz_upper"] = [block["lipschitz_upper"]
-                                 for block in json.load(open(certificate))["blocks"]]
-    header["__metadata__"]["iresnet"] = json.dumps(config)
-    text = json.dumps(header).encode()
-    open(out, "wb").write(struct.pack("<Q", len(text)) + text + whole[8 + length:])
-
-
 def main():
     if sys.argv[1] == "arrays":
         os.chdir(sys.argv[2])
@@ -208,8 +194,6 @@ def main():
         idx_files()
         weight_files()
         official_files()
-    elif sys.argv[1] == "bounds":
-        model_with_bounds(*sys.argv[2:])
     else:
         model_files(os.path.abspath(sys.argv[2]), sys.argv[3])
 
