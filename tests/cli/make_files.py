@@ -97,24 +97,19 @@ def weight_files():
     open("weights-json", "wb").write(struct.pack("<Q", 8) + b"{\"a\": [")
 
 
-def official_block(channels, image):
-    """One block with the parameter names of the official PyTorch code, of images of so many pixels."""
+def official_files():
+    """One block with the parameter names of the official PyTorch code."""
     tensors = []
-    for place, outputs, inputs, side in ((0, 4, channels, 3), (2, 4, 4, 1), (4, channels, 4, 3)):
+    for place, outputs, inputs, side in ((0, 4, 1, 3), (2, 4, 4, 1), (4, 1, 4, 3)):
         prefix = "stack.0.bottleneck_block.%d." % place
-        count, pixels = outputs * inputs * side * side, image if side > 1 else 1
+        count, pixels = outputs * inputs * side * side, 64 if side > 1 else 1
         tensors += [(prefix + "weight_orig", [outputs, inputs, side, side], wave(count)),
                     (prefix + "bias", [outputs], wave(outputs)),
                     (prefix + "weight_u", [outputs * pixels], wave(outputs * pixels)),
                     (prefix + "weight_v", [inputs * pixels], wave(inputs * pixels)),
                     (prefix + "weight_sigma", [1], [1.5])]
-    return tensors + [("stack.0.actnorm._log_scale", [channels], [0.25] * channels),
-                      ("stack.0.actnorm._shift", [channels], [0.5] * channels)]
-
-
-def official_files():
-    tensors = official_block(1, 64)
-    tensors += [("bn1.weight", [1], [1.0]), ("bn1.bias", [1], [0.1]),
+    tensors += [("stack.0.actnorm._log_scale", [1], [0.25]), ("stack.0.actnorm._shift", [1], [0.5]),
+                ("bn1.weight", [1], [1.0]), ("bn1.bias", [1], [0.1]),
                 ("bn1.running_mean", [1], [0.2]), ("bn1.running_var", [1], [0.3]),
                 ("logits.weight", [10, 1], wave(10)), ("logits.bias", [10], wave(10))]
     config = {"in_shape": [1, 8, 8], "nBlocks": [1], "nStrides": [1], "nChannels": [4],
@@ -123,9 +118,6 @@ def official_files():
     safetensors("official", tensors, {"config": json.dumps(config)})
     safetensors("official-bare", tensors)
     safetensors("official-short", tensors[1:], {"config": json.dumps(config)})
-    plane = dict(config, in_shape=[2, 1, 1], nClasses=0, task="density")
-    prior = [("prior_mu", [2], [0.2, -0.1]), ("prior_logstd", [2], [-0.3, 0.1])]
-    safetensors("official-plane", official_block(2, 1) + prior, {"config": json.dumps(plane)})
     negative = [(name, shape, [-0.3]) if name == "bn1.running_var" else (name, shape, values)
                 for name, shape, values in tensors]
     safetensors("official-negative", negative, {"config": json.dumps(config)})

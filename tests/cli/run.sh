@@ -130,6 +130,7 @@ number_tests() {
         number blocks "$value" 'a list of at most 8 whole numbers from 1'
     done
     number milestones 0.5,1.5 'a list'
+    number task cluster 'one of classify, density, hybrid'
     number padding reflect 'one of zeros, circular'
     number activation gelu 'one of identity, elu, relu, tanh, softplus'
     number optimizer lion 'one of sgd, adam, adamax'
@@ -165,8 +166,6 @@ number_tests() {
 combination_tests() {
     iresnet 2 '--data and --out are needed' train --data digits
     iresnet 2 '--data and --out are needed' train --out out
-    iresnet_untouched out 2 "'density' is not among the tasks: classify" \
-        train --task density --data digits --out out
     iresnet_untouched out 2 'neither in .csv nor in .jsonl' \
         train --data digits --out out --log log.txt
     iresnet_untouched out 2 '--channels has' train --data digits --out out --blocks 1,1,1,1,1
@@ -496,10 +495,11 @@ strides option 'nStrides' is \[1,2\]; it must be a list of length 1 of
 empty option 'nBlocks' is \[\]; it must be a list of length 1 to 8 of
 actnorm option 'actnorm' is 1; it must be true or false
 odd init_squeeze squeezes a 7 x 8 map
-multiscale option 'multiscale' is true
 list the options are no JSON object
 more the options are no JSON object
 END
+    iresnet_untouched i3.st 1 "no tensor 'stack.0.stack.0" \
+        import files/official --config files/config-multiscale.json --out i3.st
     for file in missing empty text weights; do
         iresnet_untouched i3.st 1 . import "files/$file" --out i3.st
         iresnet_untouched i3.st 1 "files/$file" \
@@ -541,21 +541,22 @@ interpolate_tests() {
 }
 
 sample_tests() {
+    dense=dense/model.safetensors
     iresnet 0 '' sample density --out s.png
     check 'sample: says that nothing is proven' grep -q 'no error is claimed' "$work/.err"
     check 'sample: png' [ "$(head -c 4 s.png | tail -c 3)" = PNG ]
     iresnet_untouched e2.npy 3 'no error can be claimed' sample density --out s2.npy --errors e2.npy
     check 'sample --errors, not certified: no images' [ ! -e s2.npy ]
-    iresnet 0 '' sample certified --count 3 --out s3.npy --errors e.npy
+    iresnet 0 '' sample $dense --count 3 --out s3.npy --errors e.npy
     check 'sample: says what is proven' grep -q '3 samples, proven errors at most' "$work/.err"
     check 'sample: size' [ "$(wc -c <s3.npy)" -eq $((128 + 3 * 64 * 4)) ]
     check 'sample: errors' [ "$(wc -c <e.npy)" -eq $((128 + 3 * 8)) ]
-    iresnet 0 '' sample certified --count 5 --out s.npy
+    iresnet 0 '' sample $dense --count 5 --out s.npy
     check 'sample: the same seed' near s.npy 2 s3.npy 2
-    iresnet 0 '' sample certified --count 3 --out s.npy --seed 1
+    iresnet 0 '' sample $dense --count 3 --out s.npy --seed 1
     check 'sample: another seed' apart s.npy 0 s3.npy 0
     check 'sample: others' apart s3.npy 0 s3.npy 1
-    iresnet 0 '' sample certified --count 3 --out s.npy --temperature 0
+    iresnet 0 '' sample $dense --count 3 --out s.npy --temperature 0
     check 'sample: temperature 0' near s.npy 0 s.npy 2
     check 'sample: not always so' apart s.npy 0 s3.npy 0
     iresnet_untouched s2.npy 1 'has no prior' sample run/model.safetensors --out s2.npy
@@ -563,23 +564,21 @@ sample_tests() {
 
 # Points in the plane.
 plane_tests() {
-    iresnet 0 '' import files/official-plane --out p.st
-    iresnet 0 '^certified' certify p.st --json certificate.json
-    check 'bounds' python3 "$here/make_files.py" bounds p.st certificate.json plane
-    iresnet 0 '' sample plane --out s.png --errors e.npy
+    moons=moons/model.safetensors
+    iresnet 0 '' sample $moons --out s.png --errors e.npy
     check 'sample: points' [ "$(od -An -tx1 -j16 -N8 s.png | tr -d ' ')" = 0000027800000278 ]
     check 'sample: errors of points' [ "$(wc -c <e.npy)" -eq $((128 + 5000 * 8)) ]
-    iresnet 0 '^integral .* [01]\.' density p.st --out p.png --size 64 --count 500
-    check 'density: says that nothing is proven' grep -q 'no error is claimed' "$work/.err"
+    iresnet 0 '^integral .* [01]\.' density $moons --out p.png --size 64 --count 500
+    check 'density: says what is proven' grep -q '500 samples, proven errors' "$work/.err"
     check 'density: two panels' [ "$(od -An -tx1 -j16 -N4 p.png | tr -d ' ')" = 00000086 ]
-    iresnet 0 '"integral"' density plane --out p3.png --size 64 --count 500 --data toy:moons \
+    iresnet 0 '"integral"' density $moons --out p3.png --size 64 --count 500 --data toy:moons \
         --range 8 --log --json
     cp "$work/.out" p.json
     check 'density: three panels' [ "$(od -An -tx1 -j16 -N4 p3.png | tr -d ' ')" = 000000c8 ]
     check 'density --json: a density' json p.json 'abs(d["integral"] - 1) <= 1e-3 and
         d["range"] == 8 and d["samples"] == 500 and 0 < d["max_bound"] <= 1e-4'
     iresnet_untouched p2.png 1 'takes 1x8x8; .*points in the plane' density density --out p2.png
-    iresnet_untouched p2.png 1 'takes 2x1x1' density plane --data digits --out p2.png
+    iresnet_untouched p2.png 1 'takes 2x1x1' density $moons --data digits --out p2.png
 }
 
 # Broken model files, and arrays that do not fit the model.
@@ -614,7 +613,7 @@ disk_tests() {
     for command in "encode $model --data digits --out" "predict $model --in files/x.npy --out" \
         "decode $model --in z.npy --out" "decode $model --in z.npy --out x.npy --errors" \
         "sample density --count 3 --out" "interpolate $model --data digits --out" \
-        "density plane --size 16 --count 9 --out"; do
+        "density moons/model.safetensors --size 16 --count 9 --out"; do
         # shellcheck disable=SC2086
         iresnet 1 '/dev/full' $command /dev/full
         # shellcheck disable=SC2086
