@@ -42,7 +42,9 @@ static int print_overview(void)
          "  iresnet certify run/model.safetensors\n"
          "  iresnet eval run/model.safetensors --data digits\n"
          "  iresnet encode run/model.safetensors --data digits --count 25 --out z.npy\n"
-         "  iresnet decode run/model.safetensors --in z.npy --out pictures.png");
+         "  iresnet decode run/model.safetensors --in z.npy --out pictures.png\n"
+         "  iresnet train --task density --data toy:moons --out moons\n"
+         "  iresnet density moons/model.safetensors --data toy:moons --out moons.png");
     return CLI_DONE;
 }
 

@@ -577,6 +577,11 @@ plane_tests() {
     check 'density: three panels' [ "$(od -An -tx1 -j16 -N4 p3.png | tr -d ' ')" = 000000c8 ]
     check 'density --json: a density' json p.json 'abs(d["integral"] - 1) <= 1e-3 and
         d["range"] == 8 and d["samples"] == 500 and 0 < d["max_bound"] <= 1e-4'
+    if command -v script >/dev/null; then
+        TERM=xterm script -qec "$program density $moons --size 16 --count 9 --out p2.png" /dev/null \
+            >"$work/.out" 2>"$work/.err"
+        check 'density: a bar' grep -q 'density 100 %.*256 of 256' "$work/.out"
+    fi
     iresnet_untouched p2.png 1 'takes 1x8x8; .*points in the plane' density density --out p2.png
     iresnet_untouched p2.png 1 'takes 2x1x1' density $moons --data digits --out p2.png
 }
