@@ -23,10 +23,12 @@ typedef enum irn_logdet_method {
 typedef struct irn_density_options {
     uint32_t version; /* IRN_DENSITY_OPTIONS_VERSION */
     irn_logdet_method method;
-    size_t terms;          /* of the series; of roulette, those always taken */
-    size_t probes;         /* random vectors a sample and block; at least 2 for standard errors */
+    size_t terms;          /* of the series, 1 to 1000; of roulette, those always taken, or 0 */
+    size_t probes;         /* random vectors a sample and block, up to 1024; at least 2 for standard
+                              errors */
     bool gaussian_probes;  /* standard normal ones; false: +1 and -1 */
-    double geometric;      /* roulette goes on with probability 1 - this after each further term */
+    double geometric;      /* roulette goes on with probability 1 - this after each further term;
+                              its variance is finite where L^2 < 1 - this for every block's L */
     uint64_t seed;         /* of probes, roulette and dequantisation */
     bool dequantise;       /* x has the model's discrete levels, to which uniform noise is added;
                               false, or a model of continuous data: x is taken as it is */
@@ -52,11 +54,14 @@ typedef struct irn_log_density {
 } irn_log_density;
 
 /* out [batch] for x [batch, channels, height, width]; z [batch, D] may be NULL. log p(x) is
- * log_prior
- * + logdet; with discrete levels bits per dimension are -log p(x) / (D ln 2) + log2(levels).
+ * log_prior + logdet; with discrete levels bits per dimension are -log p(x) / (D ln 2) +
+ * log2(levels). Batches are split to fit; noise, probes and roulette depend on a sample's place in
+ * the batch alone, and errors of different samples are independent, so that the standard deviation
+ * of many samples' log p(x) has the estimates' errors in it. actnorm's first values are taken as in
+ * irn_model_encode(). options NULL: defaults.
  * Errors: IRN_ERROR_UNSUPPORTED (no prior, coefficient not in (0, 1), or a block of too many
  * dimensions for exact values), IRN_ERROR_ARGUMENT (options; values outside [-0.5, 0.5] that are to
- * be dequantised), IRN_ERROR_NUMERIC, IRN_ERROR_MEMORY, IRN_ERROR_DEVICE. */
+ * be dequantised), IRN_ERROR_NUMERIC, IRN_ERROR_MEMORY, IRN_ERROR_DEVICE, IRN_ERROR_CANCELLED. */
 IRN_API irn_status irn_model_log_density(irn_model *model, const float *x, size_t batch,
                                          const irn_density_options *options, irn_log_density *out,
                                          float *z);

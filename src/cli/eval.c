@@ -1,5 +1,6 @@
 /* iresnet eval */
 #include "eval_conditioning.h"
+#include "eval_density.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -28,7 +29,8 @@ static const cli_option eval_table[] = {
      .kind = CLI_COUNT,
      .offset = offsetof(eval_options, count),
      .argument = "N",
-     .help = "reconstruct the first N examples (default 1000)",
+     .help = "reconstruct the first N examples, and evaluate their\n"
+             "densities (default 1000; densities of points: all)",
      .low = 1,
      .high = 1e9},
     {.name = "reconstruct",
@@ -54,6 +56,7 @@ typedef struct reconstruction {
 typedef struct evaluation {
     size_t count;
     double accuracy; /* NaN: no labels or no head */
+    eval_density density;
     reconstruction inverse;
     eval_conditioning conditioning;
 } evaluation;
@@ -157,6 +160,7 @@ static int print_json(cli_session *session, const evaluation *values)
     cli_json_begin(&json, false);
     cli_json_number(&json, json.root, "count", (double)values->count);
     cli_json_number(&json, json.root, "accuracy", values->accuracy);
+    eval_density_add_json(&values->density, &json);
     if (inverse->count > 0) {
         cJSON *part = cli_json_object(&json, json.root, "reconstruction");
         cli_json_number(&json, part, "count", (double)inverse->count);
@@ -181,8 +185,9 @@ static void print_text(const evaluation *values)
     const reconstruction *inverse = &values->inverse;
     if (values->accuracy >= 0)
         printf("accuracy          %.2f %% of %zu\n", 100 * values->accuracy, values->count);
-    else
+    else if (values->density.count == 0)
         printf("accuracy          none: no labels or no classifier head\n");
+    eval_density_print(&values->density);
     eval_conditioning_print(&values->conditioning);
     if (inverse->count == 0)
         return;
@@ -201,46 +206,97 @@ static void print_text(const evaluation *values)
            inverse->max_bound, inverse->bound_holds ? "" : " NOT");
 }
 
+static bool has_density(const cli_session *session)
+{
+    return irn_model_get_config(session->model)->prior != IRN_PRIOR_NONE;
+}
+
+/* Points are cheap, so that all of them count where nobody says how many. */
+static int measure_density(cli_session *session, const eval_options *options, bool counted,
+                           const cli_logdet *how, evaluation *out)
+{
+    const irn_model_config *config = irn_model_get_config(session->model);
+    bool points = config->height == 1 && config->width == 1;
+    cli_samples x = {.count = 0};
+    int result = cli_read_dataset(session, options->data, (irn_split)options->split,
+                                  points && !counted ? 0 : options->count, &x);
+    if (result == CLI_DONE)
+        result = eval_density_measure(session, how, &x, &out->density);
+    cli_samples_free(&x);
+    return result;
+}
+
+/* Options for what the model has not. */
+static int check_use(cli_session *session, const eval_options *options, const cli_group *groups)
+{
+    const char *logdet = cli_first_given(&groups[1], NULL);
+    if (logdet && !has_density(session))
+        return cli_error(session, CLI_USAGE, "--%s is for densities, which %s has not: no prior",
+                         logdet, session->model_path);
+    bool counts = options->reconstruct || options->conditioning || has_density(session);
+    if (!counts && cli_given(&groups[0], "count"))
+        return cli_error(session, CLI_USAGE, "--count is of no use with --no-reconstruct");
+    return CLI_DONE;
+}
+
+static int evaluate(cli_session *session, const eval_options *options, const cli_group *groups,
+                    const cli_logdet *how)
+{
+    evaluation values = {.accuracy = NAN};
+    int result = check_use(session, options, groups);
+    if (result == CLI_DONE)
+        result = measure_accuracy(session, options, &values);
+    if (result == CLI_DONE && has_density(session))
+        result = measure_density(session, options, cli_given(&groups[0], "count"), how, &values);
+    if (result == CLI_DONE && options->reconstruct)
+        result = reconstruct(session, options, &values.inverse);
+    if (result == CLI_DONE && options->conditioning)
+        result = eval_conditioning_measure(session, options->data, (irn_split)options->split,
+                                           options->count, &values.conditioning);
+    if (result == CLI_DONE && session->common.json)
+        result = print_json(session, &values);
+    else if (result == CLI_DONE)
+        print_text(&values);
+    return result;
+}
+
 static int run(const cli_command *self, int argc, char **argv)
 {
     cli_session session = {.command = self};
     eval_options options = {.split = IRN_TEST, .count = 1000, .reconstruct = true};
+    cli_logdet logdet;
+    cli_logdet_init(&logdet);
     cli_group groups[] = {
         {.title = "Options", .options = eval_table, .count = 5, .values = &options},
-        cli_common_group(&session.common, CLI_WITH_DEVICE | CLI_WITH_JSON | CLI_WITH_QUIET)};
+        cli_logdet_group(&logdet),
+        cli_common_group(&session.common,
+                         CLI_WITH_DEVICE | CLI_WITH_SEED | CLI_WITH_JSON | CLI_WITH_QUIET)};
     cli_operands operands = {.names = "MODEL", .least = 1, .most = 1};
     int result = CLI_DONE;
-    if (!cli_parse(self, groups, 2, argc, argv, &operands, &result))
+    if (!cli_parse(self, groups, 3, argc, argv, &operands, &result))
         return result;
     if (!options.data)
         return cli_usage(self, "--data is needed");
-    if (!options.reconstruct && !options.conditioning && cli_given(&groups[0], "count"))
-        return cli_usage(self, "--count is of no use with --no-reconstruct");
     cli_progress_init(&session.progress, session.common.quiet);
-    evaluation values = {.accuracy = NAN};
     result = cli_session_model(&session, operands.values[0]);
     if (result == CLI_DONE)
-        result = measure_accuracy(&session, &options, &values);
-    if (result == CLI_DONE && options.reconstruct)
-        result = reconstruct(&session, &options, &values.inverse);
-    if (result == CLI_DONE && options.conditioning)
-        result = eval_conditioning_measure(&session, options.data, (irn_split)options.split,
-                                           options.count, &values.conditioning);
-    if (result == CLI_DONE && session.common.json)
-        result = print_json(&session, &values);
-    else if (result == CLI_DONE)
-        print_text(&values);
+        result = evaluate(&session, &options, groups, &logdet);
     cli_session_close(&session);
     return result;
 }
 
 const cli_command cli_command_eval = {
     .name = "eval",
-    .summary = "accuracy and reconstruction error on a data set",
+    .summary = "accuracy, density and reconstruction error on a data set",
     .synopsis = "MODEL --data SPEC [options]",
     .about = "Measures the share of right predictions on all examples, and how exactly examples\n"
              "come back from encoding and decoding: the true errors, and if the model is\n"
              "certified the bounds proven for them, for which latents are kept in float64.\n"
+             "\n"
+             "A model with a prior has a density: of discrete data, which noise makes\n"
+             "continuous, in bits per dimension, of others in nats an example. The standard\n"
+             "error counts both the choice of examples and the estimates. What is proven of\n"
+             "log-determinants comes from the bounds stored in the model.\n"
              "\n"
              "--conditioning adds how much small changes of examples are stretched at most and at\n"
              "least: the extreme singular values, estimated from below and from above, beside\n"

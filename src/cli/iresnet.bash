@@ -15,6 +15,7 @@ _iresnet_words() {
     --padding) echo zeros circular ;;
     --optimizer) echo sgd adam adamax ;;
     --split) echo train test ;;
+    --logdet-method) echo auto exact series roulette ;;
     --data | --test-data) echo digits mnist: cifar10: cifar100: idx: npy: toy: ;;
     esac
 }
@@ -23,7 +24,7 @@ _iresnet() {
     local program=$1 word=$2 before=$3 words
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ] || { [ "$COMP_CWORD" -eq 2 ] && [ "${COMP_WORDS[1]}" = help ]; }; then
-        words="devices train eval predict encode decode certify import bench"
+        words="devices train eval predict encode decode sample interpolate density certify import bench"
         [ "$COMP_CWORD" -eq 1 ] && words="$words help --help --version"
     else
         words=$(_iresnet_words "$before")

@@ -25,7 +25,10 @@ static int predict(cli_session *session, const predict_options *options)
     cli_samples x = {.count = 0};
     size_t classes = irn_model_get_config(session->model)->classes;
     if (classes == 0)
-        return cli_error(session, CLI_FAILED, "%s: has no classifier head", session->model_path);
+        return cli_error(session, CLI_FAILED, "%s: has no classifier head%s", session->model_path,
+                         irn_model_get_config(session->model)->prior == IRN_PRIOR_NONE
+                             ? ""
+                             : "; it is a model of densities, for `iresnet eval`");
     int result = cli_read_inputs(session, options->in, &x);
     float *logits = NULL;
     if (result == CLI_DONE) {

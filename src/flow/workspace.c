@@ -134,10 +134,23 @@ static irn_tensor other_flow(const irn_workspace *workspace, const irn_tensor *n
     return irn_tensor_view(other, now->images, channels, height, width);
 }
 
-/* *now, before the block's squeeze, becomes the block's output. */
-static irn_status forward_block(irn_model *model, const irn_workspace *workspace,
-                                const irn_block *block, irn_tensor *now)
+/* now becomes out = x + g(x), with the inputs of the layers for the visitor. */
+static irn_status visit_block(const irn_model *model, size_t index, const irn_visitor *visitor,
+                              const irn_tensor *now, const irn_tensor *out)
 {
+    const irn_block *block = &model->blocks[index];
+    irn_tensor inputs[IRN_MAX_LAYERS];
+    for (size_t i = 0; i < model->config.layers; i++)
+        inputs[i] = irn_layer_input(block, i, &visitor->memory[i], now->images);
+    IRN_TRY(irn_block_residual(model, &model->single, block, now, inputs, now, out));
+    return visitor->visit(visitor->payload, index, inputs, now->images);
+}
+
+/* *now, before the block's squeeze, becomes the block's output. */
+static irn_status forward_block(irn_model *model, const irn_workspace *workspace, size_t index,
+                                const irn_visitor *visitor, irn_tensor *now)
+{
+    const irn_block *block = &model->blocks[index];
     irn_tensor inputs[IRN_MAX_LAYERS];
     if (block->squeeze) {
         irn_tensor next = other_flow(workspace, now, block->channels, block->height, block->width);
@@ -147,18 +160,19 @@ static irn_status forward_block(irn_model *model, const irn_workspace *workspace
     if (!model->actnorm_ready)
         IRN_TRY(irn_block_initialise(model, block, now));
     IRN_TRY(irn_block_normalise(model, &model->single, block, now));
-    irn_workspace_inputs(workspace, block, now->images, inputs);
     /* A single layer would read what it overwrites. */
     irn_tensor out = *now;
     if (model->config.layers == 1)
         out = other_flow(workspace, now, block->channels, block->height, block->width);
-    IRN_TRY(irn_block_apply(model, block, now, inputs, now, &out));
+    irn_workspace_inputs(workspace, block, now->images, inputs);
+    IRN_TRY(visitor ? visit_block(model, index, visitor, now, &out)
+                    : irn_block_apply(model, block, now, inputs, now, &out));
     *now = out;
     return IRN_OK;
 }
 
-irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x, size_t offset,
-                            size_t images, irn_latents *z)
+irn_status irn_flow_visit(irn_model *model, irn_workspace *workspace, cl_mem x, size_t offset,
+                          size_t images, const irn_visitor *visitor, irn_latents *z)
 {
     irn_tensor now =
         irn_tensor_view(&workspace->flow[0], images, model->channels, model->height, model->width);
@@ -167,7 +181,7 @@ irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x
     IRN_TRY(irn_flow_input(model, x, offset, &workspace->flow[1], &now));
     for (size_t b = 0; b < model->block_count; b++) {
         const irn_block *block = &model->blocks[b];
-        IRN_TRY(forward_block(model, workspace, block, &now));
+        IRN_TRY(forward_block(model, workspace, b, visitor, &now));
         if (!block->split)
             continue;
         irn_tensor rest = other_flow(workspace, &now, irn_split_rest(block), now.height, now.width);
@@ -177,6 +191,12 @@ irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x
     }
     z->parts[scale] = now;
     return model->actnorm_ready ? IRN_OK : irn_model_initialised(model);
+}
+
+irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x, size_t offset,
+                            size_t images, irn_latents *z)
+{
+    return irn_flow_visit(model, workspace, x, offset, images, NULL, z);
 }
 
 static irn_status moments(const irn_tensor *x, float *mean, float *variance)

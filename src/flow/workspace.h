@@ -48,6 +48,15 @@ irn_status irn_flow_output(const irn_model *model, const irn_tensor *first,
 irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x, size_t offset,
                             size_t images, irn_latents *z);
 
+/* The same, stopping at every block with the inputs of its layers. */
+typedef struct irn_visitor {
+    const irn_tensor *memory; /* [config.layers], for what irn_layer_input() makes of it */
+    irn_status (*visit)(void *payload, size_t block, const irn_tensor *inputs, size_t images);
+    void *payload;
+} irn_visitor;
+irn_status irn_flow_visit(irn_model *model, irn_workspace *workspace, cl_mem x, size_t offset,
+                          size_t images, const irn_visitor *visitor, irn_latents *z);
+
 /* Data-dependent values of a block's actnorm from its input x: zero mean and unit variance per
  * channel afterwards; channels without variance keep their scale. Waits for the device. */
 irn_status irn_block_initialise(irn_model *model, const irn_block *block, const irn_tensor *x);

@@ -1,6 +1,7 @@
 /* One step: power iteration, forward with batch statistics, backward through sigma, update.
  * Everything is queued; the host waits only for the copy of the batch before last. */
 #include "train/trainer.h"
+#include "flow/dequantise.h"
 #include "ops/elementwise.h"
 
 #include <math.h>

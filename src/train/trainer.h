@@ -86,12 +86,6 @@ irn_status irn_average_begin(irn_trainer *trainer);
 irn_status irn_average_end(irn_trainer *trainer);
 irn_status irn_average_take(irn_trainer *trainer);
 
-/* ---- dequantise.c ---- */
-/* Values k of `levels`, as data sets have them on [-0.5, 0.5], become (k + u) / levels - 0.5 with u
- * uniform on [0, 1). Values outside are IRN_ERROR_ARGUMENT. */
-irn_status irn_dequantise(const float *x, size_t images, size_t size, size_t levels, uint64_t seed,
-                          uint64_t stream, float *out);
-
 /* ---- optimizer.c ---- */
 irn_status irn_optimizer_update(irn_trainer *trainer, double rate);
 /* The rate that the caller has set, else the schedule's at the trainer's step, for an epoch of so

@@ -35,6 +35,7 @@ def npy_files():
     npy("labels-negative.npy", "<i4", (3,), struct.pack("<3i", 0, -1, 2))
     npy("labels-few.npy", "<i4", (2,), struct.pack("<2i", 0, 1))
     npy("labels-many.npy", "<i4", (3,), struct.pack("<3i", 0, 1, 200))
+    npy("x-bright.npy", "<f4", (3, 1, 8, 8), floats([2 * value for value in wave(192)]))
     npy("x-double.npy", "<f8", (3, 1, 8, 8), struct.pack("<192d", *wave(192)))
     npy("x-7x8.npy", "<f4", (3, 1, 7, 8), floats(wave(3 * 56)))
     npy("x-flat.npy", "<f4", (3, 63), floats(wave(3 * 63)))

@@ -1,4 +1,4 @@
-#include "train/trainer.h"
+#include "flow/dequantise.h"
 #include "base/philox.h"
 
 #include <math.h>

@@ -1,0 +1,133 @@
+#include "eval_density.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static double log_density(const irn_log_density *sample)
+{
+    return sample->log_prior + sample->logdet;
+}
+
+/* The estimates' errors are independent from example to example and unbiased, so that they are part
+ * of the deviation between examples, and of the standard error that comes of it. */
+static eval_mean mean_nats(const irn_log_density *samples, size_t count)
+{
+    double n = (double)count, sum = 0, squares = 0;
+    for (size_t i = 0; i < count; i++)
+        sum -= log_density(&samples[i]);
+    for (size_t i = 0; i < count; i++) {
+        double difference = -log_density(&samples[i]) - sum / n;
+        squares += difference * difference;
+    }
+    return (eval_mean){sum / n, sqrt(squares / (n - 1) / n)};
+}
+
+static eval_mean bits_of(eval_mean nats, const irn_model *model)
+{
+    double levels = (double)irn_model_get_config(model)->levels;
+    double unit = log(2) * (double)irn_model_latent_size(model);
+    if (levels == 0)
+        return (eval_mean){(double)NAN, (double)NAN};
+    return (eval_mean){nats.value / unit + log2(levels), nats.error / unit};
+}
+
+static void summarise(const irn_log_density *samples, const cli_logdet *how, eval_density *out)
+{
+    double n = (double)out->count, variance = 0;
+    int method = how->method;
+    for (size_t i = 0; i < out->count; i++) {
+        out->logdet += samples[i].logdet / n;
+        variance += samples[i].standard_error * samples[i].standard_error;
+    }
+    out->logdet_error = sqrt(variance) / n;
+    out->lower = samples[0].logdet_lower;
+    out->upper = samples[0].logdet_upper;
+    out->truncation_upper = samples[0].truncation_upper;
+    /* Nothing but exact values leaves nothing out. */
+    if (method == IRN_LOGDET_AUTO)
+        method = out->truncation_upper > 0 ? IRN_LOGDET_ROULETTE : IRN_LOGDET_EXACT;
+    out->method = cli_logdet_words[method];
+    out->estimated = method != IRN_LOGDET_EXACT;
+    out->terms = how->terms;
+    out->probes = how->probes;
+}
+
+int eval_density_measure(cli_session *session, const cli_logdet *how, const cli_samples *x,
+                         eval_density *out)
+{
+    irn_log_density *samples = calloc(x->count, sizeof *samples);
+    int result = samples ? cli_log_density(session, how, true, x, samples, NULL)
+                         : cli_error(session, CLI_FAILED, "no memory for %zu samples", x->count);
+    if (result == CLI_DONE) {
+        *out = (eval_density){.count = x->count};
+        out->nats = mean_nats(samples, x->count);
+        out->bits = bits_of(out->nats, session->model);
+        summarise(samples, how, out);
+    }
+    free(samples);
+    return result;
+}
+
+void eval_density_add_json(const eval_density *density, cli_json *json)
+{
+    if (density->count == 0)
+        return;
+    double none = (double)NAN;
+    cli_json_number(json, json->root, "density_count", (double)density->count);
+    cli_json_number(json, json->root, "bits_per_dim", density->bits.value);
+    cli_json_number(json, json->root, "bits_per_dim_standard_error", density->bits.error);
+    cli_json_number(json, json->root, "nll_nats", density->nats.value);
+    cli_json_number(json, json->root, "nll_nats_standard_error", density->nats.error);
+    cJSON *part = cli_json_object(json, json->root, "logdet");
+    cli_json_text(json, part, "method", density->method);
+    cli_json_number(json, part, "terms", density->estimated ? (double)density->terms : none);
+    cli_json_number(json, part, "probes", density->estimated ? (double)density->probes : none);
+    cli_json_number(json, part, "mean", density->logdet);
+    cli_json_number(json, part, "mean_standard_error", density->logdet_error);
+    cli_json_number(json, part, "lower", density->lower);
+    cli_json_number(json, part, "upper", density->upper);
+    cli_json_number(json, part, "truncation_upper", density->truncation_upper);
+}
+
+static void print_mean(const char *label, eval_mean mean, const char *unit, size_t count)
+{
+    printf("%-17s %.4f %s of %zu", label, mean.value, unit, count);
+    if (isfinite(mean.error))
+        printf(", standard error %.2g", mean.error);
+    printf("\n");
+}
+
+/* The series is off by up to the bound; roulette's cap costs the same kind of thing, but hardly. */
+static void print_truncation(const eval_density *density)
+{
+    char upper[CLI_BOUND_TEXT];
+    if (!density->estimated)
+        return;
+    if (isfinite(density->truncation_upper))
+        printf("proven bias       %s nats at most, of the terms left out\n",
+               cli_bound_upper(upper, density->truncation_upper));
+    else
+        printf("proven bias       none: the model is not certified\n");
+}
+
+void eval_density_print(const eval_density *density)
+{
+    char lower[CLI_BOUND_TEXT], upper[CLI_BOUND_TEXT];
+    if (density->count == 0)
+        return;
+    if (isfinite(density->bits.value))
+        print_mean("density", density->bits, "bits per dimension", density->count);
+    else
+        print_mean("density", density->nats, "nats an example", density->count);
+    printf("log-determinant   %.4f on average, %s", density->logdet, density->method);
+    if (density->estimated)
+        printf(" with %zu terms and %zu probes", density->terms, density->probes);
+    printf("\n");
+    if (isfinite(density->lower) && isfinite(density->upper))
+        printf("proven interval   %s to %s for every input\n",
+               cli_bound_lower(lower, density->lower), cli_bound_upper(upper, density->upper));
+    else
+        printf("proven interval   none: the model is not certified\n");
+    print_truncation(density);
+}

@@ -1,0 +1,34 @@
+/* What `iresnet eval` says about the density of a model. */
+#ifndef IRN_CLI_EVAL_DENSITY_H
+#define IRN_CLI_EVAL_DENSITY_H
+
+#include "logdet.h"
+#include "output.h"
+
+/* A mean over examples and its standard error; NaN of a single one. */
+typedef struct eval_mean {
+    double value, error;
+} eval_mean;
+
+typedef struct eval_density {
+    size_t count;            /* examples; 0: not evaluated, and the rest does not count */
+    eval_mean nats;          /* negative log-density */
+    eval_mean bits;          /* per dimension; NaN: the data are continuous */
+    double logdet;           /* its mean */
+    double logdet_error;     /* of that, by the estimates alone; NaN of a single probe */
+    double lower, upper;     /* lemma 7's interval, which all examples share */
+    double truncation_upper; /* theorem 3 */
+    const char *method;      /* that was used */
+    bool estimated;          /* not exact: terms and probes count */
+    size_t terms, probes;
+} eval_density;
+
+/* x: examples as the data set has them. */
+int eval_density_measure(cli_session *session, const cli_logdet *how, const cli_samples *x,
+                         eval_density *out);
+
+/* Both add nothing if the density was not evaluated. */
+void eval_density_add_json(const eval_density *density, cli_json *json);
+void eval_density_print(const eval_density *density);
+
+#endif
