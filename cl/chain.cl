@@ -1,31 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The layers of a block one after the other, image by image, for CPUs (WG = 1), where a work-item
- * is a thread: what the layers hand on stays in its cache, and a step of the fixed point needs no
- * other thread, so that a launch can take many. Layers are 3x3 (winograd.cl) and 1x1
- * (pointwise.cl).
+ * A block's layers forward in one launch: a step of the fixed point needs no other thread, so that
+ * a launch can take many.
  */
-
-/* What CHAIN_WORDS words of the table say of a layer, in this order. Offsets are in elements. */
-typedef struct chain_layer {
-    int winograd; /* 3x3 by winograd_tiles, with weights in `transformed`; or 1x1, in `parameters`
-                   */
-    ulong weights, scale, bias;
-    int inputs, outputs; /* blocks of channels */
-} chain_layer;
-
-#define CHAIN_WORDS 6
-
-/* Not returned: of returned structs clang makes what Oclgrind does not know. */
-INLINE void chain_read(chain_layer *layer, __global const ulong *table)
-{
-    layer->winograd = (int)table[0];
-    layer->weights = table[1];
-    layer->scale = table[2];
-    layer->bias = table[3];
-    layer->inputs = (int)table[4];
-    layer->outputs = (int)table[5];
-}
 
 /* Slots of scratch hold the hidden activations of `chunk` images twice, `hidden` elements each, and
  * then a slot of winograd_tiles. */
@@ -46,11 +23,10 @@ KERNEL void chain_apply(__global const real *x, ulong x0, __global const real *p
 {
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
     const int begin = (int)((ulong)N * item / items), end = (int)((ulong)N * (item + 1) / items);
-    const int tiles = ((H + 3) / 4) * ((W + 3) / 4), across = (H * W + T - 1) / T;
     __global real *own = scratch + scratch0 + (ulong)item * slot;
 
     for (int first = begin; first < end; first += chunk) {
-        const int images = min(chunk, end - first);
+        const chain_place at = {min(chunk, end - first), H, W, group, own + 2 * hidden};
         for (int k = 0; k < steps * layers; k++) {
             const int i = k % layers, last = i + 1 == layers;
             chain_layer layer;
@@ -59,21 +35,18 @@ KERNEL void chain_apply(__global const real *x, ulong x0, __global const real *p
             __global const real *from = i == 0 ? x + x0 + first * ((ulong)layer.inputs * H * W * B)
                                                : own + (i - 1) % 2 * hidden;
             epilogue e = {0, 0, own + i % 2 * hidden,
-                          CONV_SCALE | CONV_BIAS | CONV_ACTIVATE | (flags & CONV_WRAP)};
+                          CONV_SCALE | CONV_BIAS | CONV_ACTIVATE | (flags & CONV_WRAP) |
+                              layer.last_input << CONV_LAST_SHIFT};
             if (last) {
                 e.residual = residual + residual0 + first * image;
                 e.y = y + y0 + first * image;
                 e.flags = flags;
             }
-            const realb scale = (realb)(state[state0 + layer.scale]);
-            __global const real *bias = parameters + parameters0 + layer.bias;
-            if (layer.winograd)
-                winograd_tiles(from, transformed + transformed0 + layer.weights, scale, bias, e,
-                               own + 2 * hidden, 0, images * tiles, 0, layer.outputs, layer.inputs,
-                               layer.outputs, H, W, group, i == 0, last);
-            else
-                pointwise_tiles(from, parameters + parameters0 + layer.weights, scale, bias, e, 0,
-                                images * across, layer.inputs, layer.outputs, H * W);
+            chain_pass(layer.winograd, from,
+                       layer.winograd ? transformed + transformed0 + layer.weights
+                                      : parameters + parameters0 + layer.weights,
+                       state[state0 + layer.scale], parameters + parameters0 + layer.bias, e, &at,
+                       layer.inputs, layer.outputs, i == 0, last);
         }
     }
 }

@@ -24,7 +24,7 @@ INLINE void pointwise_tile(const int blocks, int n, int first, int skip, int ob,
 #pragma unroll
     for (int o = 0; o < OCB; o++)
         wp[o] = w + (ulong)(ob + (o < blocks ? o : 0)) * Ib * B * B;
-    multiply_tile(blocks, xp, x_block, wp, acc, Ib);
+    multiply_tile(blocks, xp, x_block, wp, acc, Ib, CONV_LAST(e.flags));
 #pragma unroll
     for (int o = 0; o < OCB; o++) {
         realb b = (realb)(0);

@@ -94,3 +94,15 @@ KERNEL void sample_dots(__global const real *a, ulong a0, __global const real *b
     if (get_local_id(0) == 0)
         out[out0 + n] = add ? out[out0 + n] + sum : sum;
 }
+
+/* x_n /= ||x_n|| for every sample n. Where the square of the norm is zero or leaves the range, the
+ * sample is no longer finite. Global size: WG times samples. */
+KERNEL void normalise_samples(__global real *x, ulong x0, ulong count)
+{
+    GROUP_SCRATCH(scratch);
+    __global real *sample = x + x0 + get_group_id(0) * count * B;
+    const real square = group_dot(sample, sample, count, scratch);
+    const real factor = isinf(square) ? square : 1 / sqrt(square);
+    for (size_t i = get_local_id(0); i < count; i += WG)
+        store_block((realb)(factor) * load_block(sample + i * B), sample + i * B);
+}

@@ -60,14 +60,14 @@ KERNEL void winograd_transform_weights(__global const real *w, ulong w0, __globa
 
 /* The products at one point: T tiles by `blocks` <= OCB blocks of outputs, a constant. */
 INLINE void winograd_multiply(const int blocks, __global const real *v, __global const real *u,
-                              ulong u_stride, __global real *product, int Ib)
+                              ulong u_stride, __global real *product, int Ib, int last)
 {
     realb acc[OCB * T];
     __global const real *up[OCB];
 #pragma unroll
     for (int o = 0; o < OCB; o++)
         up[o] = u + (o < blocks ? o : 0) * u_stride;
-    multiply_tile(blocks, v, T * B, up, acc, Ib);
+    multiply_tile(blocks, v, T * B, up, acc, Ib, last);
 #pragma unroll
     for (int i = 0; i < T; i++) {
 #pragma unroll
@@ -80,14 +80,15 @@ INLINE void winograd_multiply(const int blocks, __global const real *v, __global
 
 /* The products at one point for all tiles of a group. */
 INLINE void multiply_tiles(int blocks, __global const real *v, __global const real *u,
-                           ulong u_stride, __global real *product, int Ib, int count)
+                           ulong u_stride, __global real *product, int Ib, int last,
+                           int count)
 {
     for (int i = 0; i < count; i += T) {
         if (blocks == OCB)
-            winograd_multiply(OCB, v, u, u_stride, product, Ib);
+            winograd_multiply(OCB, v, u, u_stride, product, Ib, last);
         else
             for (int o = 0; o < blocks; o++)
-                winograd_multiply(1, v, u + o * u_stride, u_stride, product + o * B, Ib);
+                winograd_multiply(1, v, u + o * u_stride, u_stride, product + o * B, Ib, last);
         v += T * Ib * B;
         product += T * OCB * B;
     }
@@ -146,7 +147,8 @@ INLINE void winograd_tiles(__global const real *x, __global const real *u, realb
             const int blocks = min(OCB, last_block - ob);
             __global const real *up = u + ob * u_stride;
             for (int k = 0; k < POINTS; k++) {
-                multiply_tiles(blocks, v + k * v_stride, up, u_stride, m + k * m_stride, Ib, count);
+                multiply_tiles(blocks, v + k * v_stride, up, u_stride, m + k * m_stride, Ib,
+                               CONV_LAST(e.flags), count);
                 up += Ib * B * B;
                 if (far_y)
                     fetch(1, e.y, k, first, count, ob, ob + blocks, Ob, H, W);

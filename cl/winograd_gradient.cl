@@ -146,7 +146,8 @@ INLINE void winograd_outer(const int blocks, __global const real *v, __global co
  */
 KERNEL void winograd_weight_gradient(__global const real *x, ulong x0, __global const real *gy,
                                      ulong gy0, __global real *scratch, ulong scratch0, int slot,
-                                     int N, int Ib, int Ob, int H, int W, int group, int flags)
+                                     int N, int Ib, int Ob, int H, int W, int group,
+                                     int inputs, int flags)
 {
     const int tiles = N * ((H + 3) / 4) * ((W + 3) / 4);
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
@@ -177,7 +178,7 @@ KERNEL void winograd_weight_gradient(__global const real *x, ulong x0, __global 
             fetch(0, gy + gy0, k, first + count, next, from, to, Ob, H, W);
             for (int ob = from; ob < to; ob += OCB) {
                 __global const real *gp = g + k * g_stride + (ob - from) * group * B;
-                for (int c = 0; c < Ib * B; c += HALF) {
+                for (int c = 0; c < inputs; c += HALF) {
                     __global const real *vp = v + k * v_stride + c / B * group * B + c % B;
                     __global real *up =
                         u + ob * u_stride + (c / B * POINTS + k) * B * B + c % B * B;
@@ -193,11 +194,11 @@ KERNEL void winograd_weight_gradient(__global const real *x, ulong x0, __global 
     }
 }
 
-/* Adds up what `items` along dimension 0 of winograd_weight_gradient left, and overwrites grad_w,
+/* Adds up for the `inputs` channels what `items` along dimension 0 of winograd_weight_gradient left, and overwrites grad_w,
  * in the layout of direct weights, and, if biases is not 0, grad_b. */
 KERNEL void winograd_reduce_gradient(__global const real *scratch, ulong scratch0, int items,
                                      __global real *grad_w, ulong grad_w0, __global real *grad_b,
-                                     ulong grad_b0, int Ib, int Ob, int biases)
+                                     ulong grad_b0, int Ib, int Ob, int inputs, int biases)
 {
     const int total = Ob * Ib * B, step = (int)get_global_size(0);
     const int partial = total * POINTS * B + Ob * B;
@@ -206,6 +207,11 @@ KERNEL void winograd_reduce_gradient(__global const real *scratch, ulong scratch
         __global const real *from = scratch + ((ulong)(k / B) * POINTS * B + k % B) * B;
         __global real *to = grad_w + grad_w0 + ((ulong)(k / B) * 9 * B + k % B) * B;
         realb u[POINTS], h[18], g[9];
+        if (k % (Ib * B) >= inputs) {
+            for (int i = 0; i < 9; i++)
+                store_block((realb)(0), to + i * B * B);
+            continue;
+        }
 #pragma unroll
         for (int i = 0; i < POINTS; i++) {
             u[i] = load_block(from + i * B * B);

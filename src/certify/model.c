@@ -1,7 +1,7 @@
 /* Certificates of models: layers, blocks and the whole network. */
 #include "certify/bound.h"
 #include "certify/certificate.h"
-#include "flow/model.h"
+#include "flow/conditioning.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -64,23 +64,18 @@ static irn_status certify_layers(irn_certificate *certificate, const irn_model *
     return status;
 }
 
-/* Behrmann et al. 2019, lemma 2, with x -> scale x + shift before each block:
- * Lip(F) <= prod (1 + L) scale_max, Lip(F^-1) <= prod 1 / ((1 - L) scale_min). The scales come from
- * exp() of the C library, which errs by less than a unit in the last place, that is by less than
- * two steps: below a power of two a step is half of it. */
+/* Behrmann et al. 2019, lemma 2: Lip(F) is at most the product of the blocks' largest singular
+ * values, Lip(F^-1) that of their smallest ones' inverses. */
 static irn_status certify_network(irn_certificate *certificate, const irn_model *model)
 {
     double forward = 1, inverse = 1;
     for (size_t block = 0; block < certificate->block_count; block++) {
-        double upper = certificate->blocks[block].lipschitz_upper, smallest, largest;
-        IRN_TRY(irn_model_block_affine(model, block, &smallest, &largest));
-        double step = irn_round_up(irn_round_up(1 + upper) * irn_round_up(irn_round_up(largest)));
-        double back =
-            irn_round_down(irn_round_down(1 - upper) * irn_round_down(irn_round_down(smallest)));
-        forward = irn_round_up(forward * step);
+        irn_interval stretch;
+        IRN_TRY(
+            irn_block_stretch(model, block, certificate->blocks[block].lipschitz_upper, &stretch));
+        double back = stretch.lower;
+        forward = irn_round_up(forward * stretch.upper);
         inverse = back > 0 ? irn_round_up(inverse * irn_round_up(1 / back)) : INFINITY;
-        if (!(upper < certificate->below) || isnan(forward) || isnan(inverse))
-            forward = inverse = INFINITY;
         if (isinf(inverse))
             break;
     }

@@ -28,6 +28,9 @@ enum {
     X(predict)                                                                                     \
     X(encode)                                                                                      \
     X(decode)                                                                                      \
+    X(sample)                                                                                      \
+    X(interpolate)                                                                                 \
+    X(density)                                                                                     \
     X(certify)                                                                                     \
     X(import)                                                                                      \
     X(bench)

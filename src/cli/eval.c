@@ -1,4 +1,5 @@
 /* iresnet eval */
+#include "eval_conditioning.h"
 #include "eval_density.h"
 
 #include <math.h>
@@ -9,7 +10,7 @@ typedef struct eval_options {
     const char *data;
     int split;
     size_t count;
-    bool reconstruct;
+    bool reconstruct, conditioning;
 } eval_options;
 
 static const cli_option eval_table[] = {
@@ -36,6 +37,11 @@ static const cli_option eval_table[] = {
      .kind = CLI_TOGGLE,
      .offset = offsetof(eval_options, reconstruct),
      .help = "encode and decode examples (default yes)"},
+    {.name = "conditioning",
+     .kind = CLI_FLAG,
+     .offset = offsetof(eval_options, conditioning),
+     .help = "extreme singular values of the network's Jacobian at the\n"
+             "first N examples; takes a while for many"},
 };
 
 /* What encoding and decoding does to the examples. */
@@ -52,6 +58,7 @@ typedef struct evaluation {
     double accuracy; /* NaN: no labels or no head */
     eval_density density;
     reconstruction inverse;
+    eval_conditioning conditioning;
 } evaluation;
 
 /* The Euclidean distance of example i from what came back; others are added to *out if wanted. */
@@ -169,6 +176,7 @@ static int print_json(cli_session *session, const evaluation *values)
             cli_json_null(&json, part, "bound_holds");
         cli_json_number(&json, part, "iterations", (double)inverse->iterations);
     }
+    eval_conditioning_add_json(&values->conditioning, &json);
     return cli_json_print(session, &json);
 }
 
@@ -180,6 +188,7 @@ static void print_text(const evaluation *values)
     else if (values->density.count == 0)
         printf("accuracy          none: no labels or no classifier head\n");
     eval_density_print(&values->density);
+    eval_conditioning_print(&values->conditioning);
     if (inverse->count == 0)
         return;
     printf("reconstructed     %zu, at most %zu steps a block\n", inverse->count,
@@ -224,7 +233,8 @@ static int check_use(cli_session *session, const eval_options *options, const cl
     if (logdet && !has_density(session))
         return cli_error(session, CLI_USAGE, "--%s is for densities, which %s has not: no prior",
                          logdet, session->model_path);
-    if (!options->reconstruct && !has_density(session) && cli_given(&groups[0], "count"))
+    bool counts = options->reconstruct || options->conditioning || has_density(session);
+    if (!counts && cli_given(&groups[0], "count"))
         return cli_error(session, CLI_USAGE, "--count is of no use with --no-reconstruct");
     return CLI_DONE;
 }
@@ -240,6 +250,9 @@ static int evaluate(cli_session *session, const eval_options *options, const cli
         result = measure_density(session, options, cli_given(&groups[0], "count"), how, &values);
     if (result == CLI_DONE && options->reconstruct)
         result = reconstruct(session, options, &values.inverse);
+    if (result == CLI_DONE && options->conditioning)
+        result = eval_conditioning_measure(session, options->data, (irn_split)options->split,
+                                           options->count, &values.conditioning);
     if (result == CLI_DONE && session->common.json)
         result = print_json(session, &values);
     else if (result == CLI_DONE)
@@ -254,7 +267,7 @@ static int run(const cli_command *self, int argc, char **argv)
     cli_logdet logdet;
     cli_logdet_init(&logdet);
     cli_group groups[] = {
-        {.title = "Options", .options = eval_table, .count = 4, .values = &options},
+        {.title = "Options", .options = eval_table, .count = 5, .values = &options},
         cli_logdet_group(&logdet),
         cli_common_group(&session.common,
                          CLI_WITH_DEVICE | CLI_WITH_SEED | CLI_WITH_JSON | CLI_WITH_QUIET)};
@@ -283,7 +296,11 @@ const cli_command cli_command_eval = {
              "A model with a prior has a density: of discrete data, which noise makes\n"
              "continuous, in bits per dimension, of others in nats an example. The standard\n"
              "error counts both the choice of examples and the estimates. What is proven of\n"
-             "log-determinants comes from the bounds stored in the model.\n",
+             "log-determinants comes from the bounds stored in the model.\n"
+             "\n"
+             "--conditioning adds how much small changes of examples are stretched at most and at\n"
+             "least: the extreme singular values, estimated from below and from above, beside\n"
+             "the interval that is proven for every input.\n",
     .examples = "  iresnet eval run/model.safetensors --data digits\n"
                 "  iresnet eval run/model.safetensors --data mnist:data/mnist --json\n",
     .run = run,

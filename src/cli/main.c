@@ -30,19 +30,21 @@ static int print_overview(void)
          "proven error, and proves Lip(g) < 1 for every block.\n\n"
          "Commands:");
     for (const cli_command *const *command = all_commands(); *command; command++)
-        printf("  %-9s %s\n", (*command)->name, (*command)->summary);
-    puts("  help      this text, or that of a command: iresnet help COMMAND\n\n"
+        printf("  %-11s %s\n", (*command)->name, (*command)->summary);
+    puts("  help        this text, or that of a command: iresnet help COMMAND\n\n"
          "Options:\n"
          "  -h, --help     this text\n"
          "  -V, --version  the version\n\n"
          "Exit status: 0 done; 1 failed (data, device, disk); 2 usage; 3 a bound does not\n"
-         "hold (certify, decode --errors); 130 interrupted.\n\n"
+         "hold (certify, --errors); 130 interrupted.\n\n"
          "Examples:\n"
          "  iresnet train --data digits --out run\n"
          "  iresnet certify run/model.safetensors\n"
          "  iresnet eval run/model.safetensors --data digits\n"
          "  iresnet encode run/model.safetensors --data digits --count 25 --out z.npy\n"
-         "  iresnet decode run/model.safetensors --in z.npy --out pictures.png");
+         "  iresnet decode run/model.safetensors --in z.npy --out pictures.png\n"
+         "  iresnet train --task density --data toy:moons --out moons\n"
+         "  iresnet density moons/model.safetensors --data toy:moons --out moons.png");
     return CLI_DONE;
 }
 

@@ -5,10 +5,12 @@
 #include "ops/winograd.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* chain.cl */
-enum { WORDS = 6 };
+/* chain.clh, chain_series.cl */
+enum { WORDS = 9, SERIES_LAYERS = 4, SERIES_FIRST = 1, SERIES_NEUMANN = 2, SERIES_ADD = 4 };
 
 static bool is_pointwise(const irn_context *context, const irn_layer *layer)
 {
@@ -27,13 +29,16 @@ static bool can_chain(const irn_model *model, const irn_block *block)
 
 static void describe(const irn_model *model, const irn_layer *layer, cl_ulong words[WORDS])
 {
+    const irn_context *context = model->context;
+    size_t weights = irn_parameter(model, layer->weight).offset;
     words[0] = layer->winograd;
-    words[1] =
-        layer->winograd ? layer->winograd_offset : irn_parameter(model, layer->weight).offset;
-    words[2] = irn_state(model, layer->scale).offset;
-    words[3] = irn_parameter(model, layer->bias).offset;
-    words[4] = irn_channel_blocks(model->context, layer->conv.inputs);
-    words[5] = irn_channel_blocks(model->context, layer->conv.outputs);
+    words[1] = words[2] = layer->winograd ? layer->winograd_offset : weights;
+    words[3] = irn_state(model, layer->scale).offset;
+    words[4] = irn_parameter(model, layer->bias).offset;
+    words[5] = irn_channel_blocks(context, layer->conv.inputs);
+    words[6] = irn_channel_blocks(context, layer->conv.outputs);
+    words[7] = irn_application_last(context, layer->conv.inputs);
+    words[8] = irn_application_last(context, layer->conv.outputs);
 }
 
 /* A thread takes its images few at a time, so that they stay in its cache, but as many as give a
@@ -41,6 +46,14 @@ static void describe(const irn_model *model, const irn_layer *layer, cl_ulong wo
 static size_t images_at_a_time(const irn_block *block)
 {
     enum { TILES = 32 };
+    size_t tiles = ((block->height + 3) / 4) * ((block->width + 3) / 4);
+    return (TILES + tiles - 1) / tiles;
+}
+
+/* A series keeps many tensors of each image, but reads no weights as often. */
+static size_t series_images_at_a_time(const irn_block *block)
+{
+    enum { TILES = 16 };
     size_t tiles = ((block->height + 3) / 4) * ((block->width + 3) / 4);
     return (TILES + tiles - 1) / tiles;
 }
@@ -148,9 +161,12 @@ irn_status irn_chain_apply(const irn_model *model, const irn_block *block, const
     epilogue.scale = (irn_place){model->single.state, 0};
     epilogue.bias = (irn_place){model->single.parameters, 0};
     irn_application_options(options, context, IRN_SINGLE, model->config.activation);
+    irn_tensor before = irn_layer_input(block, layers - 1, input, input->images);
+    size_t last_flags =
+        irn_application_flags(&block->layers[layers - 1].conv, &epilogue, &before, out);
     irn_call call = irn_call_begin(context,
                                    "common.clh activation.clh epilogue.clh product.clh "
-                                   "winograd.clh winograd.cl pointwise.cl chain.cl",
+                                   "winograd.clh winograd.cl pointwise.cl chain.clh chain.cl",
                                    options, "chain_apply");
     irn_call_memory(&call, input->memory, input->offset);
     irn_call_memory(&call, model->single.parameters, 0);
@@ -169,6 +185,73 @@ irn_status irn_chain_apply(const irn_model *model, const irn_block *block, const
     irn_call_int(&call, images_at_a_time(block));
     irn_call_int(&call, irn_winograd_group(context));
     irn_call_int(&call, steps);
-    irn_call_int(&call, irn_application_flags(&block->layers[layers - 1].conv, &epilogue, out));
+    irn_call_int(&call, last_flags);
+    return irn_call_run(&call, irn_cpu_items(context), 1, 1, 1);
+}
+
+bool irn_chain_series_suits(const irn_model *model, const irn_block *block, size_t images)
+{
+    return model->config.layers <= SERIES_LAYERS && irn_chain_suits(model, block, images);
+}
+
+/* CHAIN_LAYERS of them, absent where the block has none. */
+static void layer_arguments(irn_call *call, const irn_model *model, const irn_block *block,
+                            const irn_tensor *tensors)
+{
+    for (size_t i = 0; i < SERIES_LAYERS; i++) {
+        bool there = i < model->config.layers && (i > 0 || block->first_activation);
+        irn_call_memory(call, there ? tensors[i].memory : NULL, there ? tensors[i].offset : 0);
+    }
+}
+
+static void series_arguments(irn_call *call, const irn_model *model, const irn_block *block,
+                             const irn_chain_streams *s)
+{
+    const irn_tensor *ends[4] = {&s->w, &s->t, &s->next, &s->a};
+    size_t layers = model->config.layers;
+    for (size_t i = 0; i < 4; i++)
+        irn_call_memory(call, ends[i]->memory, ends[i]->offset);
+    layer_arguments(call, model, block, s->tangents);
+    layer_arguments(call, model, block, s->cotangents);
+    layer_arguments(call, model, block, s->second);
+    layer_arguments(call, model, block, s->inputs);
+    irn_call_memory(call, model->single.parameters, 0);
+    irn_call_memory(call, model->transposed, 0);
+    irn_call_memory(call, model->winograd, 0);
+    irn_call_memory(call, model->winograd_transposed, 0);
+    irn_call_memory(call, model->single.state, 0);
+    irn_call_memory(call, model->chain_table, (size_t)(block - model->blocks) * layers * WORDS);
+    irn_call_memory(call, s->coefficients, 0);
+    irn_call_memory(call, model->chain_scratch, 0);
+}
+
+irn_status irn_chain_series(const irn_model *model, const irn_block *block,
+                            const irn_chain_streams *s)
+{
+    irn_context *context = model->context;
+    size_t hidden, slot, terms = s->neumann ? 1 : s->terms;
+    char options[IRN_APPLICATION_OPTIONS + 32];
+    IRN_TRY(check_sizes(block, model->config.layers, &s->w));
+    scratch_sizes(model, block, &hidden, &slot);
+    irn_application_options(options, context, IRN_SINGLE, model->config.activation);
+    snprintf(options + strlen(options), 32, " -DTERMS=%zu", terms);
+    irn_call call = irn_call_begin(context,
+                                   "common.clh activation.clh epilogue.clh product.clh "
+                                   "winograd.clh winograd.cl pointwise.cl chain.clh logdet.clh "
+                                   "chain_series.cl",
+                                   options, "chain_series");
+    series_arguments(&call, model, block, s);
+    irn_call_int(&call, slot);
+    irn_call_int(&call, model->config.layers);
+    irn_call_int(&call, s->w.images);
+    irn_call_int(&call, block->height);
+    irn_call_int(&call, block->width);
+    irn_call_int(&call, series_images_at_a_time(block));
+    irn_call_int(&call, irn_winograd_group(context));
+    irn_call_int(&call, s->slot);
+    irn_call_int(&call, s->terms);
+    irn_call_int(&call, model->config.padding == IRN_PAD_CIRCULAR ? IRN_CONV_WRAP : 0);
+    irn_call_int(&call, (size_t)((block->first_activation ? SERIES_FIRST : 0) |
+                                 (s->neumann ? SERIES_NEUMANN : 0) | (s->add ? SERIES_ADD : 0)));
     return irn_call_run(&call, irn_cpu_items(context), 1, 1, 1);
 }

@@ -1,4 +1,5 @@
 #include "flow/logdet.h"
+#include "flow/chain.h"
 #include "ops/elementwise.h"
 
 #include <stdio.h>
@@ -51,7 +52,7 @@ static irn_status create(irn_logdet *out, size_t terms)
     if (out->exact)
         IRN_TRY(irn_memory_create(context, &out->jacobians, 2 * images * out->pairs * out->pairs,
                                   sizeof(float), false));
-    return irn_memory_create(context, &out->coefficients, IRN_MAX_TERMS, sizeof(float), true);
+    return irn_memory_create(context, &out->coefficients, 2 * IRN_MAX_TERMS, sizeof(float), true);
 }
 
 irn_status irn_logdet_create(irn_logdet *out, const irn_model *model, size_t images, size_t pairs,
@@ -151,8 +152,8 @@ static irn_call begin(const irn_logdet *l, size_t terms, const char *kernel)
     char options[96];
     snprintf(options, sizeof options, "%s -DACT=%d -DTERMS=%zu", irn_precision_options(IRN_SINGLE),
              (int)l->model->config.activation, terms);
-    return irn_call_begin(l->model->context, "common.clh activation.clh logdet.cl", options,
-                          kernel);
+    return irn_call_begin(l->model->context, "common.clh activation.clh logdet.clh logdet.cl",
+                          options, kernel);
 }
 
 static irn_status combine(const irn_logdet *l, size_t terms, const combination *what)
@@ -226,9 +227,11 @@ irn_status irn_logdet_pair(irn_logdet *logdet, const irn_tensor *inputs, const i
 /* A write waits for the device, so they are written when they change only. */
 static irn_status write_coefficients(irn_logdet *l, const irn_series *series, double weight)
 {
-    float values[IRN_MAX_TERMS] = {0};
-    for (size_t k = 0; k < series->terms; k++)
+    float values[2 * IRN_MAX_TERMS] = {0};
+    for (size_t k = 0; k < series->terms; k++) {
         values[k] = (float)(weight * series->coefficients[k]);
+        values[series->terms + k] = (float)(weight * series->weights[k]);
+    }
     if (memcmp(values, l->written, sizeof values) == 0)
         return IRN_OK;
     memcpy(l->written, values, sizeof values);
@@ -253,7 +256,38 @@ static irn_status run_streams(const irn_logdet *l, const irn_tensor *inputs, siz
     return IRN_OK;
 }
 
+static irn_status chain(irn_logdet *l, const irn_tensor *inputs, const irn_series *series)
+{
+    irn_chain_streams s = {.w = flow_slot(l, &l->w, 0),
+                           .t = flow_slot(l, &l->t, 0),
+                           .next = flow_slot(l, &l->next, 0),
+                           .a = flow_slot(l, &l->a, 0),
+                           .inputs = inputs,
+                           .coefficients = l->coefficients,
+                           .slot = l->used,
+                           .terms = series->terms,
+                           .neumann = series->neumann,
+                           .add = l->used > 0};
+    layer_views(l, l->tangents, 0, s.tangents);
+    layer_views(l, l->cotangents, 0, s.cotangents);
+    memcpy(s.second, l->second, sizeof s.second);
+    l->used += irn_series_pairs(series->terms, series->neumann);
+    return irn_chain_series(l->model, l->block, &s);
+}
+
 /* The estimator is <a_0, J probe>, a_0 = sum c_k (J^T)^{k-1} seed. */
+static irn_status chained_series(irn_logdet *l, const irn_tensor *inputs, const irn_series *series,
+                                 irn_place values)
+{
+    size_t first = l->used, n = series->terms;
+    IRN_TRY(chain(l, inputs, series));
+    irn_tensor next = flow_slot(l, &l->next, 0), a = flow_slot(l, &l->a, first);
+    irn_tensor along = series->neumann ? flow_slot(l, &l->w, 1)
+                       : n == 1        ? next
+                                       : flow_slot(l, &l->t, first + 1);
+    return irn_add_sample_dots(series->neumann ? &next : &a, &along, values);
+}
+
 static irn_status exact_series(irn_logdet *l, const irn_tensor *inputs, size_t n, irn_place values)
 {
     size_t first = l->used;
@@ -308,11 +342,14 @@ irn_status irn_logdet_series(irn_logdet *logdet, const irn_tensor *inputs, const
 {
     irn_tensor w = flow_slot(logdet, &logdet->w, 0);
     irn_tensor t = flow_slot(logdet, &logdet->t, logdet->used);
+    bool chained = irn_chain_series_suits(logdet->model, logdet->block, logdet->batch);
     IRN_TRY(irn_tensor_copy(seed, &w));
-    if (series->neumann)
+    if (series->neumann && !chained)
         return neumann_series(logdet, inputs, series, probe, weight, values);
     IRN_TRY(write_coefficients(logdet, series, weight));
     IRN_TRY(irn_tensor_copy(probe, &t));
+    if (chained)
+        return chained_series(logdet, inputs, series, values);
     return exact_series(logdet, inputs, series->terms, values);
 }
 

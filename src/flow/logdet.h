@@ -39,9 +39,9 @@ typedef struct irn_logdet {
     bool exact;
     cl_mem jacobians; /* scratch of irn_logdet_exact() */
     cl_mem coefficients;
-    float written[IRN_MAX_TERMS]; /* there */
-    const irn_block *block;       /* what the pairs are of */
-    size_t batch, used;           /* images, and pairs so far */
+    float written[2 * IRN_MAX_TERMS]; /* there */
+    const irn_block *block;           /* what the pairs are of */
+    size_t batch, used;               /* images, and pairs so far */
 } irn_logdet;
 
 /* How many pairs a series of so many terms needs for each probe. */

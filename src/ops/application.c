@@ -5,7 +5,7 @@
 
 /* epilogue.clh */
 enum { SCALE = 1, BIAS = 2, ACTIVATE = 4, DERIVATIVE = 8, RESIDUAL = 16, SUBTRACT = 64 };
-enum { PADDED_SHIFT = 8 };
+enum { PADDED_SHIFT = 8, LAST_SHIFT = 16 };
 
 size_t irn_application_tile(const irn_context *context, irn_precision precision)
 {
@@ -38,11 +38,19 @@ irn_status irn_application_check(const irn_tensor *x, const irn_tensor *y)
     return check_size(y);
 }
 
-size_t irn_application_flags(const irn_conv *conv, const irn_epilogue *e, const irn_tensor *y)
+size_t irn_application_last(const irn_context *context, size_t channels)
+{
+    size_t block = context->tuning.channel_block, last = (channels + block - 1) % block + 1;
+    return (last + 3) / 4 * 4;
+}
+
+size_t irn_application_flags(const irn_conv *conv, const irn_epilogue *e, const irn_tensor *x,
+                             const irn_tensor *y)
 {
     size_t block = y->context->tuning.channel_block;
     size_t padded = (block - y->channels % block) % block;
-    return padded << PADDED_SHIFT | (e->scale.memory ? SCALE : 0u) | (e->bias.memory ? BIAS : 0u) |
+    return irn_application_last(x->context, x->channels) << LAST_SHIFT | padded << PADDED_SHIFT |
+           (e->scale.memory ? SCALE : 0u) | (e->bias.memory ? BIAS : 0u) |
            (e->activate ? ACTIVATE : 0u) | (e->derivative ? DERIVATIVE : 0u) |
            (e->residual ? RESIDUAL : 0u) | (e->minuend ? SUBTRACT : 0u) |
            (conv->padding == IRN_PAD_CIRCULAR ? (unsigned)IRN_CONV_WRAP : 0u);

@@ -37,7 +37,7 @@ static irn_status launch(const application *a, const char *kernel, size_t pixels
     irn_call_int(&call, a->conv->kernel_width);
     irn_call_int(&call, a->pad_y);
     irn_call_int(&call, a->pad_x);
-    irn_call_int(&call, irn_application_flags(a->conv, a->epilogue, a->y));
+    irn_call_int(&call, irn_application_flags(a->conv, a->epilogue, a->x, a->y));
     call.first1 = first_group;
     size_t all = a->x->images * a->x->height * a->x->width;
     return irn_call_run(&call, (all + pixels - 1) / pixels, groups, 1, context->tuning.work_group);

@@ -199,6 +199,16 @@ irn_status irn_add_sample_dots(const irn_tensor *a, const irn_tensor *b, irn_pla
     return run_dots(a, b, out, true);
 }
 
+irn_status irn_normalise_samples(const irn_tensor *x)
+{
+    size_t group = x->context->tuning.work_group;
+    irn_call call = irn_call_begin(x->context, irn_general_sources,
+                                   irn_precision_options(x->precision), "normalise_samples");
+    tensor_argument(&call, x);
+    irn_call_ulong(&call, irn_tensor_blocks(x) / x->images);
+    return irn_call_run(&call, x->images * group, 1, 1, group);
+}
+
 irn_status irn_add_scaled(double a, const irn_tensor *x, const irn_tensor *y)
 {
     irn_call call = begin(x, IRN_IDENTITY, "add_scaled");

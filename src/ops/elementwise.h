@@ -35,8 +35,8 @@ irn_status irn_actnorm_gradient(const irn_tensor *g, const irn_tensor *z, irn_pl
 irn_status irn_squeeze(const irn_tensor *x, const irn_tensor *y);
 irn_status irn_unsqueeze(const irn_tensor *y, const irn_tensor *x);
 
-/* y = the channels from `first` on of x, as many as y has; and y = those of a, then those of b. Maps
- * are equal. */
+/* y = the channels from `first` on of x, as many as y has; and y = those of a, then those of b.
+ * Maps are equal. */
 irn_status irn_take_channels(const irn_tensor *x, size_t first, const irn_tensor *y);
 irn_status irn_join_channels(const irn_tensor *a, const irn_tensor *b, const irn_tensor *y);
 
@@ -45,6 +45,9 @@ irn_status irn_sample_dots(const irn_tensor *a, const irn_tensor *b, cl_mem out)
 irn_status irn_sample_dots_at(const irn_tensor *a, const irn_tensor *b, irn_place out);
 /* out[n] += <a_n, b_n>. */
 irn_status irn_add_sample_dots(const irn_tensor *a, const irn_tensor *b, irn_place out);
+/* Every image becomes one of norm 1, or where the square of its norm is zero or leaves float32's
+ * range one that is not finite. */
+irn_status irn_normalise_samples(const irn_tensor *x);
 
 /* y += a x. */
 irn_status irn_add_scaled(double a, const irn_tensor *x, const irn_tensor *y);

@@ -23,6 +23,6 @@ irn_status irn_pointwise_apply(const irn_conv *conv, irn_place weights, const ir
     irn_call_int(&call, irn_channel_blocks(context, x->channels));
     irn_call_int(&call, irn_channel_blocks(context, y->channels));
     irn_call_int(&call, x->height * x->width);
-    irn_call_int(&call, irn_application_flags(conv, epilogue, y));
+    irn_call_int(&call, irn_application_flags(conv, epilogue, x, y));
     return irn_call_run(&call, irn_cpu_items(context), 1, 1, 1);
 }

@@ -164,7 +164,7 @@ static irn_status apply(const irn_conv *conv, irn_place transformed, const irn_t
     irn_call call = begin(context, conv, "winograd_apply");
     irn_application_arguments(&call, x, transformed, e, y);
     add_shape(&call, &d, x, y, scratch);
-    irn_call_int(&call, irn_application_flags(conv, e, y));
+    irn_call_int(&call, irn_application_flags(conv, e, x, y));
     return irn_call_run(&call, d.items, d.parts, 1, 1);
 }
 
@@ -208,6 +208,7 @@ static irn_status reduce(const irn_conv *conv, irn_context *context, cl_mem scra
     irn_call_memory(&call, bias.memory, bias.offset);
     irn_call_int(&call, irn_channel_blocks(context, conv->inputs));
     irn_call_int(&call, irn_channel_blocks(context, conv->outputs));
+    irn_call_int(&call, conv->inputs);
     irn_call_int(&call, bias.memory ? biases_of(context, conv) : 0);
     return irn_call_run(&call, irn_cpu_items(context), 1, 1, 1);
 }
@@ -223,6 +224,7 @@ irn_status irn_winograd_weight_gradient(const irn_conv *conv, const irn_tensor *
     irn_call_memory(&call, x->memory, x->offset);
     irn_call_memory(&call, y->memory, y->offset);
     add_shape(&call, &d, x, y, scratch);
+    irn_call_int(&call, x->channels);
     irn_call_int(&call, conv->padding == IRN_PAD_CIRCULAR ? IRN_CONV_WRAP : 0);
     IRN_TRY(irn_call_run(&call, d.items, d.parts, 1, 1));
     return reduce(conv, context, scratch, weights, bias, d.items);

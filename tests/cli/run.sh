@@ -84,7 +84,8 @@ usage_tests() {
     done
     iresnet 0 '^iresnet [0-9]+\.[0-9]+\.[0-9]+$' --version
     iresnet 0 '^iresnet [0-9]+\.[0-9]+\.[0-9]+$' eval --version
-    for command in devices train eval predict encode decode certify import bench; do
+    for command in devices train eval predict encode decode sample interpolate density certify \
+        import bench; do
         iresnet 0 "^Usage: iresnet $command" help $command
         iresnet 0 '^Examples:' $command --help
         iresnet 0 '^Examples:' $command -h
@@ -102,7 +103,7 @@ usage_tests() {
     iresnet 2 'ambiguous' train --pa zeros
     iresnet 2 '--epochs: an argument is missing' train --epochs
     iresnet 2 '--out: the argument is empty' train --data digits --out ''
-    for command in eval predict encode decode certify import bench; do
+    for command in eval predict encode decode sample interpolate density certify import bench; do
         iresnet 2 'is missing' $command
         iresnet 2 "unexpected argument 'b'" $command a b
     done
@@ -129,6 +130,7 @@ number_tests() {
         number blocks "$value" 'a list of at most 8 whole numbers from 1'
     done
     number milestones 0.5,1.5 'a list'
+    number task cluster 'one of classify, density, hybrid'
     number padding reflect 'one of zeros, circular'
     number activation gelu 'one of identity, elu, relu, tanh, softplus'
     number optimizer lion 'one of sgd, adam, adamax'
@@ -137,6 +139,15 @@ number_tests() {
     done
     iresnet 2 "--below: '0' is not" certify files/weights --size 8x8 --below 0
     iresnet 2 "--tolerance: '0' is not" decode m --in z --out x --tolerance 0
+    iresnet 2 "--temperature: '-1' is not a number from 0" sample m --out x --temperature -1
+    iresnet 2 "--count: '0' is not" sample m --out x --count 0
+    iresnet 2 "--steps: '1' is not a whole number from 2" interpolate m --data d --out x --steps 1
+    for value in 0,1,2 '0,' -1,1 0-1; do
+        iresnet 2 "--between: '$value' is not a list of at most 2" \
+            interpolate m --data digits --out x "--between=$value"
+    done
+    iresnet 2 "--range: '0' is not a number above 0" density m --out x --range 0
+    iresnet 2 "--size: '8x8' is not a whole number from 16 to 4096" density m --out x --size 8x8
     for value in 0 1000001; do
         iresnet 2 "--max-iterations: '$value' is not a whole number from 1 to 1000000" \
             decode m --in z --out x --max-iterations $value
@@ -155,8 +166,6 @@ number_tests() {
 combination_tests() {
     iresnet 2 '--data and --out are needed' train --data digits
     iresnet 2 '--data and --out are needed' train --out out
-    iresnet_untouched out 2 "'density' is not among the tasks: classify" \
-        train --task density --data digits --out out
     iresnet_untouched out 2 'neither in .csv nor in .jsonl' \
         train --data digits --out out --log log.txt
     iresnet_untouched out 2 '--channels has' train --data digits --out out --blocks 1,1,1,1,1
@@ -176,6 +185,12 @@ combination_tests() {
     iresnet 2 'are both' encode m --in x.npy --out z.npy --logdet z.npy
     iresnet 2 '--in and --out are needed' decode m --in z.npy
     iresnet 2 'are both' decode m --in z.npy --out x.npy --errors x.npy
+    iresnet 2 '--out is needed' sample m --count 3
+    iresnet 2 'are both' sample m --out x.npy --errors x.npy
+    iresnet 2 '--data and --out are needed' interpolate m --out x.png
+    iresnet 2 'needs two examples' interpolate m --data digits --out x.png --between 3
+    iresnet 2 '--out is needed' density m --data toy:moons
+    iresnet 2 'standard output is taken' density m --out -
     iresnet 2 'go together' certify m --layer x
     iresnet 2 'go together' certify m --singular-values s.npy
     iresnet 2 'are both' certify m --json a --singular-values a --layer x
@@ -313,6 +328,16 @@ model_tests() {
     iresnet 2 'no prior' eval $model --data digits --terms 3
     iresnet_untouched l.npy 1 'no prior' encode $model --in files/x.npy --out z.npy --logdet l.npy
     iresnet 0 'not certified' eval plain/model.safetensors --data digits --count 5
+    iresnet 0 '^proven range +[0-9]' eval $model --data digits --count 4 --conditioning
+    iresnet 0 'conditioning' eval $model --data digits --no-reconstruct --count 4 --conditioning \
+        --json
+    cp "$work/.out" conditioning.json
+    check 'eval --conditioning --json: estimates lie in the proven interval' json conditioning.json \
+        'd["conditioning"]["count"] == 4 and "reconstruction" not in d and
+         0 < d["conditioning"]["certified_lower"] <= d["conditioning"]["smallest_estimate"]["min"] <
+         d["conditioning"]["largest_estimate"]["max"] <= d["conditioning"]["certified_upper"]'
+    iresnet 0 '^proven range +none' eval plain/model.safetensors --data digits --count 2 \
+        --conditioning
     iresnet 0 'none' eval $model --data npy:files/x.npy
     iresnet 1 'takes 1x8x8' eval $model --data npy:files/x-7x8.npy,files/labels.npy
     iresnet 1 'labels' eval $model --data idx:files/images,files/labels-255
@@ -480,10 +505,11 @@ strides option 'nStrides' is \[1,2\]; it must be a list of length 1 of
 empty option 'nBlocks' is \[\]; it must be a list of length 1 to 8 of
 actnorm option 'actnorm' is 1; it must be true or false
 odd init_squeeze squeezes a 7 x 8 map
-multiscale option 'multiscale' is true
 list the options are no JSON object
 more the options are no JSON object
 END
+    iresnet_untouched i3.st 1 "no tensor 'stack.0.stack.0" \
+        import files/official --config files/config-multiscale.json --out i3.st
     for file in missing empty text weights; do
         iresnet_untouched i3.st 1 . import "files/$file" --out i3.st
         iresnet_untouched i3.st 1 "files/$file" \
@@ -491,6 +517,83 @@ END
     done
     iresnet 1 '/dev/full' import files/official --out /dev/full
     iresnet 1 'missing/i' import files/official --out missing/i
+}
+
+# near FILE I FILE J: whether two images of 8x8 in NPY files are the same up to rounding.
+near() {
+    python3 -c 'import struct, sys
+a, b = (struct.unpack_from("<64f", open(f, "rb").read(), 128 + 256 * int(i))
+        for f, i in (sys.argv[1:3], sys.argv[3:5]))
+sys.exit(not max(abs(p - q) for p, q in zip(a, b)) <= 1e-4)' "$@"
+}
+
+apart() {
+    ! near "$@"
+}
+
+interpolate_tests() {
+    model=run/model.safetensors
+    iresnet 0 '' interpolate $model --data digits --between 2,7 --steps 5 --out i.npy --errors e.npy
+    check 'interpolate: says what is proven' grep -q '5 samples, .*proven' "$work/.err"
+    check 'interpolate: errors' [ "$(wc -c <e.npy)" -eq $((128 + 5 * 8)) ]
+    iresnet 0 '' encode $model --data digits --count 8 --out z8.npy
+    iresnet 0 '' decode $model --in z8.npy --out x8.npy
+    check 'interpolate: begins at the first' near i.npy 0 x8.npy 2
+    check 'interpolate: ends at the second' near i.npy 4 x8.npy 7
+    check 'interpolate: moves' apart i.npy 2 x8.npy 2
+    iresnet 0 '' interpolate $model --data digits --split train --out i.png
+    # Ten images in a row, 56 pixels wide and one apart.
+    check 'interpolate: a strip' [ "$(od -An -tx1 -j16 -N8 i.png | tr -d ' ')" = 0000023900000038 ]
+    iresnet_untouched i2.png 2 '360' interpolate $model --data digits --between 0,360 --out i2.png
+    iresnet_untouched i2.png 1 'takes 1x8x8' interpolate $model --data toy:moons --out i2.png
+    iresnet_untouched e2.npy 3 'no error can be claimed' interpolate plain/model.safetensors --data digits \
+        --out i2.png --errors e2.npy
+}
+
+sample_tests() {
+    dense=dense/model.safetensors
+    iresnet 0 '' sample density --out s.png
+    check 'sample: says that nothing is proven' grep -q 'no error is claimed' "$work/.err"
+    check 'sample: png' [ "$(head -c 4 s.png | tail -c 3)" = PNG ]
+    iresnet_untouched e2.npy 3 'no error can be claimed' sample density --out s2.npy --errors e2.npy
+    check 'sample --errors, not certified: no images' [ ! -e s2.npy ]
+    iresnet 0 '' sample $dense --count 3 --out s3.npy --errors e.npy
+    check 'sample: says what is proven' grep -q '3 samples, proven errors at most' "$work/.err"
+    check 'sample: size' [ "$(wc -c <s3.npy)" -eq $((128 + 3 * 64 * 4)) ]
+    check 'sample: errors' [ "$(wc -c <e.npy)" -eq $((128 + 3 * 8)) ]
+    iresnet 0 '' sample $dense --count 5 --out s.npy
+    check 'sample: the same seed' near s.npy 2 s3.npy 2
+    iresnet 0 '' sample $dense --count 3 --out s.npy --seed 1
+    check 'sample: another seed' apart s.npy 0 s3.npy 0
+    check 'sample: others' apart s3.npy 0 s3.npy 1
+    iresnet 0 '' sample $dense --count 3 --out s.npy --temperature 0
+    check 'sample: temperature 0' near s.npy 0 s.npy 2
+    check 'sample: not always so' apart s.npy 0 s3.npy 0
+    iresnet_untouched s2.npy 1 'has no prior' sample run/model.safetensors --out s2.npy
+}
+
+# Points in the plane.
+plane_tests() {
+    moons=moons/model.safetensors
+    iresnet 0 '' sample $moons --out s.png --errors e.npy
+    check 'sample: points' [ "$(od -An -tx1 -j16 -N8 s.png | tr -d ' ')" = 0000027800000278 ]
+    check 'sample: errors of points' [ "$(wc -c <e.npy)" -eq $((128 + 5000 * 8)) ]
+    iresnet 0 '^integral .* [01]\.' density $moons --out p.png --size 64 --count 500
+    check 'density: says what is proven' grep -q '500 samples, proven errors' "$work/.err"
+    check 'density: two panels' [ "$(od -An -tx1 -j16 -N4 p.png | tr -d ' ')" = 00000086 ]
+    iresnet 0 '"integral"' density $moons --out p3.png --size 64 --count 500 --data toy:moons \
+        --range 8 --log --json
+    cp "$work/.out" p.json
+    check 'density: three panels' [ "$(od -An -tx1 -j16 -N4 p3.png | tr -d ' ')" = 000000c8 ]
+    check 'density --json: a density' json p.json 'abs(d["integral"] - 1) <= 1e-3 and
+        d["range"] == 8 and d["samples"] == 500 and 0 < d["max_bound"] <= 1e-4'
+    if command -v script >/dev/null; then
+        TERM=xterm script -qec "$program density $moons --size 16 --count 9 --out p2.png" /dev/null \
+            >"$work/.out" 2>"$work/.err"
+        check 'density: a bar' grep -q 'density 100 %.*256 of 256' "$work/.out"
+    fi
+    iresnet_untouched p2.png 1 'takes 1x8x8; .*points in the plane' density density --out p2.png
+    iresnet_untouched p2.png 1 'takes 2x1x1' density $moons --data digits --out p2.png
 }
 
 # Broken model files, and arrays that do not fit the model.
@@ -523,7 +626,9 @@ hostile_tests() {
 disk_tests() {
     model=run/model.safetensors
     for command in "encode $model --data digits --out" "predict $model --in files/x.npy --out" \
-        "decode $model --in z.npy --out" "decode $model --in z.npy --out x.npy --errors"; do
+        "decode $model --in z.npy --out" "decode $model --in z.npy --out x.npy --errors" \
+        "sample density --count 3 --out" "interpolate $model --data digits --out" \
+        "density moons/model.safetensors --size 16 --count 9 --out"; do
         # shellcheck disable=SC2086
         iresnet 1 '/dev/full' $command /dev/full
         # shellcheck disable=SC2086
@@ -555,7 +660,8 @@ disk_tests() {
 : >"$work/.err"
 mkdir files
 python3 "$here/make_files.py" arrays files || bad make_files.py
-for group in usage number combination device data train stop model density terminal certify import hostile disk; do
+for group in usage number combination device data train stop model density terminal certify import \
+    interpolate sample plane hostile disk; do
     "${group}_tests"
 done
 echo "$passed passed, $failed failed"

@@ -18,18 +18,23 @@ const blocks_shape blocks_shapes[BLOCKS_SHAPES] = {
     {1, 8, 8, 6, 2, {5, 3}, IRN_PAD_ZEROS, IRN_TANH, 0.6, true},
     {4, 4, 4, 8, 3, {3, 1, 3}, IRN_PAD_ZEROS, IRN_SOFTPLUS, 0.5, true},
     {16, 2, 2, 20, 2, {3, 3}, IRN_PAD_ZEROS, IRN_ELU, 0.5, false}};
+
+static void enlarge_layer(irn_model *model, const irn_layer *layer, float factor)
+{
+    const irn_entry *entry = &model->parameters.entries[layer->weight];
+    size_t count = irn_entry_count(entry);
+    float *values = host_floats(count);
+    testing_ok(irn_arena_read(&model->parameters, model->single.parameters, entry, values));
+    for (size_t k = 0; k < count; k++)
+        values[k] *= factor;
+    testing_ok(irn_arena_write(&model->parameters, model->single.parameters, entry, values));
+}
+
 void blocks_enlarge(irn_model *model, float factor)
 {
-    const irn_block *block = &model->blocks[0];
-    for (size_t i = 0; i < model->config.layers; i++) {
-        const irn_entry *entry = &model->parameters.entries[block->layers[i].weight];
-        size_t count = irn_entry_count(entry);
-        float *values = host_floats(count);
-        testing_ok(irn_arena_read(&model->parameters, model->single.parameters, entry, values));
-        for (size_t k = 0; k < count; k++)
-            values[k] *= factor;
-        testing_ok(irn_arena_write(&model->parameters, model->single.parameters, entry, values));
-    }
+    for (size_t b = 0; b < model->block_count; b++)
+        for (size_t i = 0; i < model->config.layers; i++)
+            enlarge_layer(model, &model->blocks[b].layers[i], factor);
     irn_model_changed(model);
     testing_ok(irn_model_power_iterate(model, 200));
     testing_ok(irn_model_prepare(model));
@@ -100,19 +105,34 @@ static double *apply(const blocks_subject *s, size_t index, const double *x, siz
                      bool biased)
 {
     irn_layer_view view;
-    testing_ok(irn_model_layer(s->model, index, &view));
+    size_t first = (size_t)(s->block - s->model->blocks) * s->model->config.layers;
+    testing_ok(irn_model_layer(s->model, first + index, &view));
     oracle_conv c = {images,     view.inputs, view.outputs, view.height,
                      view.width, view.kernel, view.kernel,  s->model->config.padding};
     size_t pixels = view.height * view.width;
     float *kernel = host_floats(oracle_conv_weights(&c)), *bias = host_floats(view.outputs);
     const irn_entry *entry = &s->model->parameters.entries[s->block->layers[index].bias];
-    testing_ok(irn_model_layer_weights(s->model, index, kernel));
+    testing_ok(irn_model_layer_weights(s->model, first + index, kernel));
     testing_ok(irn_arena_read(&s->model->parameters, s->model->single.parameters, entry, bias));
     double *y = host_doubles(oracle_conv_outputs(&c));
     oracle_conv_forward(&c, host_widen(kernel, oracle_conv_weights(&c)), x, y);
     for (size_t i = 0; i < oracle_conv_outputs(&c); i++)
         y[i] = view.scale * y[i] + (biased ? (double)bias[i / pixels % view.outputs] : 0);
     return y;
+}
+
+double *blocks_value(const blocks_subject *s, const double *z)
+{
+    size_t size = s->size;
+    double *x = host_doubles(size);
+    memcpy(x, z, size * sizeof *x);
+    for (size_t i = 0; i < s->model->config.layers; i++) {
+        for (size_t k = 0; k < size && (i > 0 || s->block->first_activation); k++)
+            x[k] = oracle_activation(s->model->config.activation, x[k]);
+        x = apply(s, i, x, 1, true);
+        size = s->block->layers[i].conv.outputs * s->block->height * s->block->width;
+    }
+    return x;
 }
 
 double *blocks_jacobian(const blocks_subject *s, const double *z)

@@ -20,7 +20,7 @@ enum { BLOCKS_SHAPES = 10 };
 extern const blocks_shape blocks_shapes[BLOCKS_SHAPES];
 
 typedef struct blocks_subject {
-    irn_model *model; /* of one block, to be freed */
+    irn_model *model; /* that blocks_begin() makes has one block, and is to be freed */
     const irn_block *block;
     size_t size; /* d */
 } blocks_subject;
@@ -39,7 +39,8 @@ void blocks_inputs(const blocks_subject *s, const double *z, size_t images,
                    irn_tensor inputs[IRN_MAX_LAYERS]);
 void blocks_free_inputs(irn_tensor inputs[IRN_MAX_LAYERS], size_t layers);
 
-/* J^T of g at one image: row r is J e_r. */
+/* g at one image; and J^T of g there: row r is J e_r. */
+double *blocks_value(const blocks_subject *s, const double *z);
 double *blocks_jacobian(const blocks_subject *s, const double *z);
 
 #endif

@@ -348,6 +348,38 @@ START_TEST(add_scaled)
 }
 END_TEST
 
+/* A sample whose square is not above zero, or beyond the range, must not pass for one of norm 1. */
+static void check_normalise_samples(irn_context *context, irn_precision precision)
+{
+    (void)context;
+    for (int i = 0; i < 6; i++) {
+        oracle_map m = random_map();
+        size_t count = oracle_map_count(&m), size = count / m.images;
+        double *x = host_normal(count);
+        irn_tensor tensors = tensor(precision, &m, x);
+        for (size_t k = 0; k < count; k += size) {
+            double norm = host_norm(x + k, size);
+            for (size_t j = k; j < k + size; j++)
+                x[j] /= norm;
+        }
+        testing_ok(irn_normalise_samples(&tensors));
+        host_check(x, guarded_read_clean(&tensors), count, tolerance[precision], "norm 1");
+        oracle_map one = {1, 1, 1, 1};
+        const double out_of_range[] = {0, precision == IRN_DOUBLE ? 1e200 : 1e30};
+        for (int k = 0; k < 2; k++) {
+            irn_tensor number = tensor(precision, &one, &out_of_range[k]);
+            testing_ok(irn_normalise_samples(&number));
+            ck_assert(!isfinite(*guarded_read(&number)));
+        }
+    }
+}
+
+START_TEST(normalise_samples)
+{
+    in_precisions(_i, check_normalise_samples);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("elementwise");
@@ -361,5 +393,6 @@ int main(void)
     devices_add(test, squeeze);
     devices_add(test, padding);
     devices_add(test, add_scaled);
+    devices_add(test, normalise_samples);
     return testing_run(suite);
 }
