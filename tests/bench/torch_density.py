@@ -26,7 +26,7 @@ import torch  # noqa: E402  (after the environment is settled)
 import torch.nn.functional as F  # noqa: E402
 
 from torch_reference import (Block, Chain, add_golden_block, layouts, load_golden, read_safetensors, report,  # noqa: E402
-                             report_check, report_faster_layout, squeeze)
+                             report_check, report_faster_layout, squeeze, transpose)
 
 CASES = {
     "a": {"in_shape": [3, 32, 32], "nBlocks": [4, 4, 4], "nStrides": [2, 2, 2], "channels": 64, "batch": 32, "terms": 5,
@@ -46,11 +46,10 @@ def vjp_autograd(g, z, _weights, _activations):
     return lambda w: torch.autograd.grad(g, z, w, retain_graph=True, create_graph=torch.is_grad_enabled())[0]
 
 
-def vjp_explicit(_g, z, weights, activations):
-    layout = torch.channels_last if z.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
-    # not conv_transpose2d, which oneDNN does not do here
-    transposed = [w.flip(2, 3).transpose(0, 1).contiguous(memory_format=layout) for w in weights]
-    slopes = [h.clamp(max=0).add_(1) for h in activations]  # of ELU, by its value
+def vjp_explicit(_g, _z, weights, activations):
+    transposed = [transpose(w) for w in weights]
+    # of ELU, by its values > -1; hardtanh goes backward faster than clamp
+    slopes = [F.hardtanh(h, -2, 0).add_(1) for h in activations]
 
     def vjp(w):
         for weight, slope in itertools.zip_longest(reversed(transposed), reversed(slopes)):

@@ -56,6 +56,12 @@ def unit(x):
     return x / x.norm().clamp_min(1e-12)
 
 
+# The weight of the transposed convolution, for conv2d: oneDNN does not do conv_transpose2d here.
+def transpose(weight):
+    layout = torch.contiguous_format if weight.is_contiguous() else torch.channels_last
+    return weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=layout)
+
+
 class SpectralConv(torch.nn.Module):
     """A zero-padded convolution with weight W / (max(1, sigma/coeff) + eps), sigma by power iteration on its own map."""
 
@@ -70,23 +76,23 @@ class SpectralConv(torch.nn.Module):
         self.register_buffer("v", unit(torch.randn(1, c_in, *spatial)))
         self.flop_per_pixel = 2 * c_in * c_out * kernel * kernel
 
-    def apply(self, v):
+    # PyTorch leaves oneDNN out for one image of less than 20480 elements; without a gradient it pays from about 2048 on.
+    def image(self, x, weight):
         if self.kernel == 1:
-            return (self.weight[:, :, 0, 0] @ v.reshape(-1)).reshape(self.u.shape)
-        return F.conv2d(v, self.weight, padding=self.kernel // 2)
-
-    def apply_transposed(self, u):
-        if self.kernel == 1:
-            return (self.weight[:, :, 0, 0].t() @ u.reshape(-1)).reshape(self.v.shape)
-        return F.conv_transpose2d(u, self.weight, padding=self.kernel // 2)
+            return (weight[:, :, 0, 0] @ x.reshape(-1)).reshape(1, -1, 1, 1)
+        padding = self.kernel // 2
+        if torch.is_grad_enabled() or x.numel() < 2048 or x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
+            return F.conv2d(x, weight, padding=padding)
+        return torch.mkldnn_convolution(x, weight, None, [padding] * 2, [1, 1], [1, 1], 1)
 
     # The image of v serves the last iteration (as a constant) and sigma (with its gradient): two operator calls, not three.
     def normalised(self, iterations):
         with torch.no_grad():
+            transposed = transpose(self.weight) if iterations > 0 else None
             for i in range(iterations):
-                self.u = unit(self.apply(self.v)) if i > 0 else self.u
-                self.v = unit(self.apply_transposed(self.u))
-        image = self.apply(self.v)
+                self.u = unit(self.image(self.v, self.weight)) if i > 0 else self.u
+                self.v = unit(self.image(self.u, transposed))
+        image = self.image(self.v, self.weight)
         if iterations > 0:
             self.u = unit(image.detach())
         sigma = torch.dot(image.reshape(-1), self.u.reshape(-1))
