@@ -164,12 +164,18 @@ class Flow(Chain):
             self.latents(x, self.weights(), lambda *_: 0)
 
 
+# In z's layout. randn_like would draw a channels-last tensor number by number.
+def draw_probe(z):
+    if z.is_contiguous():
+        return torch.randn(z.shape)
+    n, c, h, w = z.shape
+    return torch.randn(n, h, w, c).permute(0, 3, 1, 2)
+
+
 # The estimator of Flow.latents. probes: one a block; None: drawn
 def estimator(method, form, terms, probes=None):
     def logdet(b, g, z, weights, activations):
-        probe = torch.randn_like(z) if probes is None else probes[b]
-        if z.is_contiguous(memory_format=torch.channels_last):
-            probe = probe.contiguous(memory_format=torch.channels_last)
+        probe = draw_probe(z) if probes is None else probes[b]
         return METHODS[method](FORMS[form](g, z, weights, activations), probe, terms)
     return logdet
 
