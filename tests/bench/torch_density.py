@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """The generative i-ResNet in PyTorch on the CPU: the yardstick for this library's density training.
 
-The networks are those of the official code: multi-scale, where at the end of each scale but the last the first half of the channels
-becomes latent and the second half goes on, or of one scale. Assumptions, output and exit status: see torch_reference.py.
+The networks are those of the official code: multi-scale, where at the end of each scale but the last the first half of
+the channels becomes latent and the second half goes on, or of one scale. Assumptions, output and exit status: see
+torch_reference.py.
 
 A training step is timed in two forms, of which the faster is reported. `autograd` takes the vector-Jacobian products by
 torch.autograd.grad, as the official code does, so that their gradient is autograd's double backward; `explicit` writes
@@ -209,7 +210,8 @@ def command_step(args):
                  "terms": args.terms, "power_iterations": args.power_iterations}
     case = dict(CASES[args.case], **{key: value for key, value in overrides.items() if value is not None})
     if len(case["nBlocks"]) != len(case["nStrides"]):
-        raise SystemExit(f"step: {len(case['nBlocks'])} stages of blocks, but {len(case['nStrides'])} strides")
+        print(f"step: {len(case['nBlocks'])} stages of blocks, but {len(case['nStrides'])} strides", file=sys.stderr)
+        return 2
 
     def work(nhwc, form):
         torch.manual_seed(1)
@@ -222,7 +224,7 @@ def command_step(args):
                 lambda: dict(case, case=args.case, multiscale=not args.single_scale, method=args.method,
                              loss_first=losses[0], loss_last=losses[-1]))
     forms = [{"form": form} for form in (sorted(FORMS) if args.form == "both" else [args.form])]
-    report_faster_layout("density step", args, work, forms)
+    return report_faster_layout("density step", args, work, forms)
 
 
 def read_images(directory, stem):
