@@ -10,6 +10,7 @@ threads, torch, and what describes the case. Diagnostics go to stderr. Exit stat
 """
 import argparse
 import ctypes
+import itertools
 import json
 import math
 import os
@@ -19,7 +20,8 @@ import subprocess
 import sys
 import time
 
-THREADS = len(os.sched_getaffinity(0))
+from torch_environment import THREADS, cpu_flags, restart_tuned
+
 PRESETS = {
     "cifar10": {"in_shape": [3, 32, 32], "inj_pad": 13, "nBlocks": [7, 7, 7]},
     "small": {"in_shape": [1, 28, 28], "inj_pad": 15, "nBlocks": [3, 3, 3]},
@@ -27,41 +29,6 @@ PRESETS = {
 PRESET_COMMON = {"init_ds": 1, "nStrides": [1, 2, 2], "nChannels": [32, 64, 128], "nClasses": 10, "coeff": 0.9, "eps": 0.0}
 # batch, map, channels in and out: the shapes that the convolution kernels were first measured on
 CONV_SHAPES = [(128, 32, 32), (128, 16, 64), (128, 8, 128), (32, 16, 512)]
-
-
-def cpu_flags():
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as info:
-            return set(next((line for line in info if line.startswith("flags")), "").split())
-    except OSError:
-        return set()
-
-
-# What must stand in the environment before the process starts, for the fastest run: libraries read these when they load.
-# A value already set by the caller wins. TORCH_REFERENCE_ENV=asis leaves the environment alone.
-def tuned_environment():
-    wanted = {
-        # glibc gives large blocks back to the kernel; each step would then fault every page of its activations in again
-        "MALLOC_MMAP_THRESHOLD_": str(1 << 40),
-        "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
-        "MALLOC_TOP_PAD_": str(1 << 26),
-        "OMP_NUM_THREADS": str(THREADS),
-    }
-    if {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= cpu_flags():
-        # ATen's own loops default to AVX2; oneDNN and OpenBLAS find AVX-512 by themselves
-        wanted["ATEN_CPU_CAPABILITY"] = "avx512"
-    return wanted
-
-
-def restart_tuned():
-    if os.environ.get("TORCH_REFERENCE_ENV") in ("tuned", "asis"):
-        return
-    environment = dict(os.environ)
-    for name, value in tuned_environment().items():
-        environment.setdefault(name, value)
-    environment["TORCH_REFERENCE_ENV"] = "tuned"
-    os.execve(sys.executable, [sys.executable, os.path.abspath(__file__)] + sys.argv[1:], environment)
-
 
 if __name__ == "__main__":
     restart_tuned()
@@ -89,6 +56,12 @@ def unit(x):
     return x / x.norm().clamp_min(1e-12)
 
 
+# The weight of the transposed convolution, for conv2d: oneDNN does not do conv_transpose2d here.
+def transpose(weight):
+    layout = torch.contiguous_format if weight.is_contiguous() else torch.channels_last
+    return weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=layout)
+
+
 class SpectralConv(torch.nn.Module):
     """A zero-padded convolution with weight W / (max(1, sigma/coeff) + eps), sigma by power iteration on its own map."""
 
@@ -103,23 +76,24 @@ class SpectralConv(torch.nn.Module):
         self.register_buffer("v", unit(torch.randn(1, c_in, *spatial)))
         self.flop_per_pixel = 2 * c_in * c_out * kernel * kernel
 
-    def apply(self, v):
+    # PyTorch leaves oneDNN out for one image of less than 20480 elements; without a gradient it pays from about 2048 on.
+    def image(self, x, weight):
         if self.kernel == 1:
-            return (self.weight[:, :, 0, 0] @ v.reshape(-1)).reshape(self.u.shape)
-        return F.conv2d(v, self.weight, padding=self.kernel // 2)
+            return (weight[:, :, 0, 0] @ x.reshape(-1)).reshape(1, -1, 1, 1)
+        padding = self.kernel // 2
+        if torch.is_grad_enabled() or x.numel() < 2048 or x.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
+            return F.conv2d(x, weight, padding=padding)
+        return torch.mkldnn_convolution(x, weight, None, [padding] * 2, [1, 1], [1, 1], 1)
 
-    def apply_transposed(self, u):
-        if self.kernel == 1:
-            return (self.weight[:, :, 0, 0].t() @ u.reshape(-1)).reshape(self.v.shape)
-        return F.conv_transpose2d(u, self.weight, padding=self.kernel // 2)
-
-    # The image of v serves the iteration (as a constant) and sigma (with its gradient): two operator calls, not three.
-    def normalised(self, iterate):
-        if iterate:
-            with torch.no_grad():
-                self.v = unit(self.apply_transposed(self.u))
-        image = self.apply(self.v)
-        if iterate:
+    # The image of v serves the last iteration (as a constant) and sigma (with its gradient): two operator calls, not three.
+    def normalised(self, iterations):
+        with torch.no_grad():
+            transposed = transpose(self.weight) if iterations > 0 else None
+            for i in range(iterations):
+                self.u = unit(self.image(self.v, self.weight)) if i > 0 else self.u
+                self.v = unit(self.image(self.u, transposed))
+        image = self.image(self.v, self.weight)
+        if iterations > 0:
             self.u = unit(image.detach())
         sigma = torch.dot(image.reshape(-1), self.u.reshape(-1))
         return self.weight / (torch.clamp(sigma / self.coeff, min=1.0) + self.eps)
@@ -140,11 +114,17 @@ class Block(torch.nn.Module):
         self.register_buffer("zero", torch.zeros(channels), persistent=False)
         self.register_buffer("one", torch.ones(channels), persistent=False)
 
-    def residual(self, z, weights):
+    # activated: called with the values of each ELU, for whoever needs its slopes
+    def residual(self, z, weights, activated=lambda h: None):
         first, middle, last = self.convs
-        h = F.elu(z) if self.leading_elu else z
+        h = z
+        if self.leading_elu:
+            h = F.elu(z)
+            activated(h)
         h = F.elu_(F.conv2d(h, weights[0], first.bias, padding=1))
+        activated(h)
         h = F.elu_(F.conv2d(h, weights[1], middle.bias))
+        activated(h)
         return F.conv2d(h, weights[2], last.bias, padding=1)
 
     # x*exp(log_scale) + shift, as the batch norm of known mean 0 and variance 1: one pass each way, where the
@@ -165,28 +145,12 @@ class Block(torch.nn.Module):
         return unsqueeze(x) if self.squeezes else x
 
 
-class Classifier(torch.nn.Module):
-    """config: the golden models' keys. iterate_before_squeeze: the official code's map size for stride-2 blocks."""
+class Chain(torch.nn.Module):
+    """What networks of blocks share."""
 
-    def __init__(self, config, iterate_before_squeeze=False):
+    def __init__(self, blocks):
         super().__init__()
-        channels, size, _ = config["in_shape"]
-        self.init_squeeze = config["init_ds"] == 2
-        if self.init_squeeze:
-            channels, size = 4 * channels, size // 2
-        self.inj_pad, self.nhwc = config["inj_pad"], False
-        channels += self.inj_pad
-        blocks = []
-        for count, stride, hidden in zip(config["nBlocks"], config["nStrides"], config["nChannels"]):
-            for i in range(count):
-                squeezes, iteration_size = stride == 2 and i == 0, size
-                if squeezes:
-                    channels, size = 4 * channels, size // 2
-                blocks.append(Block(channels, hidden, size, iteration_size if iterate_before_squeeze else size, squeezes,
-                                    bool(blocks), config["coeff"], config["eps"]))
-        self.blocks = torch.nn.ModuleList(blocks)
-        self.norm = torch.nn.BatchNorm2d(channels, momentum=0.9)
-        self.logits = torch.nn.Linear(channels, config["nClasses"])
+        self.blocks, self.nhwc = torch.nn.ModuleList(blocks), False
 
     def use_channels_last(self, nhwc):
         self.nhwc = nhwc
@@ -196,8 +160,35 @@ class Classifier(torch.nn.Module):
                 tensor.data = tensor.data.contiguous(memory_format=layout)
         return self
 
-    def weights(self, iterate=False):
-        return [[conv.normalised(iterate) for conv in block.convs] for block in self.blocks]
+    def weights(self, iterations=0):
+        return [[conv.normalised(iterations) for conv in block.convs] for block in self.blocks]
+
+    def flop_forward(self, batch):
+        """Multiplications and additions of the convolutions alone."""
+        return batch * sum(conv.flop_per_pixel * block.size ** 2 for block in self.blocks for conv in block.convs)
+
+
+class Classifier(Chain):
+    """config: the golden models' keys. iterate_before_squeeze: the official code's map size for stride-2 blocks."""
+
+    def __init__(self, config, iterate_before_squeeze=False):
+        channels, size, _ = config["in_shape"]
+        init_squeeze = config["init_ds"] == 2
+        if init_squeeze:
+            channels, size = 4 * channels, size // 2
+        channels += config["inj_pad"]
+        blocks = []
+        for count, stride, hidden in zip(config["nBlocks"], config["nStrides"], config["nChannels"]):
+            for i in range(count):
+                squeezes, iteration_size = stride == 2 and i == 0, size
+                if squeezes:
+                    channels, size = 4 * channels, size // 2
+                blocks.append(Block(channels, hidden, size, iteration_size if iterate_before_squeeze else size, squeezes,
+                                    bool(blocks), config["coeff"], config["eps"]))
+        super().__init__(blocks)
+        self.init_squeeze, self.inj_pad = init_squeeze, config["inj_pad"]
+        self.norm = torch.nn.BatchNorm2d(channels, momentum=0.9)
+        self.logits = torch.nn.Linear(channels, config["nClasses"])
 
     def features(self, x, weights):
         if self.init_squeeze:
@@ -211,8 +202,8 @@ class Classifier(torch.nn.Module):
     def head(self, z):
         return self.logits(F.relu_(self.norm(z)).mean((2, 3)))
 
-    def forward(self, x, iterate=False):
-        return self.head(self.features(x, self.weights(iterate)))
+    def forward(self, x, iterations=0):
+        return self.head(self.features(x, self.weights(iterations)))
 
     def inverse(self, z, weights, steps):
         for block, w in zip(reversed(self.blocks), reversed(weights)):
@@ -220,14 +211,10 @@ class Classifier(torch.nn.Module):
         z = z[:, :z.shape[1] - self.inj_pad]
         return unsqueeze(z) if self.init_squeeze else z
 
-    def flop_forward(self, batch):
-        """Multiplications and additions of the convolutions alone."""
-        return batch * sum(conv.flop_per_pixel * block.size ** 2 for block in self.blocks for conv in block.convs)
-
 
 def train_step(network, optimiser, x, labels):
     optimiser.zero_grad(set_to_none=True)
-    loss = F.cross_entropy(network(x, iterate=True), labels)
+    loss = F.cross_entropy(network(x, iterations=1), labels)
     loss.backward()
     optimiser.step()
     return loss.item()
@@ -260,15 +247,16 @@ def layouts(args):
     return {"both": [False, True], "nchw": [False], "nhwc": [True]}[args.layout]
 
 
-# Times work(nhwc) -> (function, flop, extra keys) in each layout asked for and reports the faster one.
-def report_faster_layout(what, args, work):
+# Times work(nhwc, **form) -> (function, flop, extra keys) in each layout asked for and each form given: reports the fastest.
+def report_faster_layout(what, args, work, forms=({},)):
     best = None
-    for nhwc in layouts(args):
-        function, flop, more = work(nhwc)
+    for form, nhwc in itertools.product(forms, layouts(args)):
+        function, flop, more = work(nhwc, **form)
         seconds = timed(function, args.repeats, args.warm_up)
-        print(f"{what}: {'nhwc' if nhwc else 'nchw'} {min(seconds):.3f} s", file=sys.stderr)
+        layout = "nhwc" if nhwc else "nchw"
+        print(" ".join([f"{what}:", layout, *form.values(), f"{min(seconds):.3f} s"]), file=sys.stderr)
         if best is None or min(seconds) < min(best[0]):
-            best = (seconds, flop, dict(more() if callable(more) else more, layout="nhwc" if nhwc else "nchw"))
+            best = (seconds, flop, dict(more() if callable(more) else more, layout=layout, **form))
     report(what, best[0], best[1], **best[2])
 
 
@@ -305,11 +293,11 @@ def command_forward(args):
     def training(nhwc):
         network, x, labels, keys = make_case(args, nhwc)
         network.train()
-        return (lambda: F.cross_entropy(network(x, iterate=True), labels).item(), network.flop_forward(args.batch), keys)
+        return (lambda: F.cross_entropy(network(x, iterations=1), labels).item(), network.flop_forward(args.batch), keys)
 
     def iteration(nhwc):
         network, _, _, keys = make_case(args, nhwc)
-        return torch.no_grad()(lambda: network.weights(iterate=True)), None, keys
+        return torch.no_grad()(lambda: network.weights(iterations=1)), None, keys
     report_faster_layout("forward", args, evaluation)
     report_faster_layout("forward_train", args, training)
     report_faster_layout("power_iteration", args, iteration)
@@ -322,7 +310,7 @@ def command_inverse(args):
         with torch.inference_mode():
             # a few iterations, so that the weights are as contractive as training would have them
             for _ in range(5):
-                weights = network.eval().weights(iterate=True)
+                weights = network.eval().weights(iterations=1)
             z = network.features(x, weights)
 
         @torch.inference_mode()
@@ -395,18 +383,23 @@ def read_safetensors(path):
     return tensors, metadata
 
 
+# The official code counts activations as modules.
+def add_golden_block(prefix, block, names, buffers):
+    names[f"{prefix}.actnorm._log_scale"] = block.log_scale
+    names[f"{prefix}.actnorm._shift"] = block.shift
+    for i, conv in enumerate(block.convs):
+        stem = f"{prefix}.bottleneck_block.{2 * i + block.leading_elu}"
+        names[f"{stem}.weight_orig"], names[f"{stem}.bias"] = conv.weight, conv.bias
+        buffers[f"{stem}.weight_u"], buffers[f"{stem}.weight_v"] = conv.u, conv.v
+
+
 def golden_names(network):
-    """Golden parameter or buffer name -> this network's tensor. The official code counts activations as modules."""
+    """Golden parameter or buffer name -> this network's tensor."""
     names = {"bn1.weight": network.norm.weight, "bn1.bias": network.norm.bias, "logits.weight": network.logits.weight,
              "logits.bias": network.logits.bias}
     buffers = {"bn1.running_mean": network.norm.running_mean, "bn1.running_var": network.norm.running_var}
     for b, block in enumerate(network.blocks):
-        names[f"stack.{b}.actnorm._log_scale"] = block.log_scale
-        names[f"stack.{b}.actnorm._shift"] = block.shift
-        for i, conv in enumerate(block.convs):
-            stem = f"stack.{b}.bottleneck_block.{2 * i + block.leading_elu}"
-            names[f"{stem}.weight_orig"], names[f"{stem}.bias"] = conv.weight, conv.bias
-            buffers[f"{stem}.weight_u"], buffers[f"{stem}.weight_v"] = conv.u, conv.v
+        add_golden_block(f"stack.{b}", block, names, buffers)
     return names, buffers
 
 
@@ -438,6 +431,26 @@ def check_training(network, golden, metadata, errors):
         errors["final." + name] = tensor, golden["expect.final." + name]
 
 
+def load_golden(names, golden):
+    for name, tensor in names.items():
+        tensor.data.copy_(golden[name].reshape(tensor.shape))
+
+
+# pairs: name -> (got, want)
+def report_check(args, path, pairs, seconds, **more):
+    errors = {}
+    for name, (got, want) in pairs.items():
+        want = want.reshape(got.shape)
+        # a bias right before the batch norm has gradient 0: hence a floor
+        errors[name] = ((got - want).abs().max() / want.abs().max().clamp_min(1e-3)).item()
+    # NaN counts as the worst
+    worst = max(errors, key=lambda name: math.inf if math.isnan(errors[name]) else errors[name])
+    passed = all(error <= args.tolerance for error in errors.values())
+    report("check", [seconds], golden=os.path.basename(path), **more, passed=passed, compared=len(errors), worst=worst,
+           worst_relative_error=f"{errors[worst]:.2e}")
+    return passed
+
+
 def command_check(args):
     torch.set_default_dtype(torch.float64)
     status = 0
@@ -446,8 +459,7 @@ def command_check(args):
         for nhwc in layouts(args):
             network = Classifier(json.loads(metadata["config"]), iterate_before_squeeze=True)
             names, buffers = golden_names(network)
-            for name, tensor in {**names, **buffers}.items():
-                tensor.data.copy_(golden[name].reshape(tensor.shape))
+            load_golden({**names, **buffers}, golden)
             network.use_channels_last(nhwc)
             pairs = {}
             start = time.perf_counter()
@@ -456,17 +468,7 @@ def command_check(args):
             else:
                 check_model(network, {k: v.clone() for k, v in golden.items()}, names, pairs)
             seconds = time.perf_counter() - start
-            errors = {}
-            for name, (got, want) in pairs.items():
-                want = want.reshape(got.shape)
-                # a bias right before the batch norm has gradient 0: hence a floor
-                errors[name] = ((got - want).abs().max() / want.abs().max().clamp_min(1e-3)).item()
-            # NaN counts as the worst
-            worst = max(errors, key=lambda name: math.inf if math.isnan(errors[name]) else errors[name])
-            passed = all(error <= args.tolerance for error in errors.values())
-            status |= not passed
-            report("check", [seconds], golden=os.path.basename(path), layout="nhwc" if nhwc else "nchw", passed=passed,
-                   compared=len(errors), worst=worst, worst_relative_error=f"{errors[worst]:.2e}")
+            status |= not report_check(args, path, pairs, seconds, layout="nhwc" if nhwc else "nchw")
     return status
 
 
