@@ -10,11 +10,11 @@
 typedef struct chain_layer {
     int winograd; /* 3x3 by winograd_tiles, with weights in `transformed`; or 1x1, in `parameters`
                    */
-    ulong weights, scale, bias;
-    int inputs, outputs; /* blocks of channels */
+    ulong weights, scale, bias, beta; /* beta: of the activation behind it */
+    int inputs, outputs;              /* blocks of channels */
 } chain_layer;
 
-#define CHAIN_WORDS 6
+#define CHAIN_WORDS 7
 
 /* Not returned: of returned structs clang makes what Oclgrind does not know. */
 INLINE void chain_read(chain_layer *layer, __global const ulong *table)
@@ -25,6 +25,7 @@ INLINE void chain_read(chain_layer *layer, __global const ulong *table)
     layer->bias = table[3];
     layer->inputs = (int)table[4];
     layer->outputs = (int)table[5];
+    layer->beta = table[6];
 }
 
 /* Slots of scratch hold the hidden activations of `chunk` images twice, `hidden` elements each, and
@@ -59,12 +60,13 @@ KERNEL void chain_apply(__global const real *x, ulong x0, __global const real *p
             __global const real *from = i == 0 ? x + x0 + first * ((ulong)layer.inputs * H * W * B)
                                                : own + (i - 1) % 2 * hidden;
             epilogue e = {0, 0, own + i % 2 * hidden,
-                          CONV_SCALE | CONV_BIAS | CONV_ACTIVATE | (flags & CONV_WRAP)};
+                          CONV_SCALE | CONV_BIAS | CONV_ACTIVATE | (flags & CONV_WRAP), 0};
             if (last) {
                 e.residual = residual + residual0 + first * image;
                 e.y = y + y0 + first * image;
                 e.flags = flags;
             }
+            e.parameter = epilogue_parameter(parameters + parameters0 + layer.beta, e.flags);
             const realb scale = (realb)(state[state0 + layer.scale]);
             __global const real *bias = parameters + parameters0 + layer.bias;
             if (layer.winograd)

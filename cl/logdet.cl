@@ -29,9 +29,11 @@ KERNEL void add_power(__global const real *w, ulong w0, __global real *a, ulong 
  */
 KERNEL void combine_pairs(__global const real *w, ulong w0, __global real *a, ulong a0,
                           __global const real *tangents, ulong tangents0,
-                          __global const real *saved, ulong saved0, __global real *second,
-                          ulong second0, __global const float *c, ulong c0, ulong count, int flags)
+                          __global const real *saved, ulong saved0, __global const real *beta,
+                          ulong beta0, __global real *second, ulong second0,
+                          __global const float *c, ulong c0, ulong count, int flags)
 {
+    const real s = flags & PAIRS_SECOND ? act_parameter(beta + beta0) : 0;
     EACH_BLOCK (i, count) {
         realb v[TERMS], sum = (realb)(0);
         for (int m = 0; m < TERMS; m++)
@@ -49,7 +51,7 @@ KERNEL void combine_pairs(__global const real *w, ulong w0, __global real *a, ul
                 sum = fma(value, load_block(tangents + tangents0 + (j * count + i) * B), sum);
         }
         if (flags & PAIRS_SECOND) {
-            realb r = act_curvature(load_block(saved + saved0 + i * B)) * sum;
+            realb r = act_curvature(load_block(saved + saved0 + i * B), s) * sum;
             if (flags & PAIRS_ADD)
                 r += load_block(second + second0 + i * B);
             store_block(r, second + second0 + i * B);

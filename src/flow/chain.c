@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 /* chain.cl */
-enum { WORDS = 6 };
+enum { WORDS = 7 };
 
 static bool is_pointwise(const irn_context *context, const irn_layer *layer)
 {
@@ -25,8 +25,12 @@ static bool can_chain(const irn_model *model, const irn_block *block)
     return true;
 }
 
-static void describe(const irn_model *model, const irn_layer *layer, cl_ulong words[WORDS])
+/* The activation behind the last layer is the one before the first, in the next step. */
+static void describe(const irn_model *model, const irn_block *block, size_t i,
+                     cl_ulong words[WORDS])
 {
+    const irn_layer *layer = &block->layers[i];
+    size_t next = (i + 1) % model->config.layers;
     words[0] = layer->winograd;
     words[1] =
         layer->winograd ? layer->winograd_offset : irn_parameter(model, layer->weight).offset;
@@ -34,6 +38,7 @@ static void describe(const irn_model *model, const irn_layer *layer, cl_ulong wo
     words[3] = irn_parameter(model, layer->bias).offset;
     words[4] = irn_channel_blocks(model->context, layer->conv.inputs);
     words[5] = irn_channel_blocks(model->context, layer->conv.outputs);
+    words[6] = irn_block_beta(model, model->single.parameters, block, next).offset;
 }
 
 /* A thread takes its images few at a time, so that they stay in its cache, but as many as give a
@@ -73,7 +78,7 @@ static irn_status write_table(irn_model *model)
     cl_mem table = NULL;
     IRN_TRY(irn_alloc(&words, count, sizeof *words));
     for (size_t k = 0; k < model->block_count * layers; k++)
-        describe(model, &model->blocks[k / layers].layers[k % layers], words + k * WORDS);
+        describe(model, &model->blocks[k / layers], k % layers, words + k * WORDS);
     irn_status status = irn_memory_create(model->context, &table, count, sizeof *words, false);
     if (status == IRN_OK)
         status = irn_memory_write(model->context, table, 0, words, count * sizeof *words);
