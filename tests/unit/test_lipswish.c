@@ -1,6 +1,6 @@
 /* LipSwish in networks: gradients with respect to its betas against differences of the loss, files,
  * certificates, proven errors for extreme betas, and a density that is learned. */
-#include "devices.h"
+#include "guarded.h"
 
 #include "oracle/elementwise.h"
 #include "train/trainer.h"
@@ -55,6 +55,42 @@ START_TEST(slopes)
         for (double z = -60; z <= 60; z += 1.0 / 64)
             most = fmax(most, fabs(oracle_lipswish(beta, z, 1)));
     ck_assert_msg(most <= 0.99986 && most >= 0.9998, "the largest slope is %.7f", most);
+}
+END_TEST
+
+/* In long double, which has eleven more bits. */
+static long double exactly(double beta, double z)
+{
+    long double b = (long double)beta, x = (long double)z;
+    long double s = fmaxl(b, 0) + log1pl(expl(-fabsl(b)));
+    return x / (1 + expl(-s * x)) / 1.1L;
+}
+
+/* What flow/rounding.c takes for granted of the double-precision function: 14 u |z|. */
+START_TEST(rounding)
+{
+    enum { COUNT = 20000 };
+    irn_context *context = devices_open(_i);
+    for (double beta = -40; beta <= 40 && context->info.has_fp64; beta += 2.5) {
+        guarded_begin(context);
+        double *z = host_normal(COUNT);
+        for (size_t i = 0; i < COUNT; i++)
+            z[i] = ldexp(z[i], (int)(i % 21) - 10);
+        irn_place place = guarded_vector(IRN_DOUBLE, 1, &beta);
+        irn_tensor from = guarded_tensor(IRN_DOUBLE, 1, COUNT, 1, 1, z);
+        irn_tensor to = guarded_tensor(IRN_DOUBLE, 1, COUNT, 1, 1, NULL);
+        testing_ok(irn_activation_forward(IRN_LIPSWISH, place, &from, &to));
+        double *got = guarded_read(&to), most = 0;
+        for (size_t i = 0; i < COUNT; i++) {
+            double error = (double)fabsl((long double)got[i] - exactly(beta, z[i]));
+            most = z[i] == 0 ? most : fmax(most, error / fabs(z[i]));
+            ck_assert(!isnan(got[i]));
+        }
+        ck_assert_msg(most <= 14 * 0x1p-53, "beta %g: %g u", beta, most * 0x1p53);
+        guarded_end();
+        host_free_all();
+    }
+    devices_close(context);
 }
 END_TEST
 
@@ -329,6 +365,7 @@ int main(void)
     TCase *function = tcase_create("function");
     tcase_add_test(function, slopes);
     suite_add_tcase(suite, function);
+    devices_add(devices_case(suite, "rounding"), rounding);
     TCase *networks = devices_case(suite, "networks");
     devices_add(networks, gradients);
     devices_add(networks, files);
