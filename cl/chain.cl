@@ -36,12 +36,14 @@ KERNEL void chain_apply(__global const real *x, ulong x0, __global const real *p
                                                : own + (i - 1) % 2 * hidden;
             epilogue e = {0, 0, own + i % 2 * hidden,
                           CONV_SCALE | CONV_BIAS | CONV_ACTIVATE | (flags & CONV_WRAP) |
-                              layer.last_input << CONV_LAST_SHIFT};
+                              layer.last_input << CONV_LAST_SHIFT,
+                          0};
             if (last) {
                 e.residual = residual + residual0 + first * image;
                 e.y = y + y0 + first * image;
                 e.flags = flags;
             }
+            e.parameter = epilogue_parameter(parameters + parameters0 + layer.beta, e.flags);
             chain_pass(layer.winograd, from,
                        layer.winograd ? transformed + transformed0 + layer.weights
                                       : parameters + parameters0 + layer.weights,

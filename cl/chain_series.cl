@@ -2,7 +2,8 @@
 /*
  * The pairs of a log-determinant's series (flow/logdet.h), image by image: powers of J^T and of J
  * with what they leave at every layer, and then the combinations, while all of an image's streams
- * are in a thread's cache. Blocks have at most CHAIN_LAYERS layers.
+ * are in a thread's cache. Blocks have at most CHAIN_LAYERS layers, and activations whose
+ * derivatives come from their outputs.
  */
 #define CHAIN_LAYERS 4
 
@@ -44,7 +45,8 @@ INLINE void series_vjp(const series *s, __global const real *w, int slot, __glob
         const int derivative = i > 0 || s->activated;
         epilogue e = {0, 0, to,
                       CONV_SCALE | s->wrap | (derivative ? CONV_DERIVATIVE : 0) |
-                          l.last_output << CONV_LAST_SHIFT};
+                          l.last_output << CONV_LAST_SHIFT,
+                      0};
         if (derivative)
             e.saved = s->saved[i] + s->first * image_size(s, l.inputs);
         if (i > 0)
@@ -69,12 +71,13 @@ INLINE void series_jvp(const series *s, __global const real *t, int slot, __glob
             __global real *tangent = stream_at(s, s->tangents[0], slot, l.inputs);
             __global const real *y = s->saved[0] + s->first * image_size(s, l.inputs);
             for (ulong k = 0; k < s->at.images * image_size(s, l.inputs); k += B)
-                store_block(act_d(load_block(y + k)) * load_block(t + k), tangent + k);
+                store_block(act_d(load_block(y + k), 0) * load_block(t + k), tangent + k);
             from = tangent;
         }
         epilogue e = {0, 0, to,
                       CONV_SCALE | s->wrap | (last ? 0 : CONV_DERIVATIVE) |
-                          l.last_input << CONV_LAST_SHIFT};
+                          l.last_input << CONV_LAST_SHIFT,
+                      0};
         if (!last) {
             e.saved = s->saved[i + 1] + s->first * image_size(s, l.outputs);
             e.y = stream_at(s, s->tangents[i + 1], slot, l.outputs);
@@ -98,7 +101,7 @@ INLINE void series_meet(const series *s, int slot, __global const real *below,
         const int store = i > 0 && flags & PAIRS_COMBINE ? PAIRS_STORE : 0;
         for (ulong k = 0; k < blocks; k++)
             combine_block(i == 0 ? below : a, a, stream_at(s, s->tangents[i], slot, l.inputs),
-                          s->saved[i] + at, s->second[i] + at, c, k, count,
+                          s->saved[i] + at, s->second[i] + at, c, k, count, 0,
                           flags | PAIRS_SECOND | store);
     }
 }
@@ -116,7 +119,7 @@ INLINE void series_exact(const series *s, int slot, int blocks, __global const f
         series_jvp(s, t + k * stride, slot + k, t_next, !last || TERMS == 1);
     }
     for (ulong k = 0; k < count; k++)
-        combine_block(w, stream_at(s, s->a, slot, blocks), w, w, w, c, k, stride / B,
+        combine_block(w, stream_at(s, s->a, slot, blocks), w, w, w, c, k, stride / B, 0,
                       PAIRS_COMBINE | PAIRS_STORE);
     series_meet(s, slot, w + stride, c, flags | PAIRS_COMBINE);
 }

@@ -37,12 +37,12 @@
 #define CONV_PARAMETERS                                                                            \
     __global const real *x, ulong x0, __global const real *w, ulong w0,                            \
         __global const real *scale, ulong scale0, __global const real *bias, ulong bias0,          \
-        __global const real *saved, ulong saved0, __global const real *residual, ulong residual0,  \
-        __global real *y, ulong y0, int N, int Ib, int Ob, int H, int W, int kh, int kw,           \
-        int pad_y, int pad_x, int flags
+        __global const real *beta, ulong beta0, __global const real *saved, ulong saved0,          \
+        __global const real *residual, ulong residual0, __global real *y, ulong y0, int N, int Ib, \
+        int Ob, int H, int W, int kh, int kw, int pad_y, int pad_x, int flags
 #define CONV_ARGUMENTS                                                                             \
-    x, x0, w, w0, scale, scale0, bias, bias0, saved, saved0, residual, residual0, y, y0, N, Ib,    \
-        Ob, H, W, kh, kw, pad_y, pad_x, flags
+    x, x0, w, w0, scale, scale0, bias, bias0, beta, beta0, saved, saved0, residual, residual0, y,  \
+        y0, N, Ib, Ob, H, W, kh, kw, pad_y, pad_x, flags
 
 /* A shift along an axis of the given size; a circular one is brought into [0, size). */
 INLINE int tap_shift(int tap, int pad, int size, int wrap)
@@ -167,7 +167,8 @@ INLINE void conv_tile(const int blocks, CONV_PARAMETERS)
         }
     }
 
-    const epilogue e = {saved + saved0, residual + residual0, y + y0, flags};
+    const epilogue e = {saved + saved0, residual + residual0, y + y0, flags,
+                        epilogue_parameter(beta + beta0, flags)};
     const realb s = (realb)(flags & CONV_SCALE ? scale[scale0] : (real)1);
 #pragma unroll
     for (int o = 0; o < OCB; o++) {
@@ -186,8 +187,8 @@ INLINE void conv_tile(const int blocks, CONV_PARAMETERS)
 
 /*
  * y = finish(scale * (W * x) + bias) + residual, or y = finish(residual - scale * (W * x) - bias),
- * where finish is the activation, a product with the activation's derivative at `saved` (the
- * activation's outputs), or nothing; the flags say which parts there are, and arguments of absent
+ * where finish is the activation, a product with the activation's derivative at `saved` (what
+ * act_d takes), or nothing; the flags say which parts there are, and arguments of absent
  * parts are not read. y may be the same memory as saved or residual, element for element.
  */
 KERNEL void conv_apply(CONV_PARAMETERS)

@@ -64,31 +64,38 @@ KERNEL void actnorm_scale(__global const real *x, ulong x0, __global const real 
 }
 
 /* y = phi(z). */
-KERNEL void activation(__global const real *z, ulong z0, __global real *y, ulong y0, ulong count)
+KERNEL void activation(__global const real *z, ulong z0, __global const real *beta, ulong beta0,
+                       __global real *y, ulong y0, ulong count)
 {
+    const real s = act_parameter(beta + beta0);
     EACH_BLOCK (i, count) {
-        store_block(act(load_block(z + z0 + i * B)), y + y0 + i * B);
+        store_block(act(load_block(z + z0 + i * B), s), y + y0 + i * B);
     }
 }
 
-/* Both vjp and jvp: phi'(z) t, with phi' from the saved output y. */
-KERNEL void activation_derivative(__global const real *y, ulong y0, __global const real *t,
-                                  ulong t0, __global real *out, ulong out0, ulong count)
+/* Both vjp and jvp: phi'(z) t, with phi' from the saved y. */
+KERNEL void activation_derivative(__global const real *y, ulong y0, __global const real *beta,
+                                  ulong beta0, __global const real *t, ulong t0, __global real *out,
+                                  ulong out0, ulong count)
 {
+    const real s = act_parameter(beta + beta0);
     EACH_BLOCK (i, count) {
-        store_block(act_d(load_block(y + y0 + i * B)) * load_block(t + t0 + i * B),
+        store_block(act_d(load_block(y + y0 + i * B), s) * load_block(t + t0 + i * B),
                     out + out0 + i * B);
     }
 }
 
 /* The second-order part of the jvp's vjp: out += phi''(z) zdot ydot_bar, which flows to the primal
  * z. */
-KERNEL void activation_second(__global const real *y, ulong y0, __global const real *zdot,
-                              ulong zdot0, __global const real *ydot_bar, ulong ydot_bar0,
-                              __global real *out, ulong out0, ulong count)
+KERNEL void activation_second(__global const real *y, ulong y0, __global const real *beta,
+                              ulong beta0, __global const real *zdot, ulong zdot0,
+                              __global const real *ydot_bar, ulong ydot_bar0, __global real *out,
+                              ulong out0, ulong count)
 {
+    const real s = act_parameter(beta + beta0);
     EACH_BLOCK (i, count) {
-        const realb second = act_dd(load_block(y + y0 + i * B)) * load_block(zdot + zdot0 + i * B) *
+        const realb second = act_dd(load_block(y + y0 + i * B), s) *
+                             load_block(zdot + zdot0 + i * B) *
                              load_block(ydot_bar + ydot_bar0 + i * B);
         store_block(load_block(out + out0 + i * B) + second, out + out0 + i * B);
     }

@@ -13,12 +13,14 @@ KERNEL void add_power(__global const real *w, ulong w0, __global real *a, ulong 
 
 KERNEL void combine_pairs(__global const real *w, ulong w0, __global real *a, ulong a0,
                           __global const real *tangents, ulong tangents0,
-                          __global const real *saved, ulong saved0, __global real *second,
-                          ulong second0, __global const float *c, ulong c0, ulong count, int flags)
+                          __global const real *saved, ulong saved0, __global const real *beta,
+                          ulong beta0, __global real *second, ulong second0,
+                          __global const float *c, ulong c0, ulong count, int flags)
 {
+    const real s = flags & PAIRS_SECOND ? act_parameter(beta + beta0) : 0;
     EACH_BLOCK (i, count) {
         combine_block(w + w0, a + a0, tangents + tangents0, saved + saved0, second + second0,
-                      c + c0, i, count, flags);
+                      c + c0, i, count, s, flags);
     }
 }
 

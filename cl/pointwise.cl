@@ -66,13 +66,15 @@ INLINE void pointwise_tiles(__global const real *x, __global const real *w, real
 /* As conv_apply with a 1x1 kernel. */
 KERNEL void pointwise_apply(__global const real *x, ulong x0, __global const real *w, ulong w0,
                             __global const real *scale, ulong scale0, __global const real *bias,
-                            ulong bias0, __global const real *saved, ulong saved0,
-                            __global const real *residual, ulong residual0, __global real *y,
-                            ulong y0, int N, int Ib, int Ob, int pixels, int flags)
+                            ulong bias0, __global const real *beta, ulong beta0,
+                            __global const real *saved, ulong saved0, __global const real *residual,
+                            ulong residual0, __global real *y, ulong y0, int N, int Ib, int Ob,
+                            int pixels, int flags)
 {
     const int tiles = N * ((pixels + T - 1) / T);
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
-    const epilogue e = {saved + saved0, residual + residual0, y + y0, flags};
+    const epilogue e = {saved + saved0, residual + residual0, y + y0, flags,
+                        epilogue_parameter(beta + beta0, flags)};
     pointwise_tiles(x + x0, w + w0, (realb)(flags & CONV_SCALE ? scale[scale0] : (real)1),
                     bias + bias0, e, (int)((ulong)tiles * item / items),
                     (int)((ulong)tiles * (item + 1) / items), Ib, Ob, pixels);

@@ -177,15 +177,17 @@ INLINE void winograd_tiles(__global const real *x, __global const real *u, realb
  */
 KERNEL void winograd_apply(__global const real *x, ulong x0, __global const real *u, ulong u0,
                            __global const real *scale, ulong scale0, __global const real *bias,
-                           ulong bias0, __global const real *saved, ulong saved0,
-                           __global const real *residual, ulong residual0, __global real *y,
-                           ulong y0, __global real *scratch, ulong scratch0, int slot, int N,
-                           int Ib, int Ob, int H, int W, int group, int flags)
+                           ulong bias0, __global const real *beta, ulong beta0,
+                           __global const real *saved, ulong saved0, __global const real *residual,
+                           ulong residual0, __global real *y, ulong y0, __global real *scratch,
+                           ulong scratch0, int slot, int N, int Ib, int Ob, int H, int W, int group,
+                           int flags)
 {
     const int tiles = N * ((H + 3) / 4) * ((W + 3) / 4);
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
     const int part = (int)get_global_id(1), parts = (int)get_global_size(1);
-    const epilogue e = {saved + saved0, residual + residual0, y + y0, flags};
+    const epilogue e = {saved + saved0, residual + residual0, y + y0, flags,
+                        epilogue_parameter(beta + beta0, flags)};
     winograd_tiles(x + x0, u + u0, (realb)(flags & CONV_SCALE ? scale[scale0] : (real)1),
                    bias + bias0, e, scratch + scratch0 + ((ulong)item * parts + part) * slot,
                    (int)((ulong)tiles * item / items), (int)((ulong)tiles * (item + 1) / items),

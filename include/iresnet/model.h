@@ -23,7 +23,9 @@ typedef enum irn_activation {
     IRN_ELU,
     IRN_RELU,
     IRN_TANH,
-    IRN_SOFTPLUS
+    IRN_SOFTPLUS,
+    IRN_LIPSWISH /* x logistic(softplus(beta) x) / 1.1, beta trained (Chen et al. 2019, "Residual
+                    Flows") */
 } irn_activation;
 
 typedef enum irn_padding { IRN_PAD_ZEROS, IRN_PAD_CIRCULAR } irn_padding;

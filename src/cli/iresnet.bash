@@ -11,7 +11,7 @@ _iresnet_words() {
     case $1 in
     --preset) echo digits mnist cifar10 ;;
     --task) echo classify ;;
-    --activation) echo elu relu tanh softplus identity ;;
+    --activation) echo elu relu tanh softplus lipswish identity ;;
     --padding) echo zeros circular ;;
     --optimizer) echo sgd adam adamax ;;
     --split) echo train test ;;

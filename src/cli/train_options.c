@@ -6,7 +6,8 @@
 #define COUNT_OF(table) (sizeof(table) / sizeof *(table))
 
 /* In the order of irn_activation and irn_optimizer. */
-static const char *const activation_words[] = {"identity", "elu", "relu", "tanh", "softplus", NULL};
+static const char *const activation_words[] = {"identity", "elu",      "relu", "tanh",
+                                               "softplus", "lipswish", NULL};
 static const char *const optimizer_words[] = {"sgd", "adam", "adamax", NULL};
 /* Of irn_task, irn_prior and irn_logdet_gradient. */
 static const char *const task_words[] = {"classify", "density", "hybrid", NULL};
@@ -84,7 +85,7 @@ static const cli_option model_options[] = {
      .kind = CLI_WORD,
      .offset = offsetof(train_model, activation),
      .argument = "NAME",
-     .help = "elu, relu, tanh, softplus or identity",
+     .help = "elu, relu, tanh, softplus, lipswish or identity",
      .words = activation_words},
     {.name = "padding",
      .kind = CLI_WORD,

@@ -35,27 +35,75 @@ irn_tensor irn_layer_input(const irn_block *block, size_t layer, const irn_tenso
                            block->width);
 }
 
+size_t irn_input_images(const irn_model *model, size_t images)
+{
+    return irn_saves_input(model->config.activation) ? 2 * images : images;
+}
+
+irn_tensor irn_saved_input(const irn_model *model, const irn_tensor *input)
+{
+    irn_tensor saved = *input;
+    if (irn_saves_input(model->config.activation))
+        saved.offset += irn_tensor_size(input);
+    return saved;
+}
+
+irn_place irn_block_beta(const irn_model *model, cl_mem parameters, const irn_block *block,
+                         size_t layer)
+{
+    if (model->config.activation != IRN_LIPSWISH || (layer == 0 && !block->first_activation))
+        return (irn_place){NULL, 0};
+    return in_buffer(parameters, &model->parameters, block->layers[layer].beta);
+}
+
 static const irn_tensor *first_input(const irn_block *block, const irn_tensor *z,
                                      const irn_tensor *inputs)
 {
     return block->first_activation ? &inputs[0] : z;
 }
 
+/* What layer i gives becomes the input of the next; `keep`: and what derivatives need is kept. */
+static irn_status hidden_layer(const irn_model *model, const irn_operands *operands,
+                               const irn_block *block, size_t i, const irn_tensor *from, bool keep,
+                               const irn_tensor *to)
+{
+    irn_activation phi = model->config.activation;
+    bool apart = keep && irn_saves_input(phi);
+    irn_tensor saved = irn_saved_input(model, to);
+    irn_epilogue epilogue = {
+        .bias = in_buffer(operands->parameters, &model->parameters, block->layers[i].bias),
+        .beta = irn_block_beta(model, operands->parameters, block, i + 1),
+        .activate = !apart};
+    IRN_TRY(
+        irn_layer_forward(model, operands, &block->layers[i], from, epilogue, apart ? &saved : to));
+    return apart ? irn_activation_forward(phi, epilogue.beta, &saved, to) : IRN_OK;
+}
+
 /* The block's layers, from the input of the first, with an epilogue of the last. */
 static irn_status apply_layers(const irn_model *model, const irn_operands *operands,
                                const irn_block *block, const irn_tensor *input,
-                               const irn_tensor *inputs, irn_epilogue last, const irn_tensor *out)
+                               const irn_tensor *inputs, bool keep, irn_epilogue last,
+                               const irn_tensor *out)
 {
-    size_t layers = model->config.layers;
-    for (size_t i = 0; i < layers; i++) {
-        const irn_layer *layer = &block->layers[i];
-        bool is_last = i + 1 == layers;
-        irn_epilogue epilogue = is_last ? last : (irn_epilogue){.activate = true};
-        epilogue.bias = in_buffer(operands->parameters, &model->parameters, layer->bias);
-        IRN_TRY(irn_layer_forward(model, operands, layer, i == 0 ? input : &inputs[i], epilogue,
-                                  is_last ? out : &inputs[i + 1]));
-    }
-    return IRN_OK;
+    size_t end = model->config.layers - 1;
+    for (size_t i = 0; i < end; i++)
+        IRN_TRY(hidden_layer(model, operands, block, i, i == 0 ? input : &inputs[i], keep,
+                             &inputs[i + 1]));
+    last.bias = in_buffer(operands->parameters, &model->parameters, block->layers[end].bias);
+    last.beta = irn_block_beta(model, operands->parameters, block, 0);
+    return irn_layer_forward(model, operands, &block->layers[end], end == 0 ? input : &inputs[end],
+                             last, out);
+}
+
+/* The activation before the first layer, if there is one. */
+static irn_status activate_first(const irn_model *model, const irn_operands *operands,
+                                 const irn_block *block, const irn_tensor *z,
+                                 const irn_tensor *inputs)
+{
+    irn_place beta = irn_block_beta(model, operands->parameters, block, 0);
+    if (!block->first_activation)
+        return IRN_OK;
+    return irn_activation_forward(model->config.activation, beta, z, &inputs[0]);
 }
 
 irn_status irn_block_residual(const irn_model *model, const irn_operands *operands,
@@ -63,9 +111,13 @@ irn_status irn_block_residual(const irn_model *model, const irn_operands *operan
                               const irn_tensor *residual, const irn_tensor *out)
 {
     irn_epilogue last = {.residual = residual};
-    if (block->first_activation)
-        IRN_TRY(irn_activation_forward(model->config.activation, z, &inputs[0]));
-    return apply_layers(model, operands, block, first_input(block, z, inputs), inputs, last, out);
+    IRN_TRY(activate_first(model, operands, block, z, inputs));
+    if (block->first_activation && irn_saves_input(model->config.activation)) {
+        irn_tensor saved = irn_saved_input(model, &inputs[0]);
+        IRN_TRY(irn_tensor_copy(z, &saved));
+    }
+    return apply_layers(model, operands, block, first_input(block, z, inputs), inputs, true, last,
+                        out);
 }
 
 irn_status irn_block_apply(const irn_model *model, const irn_block *block, const irn_tensor *z,
@@ -73,11 +125,11 @@ irn_status irn_block_apply(const irn_model *model, const irn_block *block, const
                            const irn_tensor *out)
 {
     irn_epilogue last = {.residual = residual};
-    if (!irn_chain_suits(model, block, z->images))
-        return irn_block_residual(model, &model->single, block, z, inputs, residual, out);
-    if (block->first_activation)
-        IRN_TRY(irn_activation_forward(model->config.activation, z, &inputs[0]));
-    return irn_chain_apply(model, block, first_input(block, z, inputs), &last, 1, out);
+    const irn_tensor *input = first_input(block, z, inputs);
+    IRN_TRY(activate_first(model, &model->single, block, z, inputs));
+    if (irn_chain_suits(model, block, z->images))
+        return irn_chain_apply(model, block, input, &last, 1, out);
+    return apply_layers(model, &model->single, block, input, inputs, false, last, out);
 }
 
 irn_status irn_block_inverse_steps(const irn_model *model, const irn_block *block,
@@ -89,7 +141,7 @@ irn_status irn_block_inverse_steps(const irn_model *model, const irn_block *bloc
     if (irn_chain_suits(model, block, y->images))
         return irn_chain_apply(model, block, input, &last, steps, out);
     for (size_t k = 0; k < steps; k++)
-        IRN_TRY(apply_layers(model, &model->single, block, input, inputs, last, out));
+        IRN_TRY(apply_layers(model, &model->single, block, input, inputs, false, last, out));
     return IRN_OK;
 }
 
@@ -100,13 +152,24 @@ static irn_status apply_tangents(const irn_model *model, const irn_block *block,
                                  const irn_tensor *out)
 {
     size_t layers = model->config.layers;
-    if (block->first_activation)
-        IRN_TRY(irn_activation_derivative(model->config.activation, &inputs[0], t, &tangents[0]));
+    cl_mem parameters = model->single.parameters;
+    if (block->first_activation) {
+        irn_tensor saved = irn_saved_input(model, &inputs[0]);
+        IRN_TRY(irn_activation_derivative(model->config.activation,
+                                          irn_block_beta(model, parameters, block, 0), &saved, t,
+                                          &tangents[0]));
+    }
     for (size_t i = 0; i < layers; i++) {
         bool is_last = i + 1 == layers;
-        irn_epilogue epilogue = is_last ? last : (irn_epilogue){.derivative = &inputs[i + 1]};
+        irn_tensor saved;
+        irn_epilogue epilogue = last;
         if (is_last && !out)
             break;
+        if (!is_last) {
+            saved = irn_saved_input(model, &inputs[i + 1]);
+            epilogue = (irn_epilogue){.beta = irn_block_beta(model, parameters, block, i + 1),
+                                      .derivative = &saved};
+        }
         IRN_TRY(irn_layer_forward(model, &model->single, &block->layers[i],
                                   i == 0 ? first_input(block, t, tangents) : &tangents[i], epilogue,
                                   is_last ? out : &tangents[i + 1]));
@@ -134,8 +197,13 @@ static irn_status layer_vjp(const irn_model *model, const irn_block *block, size
                             const irn_tensor *inputs, const irn_tensor *from,
                             const irn_tensor *residual, const irn_tensor *to)
 {
-    bool activated = i > 0 || block->first_activation;
-    irn_epilogue epilogue = {.derivative = activated ? &inputs[i] : NULL, .residual = residual};
+    irn_tensor saved;
+    irn_epilogue epilogue = {.beta = irn_block_beta(model, model->single.parameters, block, i),
+                             .residual = residual};
+    if (i > 0 || block->first_activation) {
+        saved = irn_saved_input(model, &inputs[i]);
+        epilogue.derivative = &saved;
+    }
     return irn_layer_backward(model, &block->layers[i], from, epilogue, to);
 }
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* chain.clh, chain_series.cl */
-enum { WORDS = 9, SERIES_LAYERS = 4, SERIES_FIRST = 1, SERIES_NEUMANN = 2, SERIES_ADD = 4 };
+enum { WORDS = 10, SERIES_LAYERS = 4, SERIES_FIRST = 1, SERIES_NEUMANN = 2, SERIES_ADD = 4 };
 
 static bool is_pointwise(const irn_context *context, const irn_layer *layer)
 {
@@ -27,9 +27,13 @@ static bool can_chain(const irn_model *model, const irn_block *block)
     return true;
 }
 
-static void describe(const irn_model *model, const irn_layer *layer, cl_ulong words[WORDS])
+/* The activation behind the last layer is the one before the first, in the next step. */
+static void describe(const irn_model *model, const irn_block *block, size_t i,
+                     cl_ulong words[WORDS])
 {
     const irn_context *context = model->context;
+    const irn_layer *layer = &block->layers[i];
+    size_t next = (i + 1) % model->config.layers;
     size_t weights = irn_parameter(model, layer->weight).offset;
     words[0] = layer->winograd;
     words[1] = words[2] = layer->winograd ? layer->winograd_offset : weights;
@@ -39,6 +43,7 @@ static void describe(const irn_model *model, const irn_layer *layer, cl_ulong wo
     words[6] = irn_channel_blocks(context, layer->conv.outputs);
     words[7] = irn_application_last(context, layer->conv.inputs);
     words[8] = irn_application_last(context, layer->conv.outputs);
+    words[9] = irn_block_beta(model, model->single.parameters, block, next).offset;
 }
 
 /* A thread takes its images few at a time, so that they stay in its cache, but as many as give a
@@ -86,7 +91,7 @@ static irn_status write_table(irn_model *model)
     cl_mem table = NULL;
     IRN_TRY(irn_alloc(&words, count, sizeof *words));
     for (size_t k = 0; k < model->block_count * layers; k++)
-        describe(model, &model->blocks[k / layers].layers[k % layers], words + k * WORDS);
+        describe(model, &model->blocks[k / layers], k % layers, words + k * WORDS);
     irn_status status = irn_memory_create(model->context, &table, count, sizeof *words, false);
     if (status == IRN_OK)
         status = irn_memory_write(model->context, table, 0, words, count * sizeof *words);
@@ -191,7 +196,8 @@ irn_status irn_chain_apply(const irn_model *model, const irn_block *block, const
 
 bool irn_chain_series_suits(const irn_model *model, const irn_block *block, size_t images)
 {
-    return model->config.layers <= SERIES_LAYERS && irn_chain_suits(model, block, images);
+    return model->config.layers <= SERIES_LAYERS && !irn_saves_input(model->config.activation) &&
+           irn_chain_suits(model, block, images);
 }
 
 /* CHAIN_LAYERS of them, absent where the block has none. */

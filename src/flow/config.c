@@ -132,7 +132,7 @@ static irn_status check_numbers(const irn_model_config *c)
     if (c->padding != IRN_PAD_ZEROS && c->padding != IRN_PAD_CIRCULAR)
         return irn_fail(IRN_ERROR_ARGUMENT, "padding is %d; it must be %d (zeros) or %d (circular)",
                         (int)c->padding, IRN_PAD_ZEROS, IRN_PAD_CIRCULAR);
-    return check_range("activation", (size_t)c->activation, IRN_IDENTITY, IRN_SOFTPLUS);
+    return check_range("activation", (size_t)c->activation, IRN_IDENTITY, IRN_LIPSWISH);
 }
 
 static irn_status check_density(const irn_model_config *c)

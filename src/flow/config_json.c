@@ -9,7 +9,8 @@
 
 enum { FORMAT_VERSION = 1 };
 
-static const char *const activations[] = {"identity", "elu", "relu", "tanh", "softplus", NULL};
+static const char *const activations[] = {"identity", "elu",      "relu", "tanh",
+                                          "softplus", "lipswish", NULL};
 static const char *const paddings[] = {"zeros", "circular", NULL};
 static const char *const priors[] = {"none", "standard", "learned", NULL};
 

@@ -73,7 +73,10 @@ static irn_status activate_last(iteration *it)
     if (it->activated || !it->block->first_activation)
         return IRN_OK;
     it->activated = true;
-    return irn_activation_forward(it->model->config.activation, it->last, &it->input);
+    return irn_activation_forward(
+        it->model->config.activation,
+        irn_block_beta(it->model, it->model->single.parameters, it->block, 0), it->last,
+        &it->input);
 }
 
 /* Steps that leave the activation of the next iterate only. */

@@ -52,7 +52,8 @@ static irn_status create(irn_jacobian *out)
     for (size_t b = 0; b < model->block_count; b++) {
         const irn_block *block = &model->blocks[b];
         for (size_t i = first_kept(block); i < model->config.layers; i++)
-            IRN_TRY(irn_tensor_create(&out->inputs[b][i], context, IRN_SINGLE, out->images,
+            IRN_TRY(irn_tensor_create(&out->inputs[b][i], context, IRN_SINGLE,
+                                      irn_input_images(model, out->images),
                                       block->layers[i].conv.inputs, block->height, block->width));
     }
     for (size_t i = 0; i < 2; i++)

@@ -158,8 +158,8 @@ static irn_status create(evaluation *e)
     irn_context *context = model->context;
     IRN_TRY(irn_workspace_create(&e->workspace, model, IRN_SINGLE, e->chunk));
     for (size_t i = 0; i < model->config.layers; i++)
-        IRN_TRY(irn_flat_create(&e->inputs[i], context, IRN_SINGLE, e->chunk,
-                                irn_largest_input(model, i)));
+        IRN_TRY(irn_flat_create(&e->inputs[i], context, IRN_SINGLE,
+                                irn_input_images(model, e->chunk), irn_largest_input(model, i)));
     IRN_TRY(irn_estimate_create(&e->estimate, model, e->options, e->chunk));
     IRN_TRY(irn_memory_create(context, &e->x, e->chunk * e->size, sizeof(float), false));
     IRN_TRY(irn_memory_create(context, &e->z, e->chunk * e->size, sizeof(float), false));

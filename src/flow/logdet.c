@@ -143,7 +143,8 @@ static void tensor_argument(irn_call *call, const irn_tensor *tensor)
  */
 typedef struct combination {
     irn_tensor w, a, tangents, second;
-    const irn_tensor *saved;
+    irn_tensor saved;
+    irn_place beta;
     int flags;
 } combination;
 
@@ -164,8 +165,8 @@ static irn_status combine(const irn_logdet *l, size_t terms, const combination *
     tensor_argument(&call, &what->w);
     tensor_argument(&call, &what->a);
     tensor_argument(&call, &what->tangents);
-    irn_call_memory(&call, what->saved ? what->saved->memory : NULL,
-                    what->saved ? what->saved->offset : 0);
+    tensor_argument(&call, &what->saved);
+    irn_call_memory(&call, what->beta.memory, what->beta.offset);
     tensor_argument(&call, &what->second);
     irn_call_memory(&call, l->coefficients, 0);
     irn_call_ulong(&call, blocks);
@@ -182,7 +183,8 @@ static irn_status meet(const irn_logdet *l, const irn_tensor *inputs, const irn_
     for (size_t i = l->block->first_activation ? 0 : 1; i < l->model->config.layers; i++) {
         combination c = {.tangents = layer_slots(l, &l->tangents[i], i, first, 1),
                          .second = l->second[i],
-                         .saved = &inputs[i],
+                         .saved = irn_saved_input(l->model, &inputs[i]),
+                         .beta = irn_block_beta(l->model, l->model->single.parameters, l->block, i),
                          .flags = i == 0 ? flags : flags | (flags & COMBINE ? STORE : 0)};
         c.w = i == 0 ? *w : layer_slots(l, &l->cotangents[i], i, first, 1);
         c.a = c.w;

@@ -39,9 +39,9 @@ static irn_status columns_create(columns *c, size_t images)
     pairs = c->group * c->columns;
     IRN_TRY(irn_workspace_create(&c->memory, c->model, IRN_SINGLE, pairs));
     for (size_t i = first_input(c->block); i < c->model->config.layers; i++)
-        IRN_TRY(irn_tensor_create(&c->inputs[i], c->model->context, IRN_SINGLE, pairs,
-                                  c->block->layers[i].conv.inputs, c->block->height,
-                                  c->block->width));
+        IRN_TRY(irn_tensor_create(
+            &c->inputs[i], c->model->context, IRN_SINGLE, irn_input_images(c->model, pairs),
+            c->block->layers[i].conv.inputs, c->block->height, c->block->width));
     IRN_TRY(irn_alloc(&c->values, pairs * c->size, sizeof *c->values));
     return irn_alloc(&c->matrices, c->group * c->size * c->size, sizeof *c->matrices);
 }
@@ -51,12 +51,27 @@ static irn_status repeat(const irn_tensor *x, size_t first, size_t images, const
 {
     size_t image = irn_tensor_image_size(x) * sizeof(float);
     size_t size = irn_tensor_size(to) * sizeof(float), done = images * image;
+    size_t start = to->offset * sizeof(float);
     IRN_TRY(irn_memory_copy(x->context, x->memory, x->offset * sizeof(float) + first * image,
-                            to->memory, 0, done));
+                            to->memory, start, done));
     while (done < size) {
         size_t more = irn_smaller(done, size - done);
-        IRN_TRY(irn_memory_copy(x->context, to->memory, 0, to->memory, done, more));
+        IRN_TRY(irn_memory_copy(x->context, to->memory, start, to->memory, start + done, more));
         done += more;
+    }
+    return IRN_OK;
+}
+
+static irn_status repeat_inputs(columns *c, const irn_tensor *inputs, size_t first, size_t images,
+                                size_t pairs)
+{
+    for (size_t i = first_input(c->block); i < c->model->config.layers; i++) {
+        irn_tensor to = irn_layer_input(c->block, i, &c->inputs[i], pairs);
+        irn_tensor saved = irn_saved_input(c->model, &inputs[i]);
+        irn_tensor saved_to = irn_saved_input(c->model, &to);
+        IRN_TRY(repeat(&inputs[i], first, images, &to));
+        if (irn_saves_input(c->model->config.activation))
+            IRN_TRY(repeat(&saved, first, images, &saved_to));
     }
     return IRN_OK;
 }
@@ -89,10 +104,12 @@ static irn_status find_rows(columns *c, size_t row, size_t images)
 static irn_status find_values(columns *c, const irn_tensor *inputs, size_t first, size_t images,
                               double *values)
 {
-    for (size_t i = first_input(c->block); i < c->model->config.layers; i++)
-        IRN_TRY(repeat(&inputs[i], first, images, &c->inputs[i]));
-    for (size_t row = 0; row < c->size; row += c->columns)
+    for (size_t row = 0; row < c->size; row += c->columns) {
+        size_t rows = irn_smaller(c->columns, c->size - row);
+        if (row == 0 || rows < c->columns)
+            IRN_TRY(repeat_inputs(c, inputs, first, images, rows * images));
         IRN_TRY(find_rows(c, row, images));
+    }
     for (size_t n = 0; n < images; n++) {
         double value = irn_log_abs_determinant(c->matrices + n * c->size * c->size, c->size);
         if (!isfinite(value))

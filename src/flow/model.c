@@ -44,6 +44,17 @@ static void set_sigma_map(irn_layer *layer, const irn_block *block, bool before_
     layer->sigma_width = matrix ? 1 : block->width * factor;
 }
 
+/* beta of the activation before a layer. */
+static irn_status add_beta(irn_model *model, const irn_block *block, irn_layer *layer, size_t index,
+                           size_t i)
+{
+    char prefix[48];
+    if (model->config.activation != IRN_LIPSWISH || (i == 0 && !block->first_activation))
+        return IRN_OK;
+    snprintf(prefix, sizeof prefix, "blocks.%zu.act%zu", index, i);
+    return add_vector(&model->parameters, 1, &layer->beta, prefix, "beta");
+}
+
 static irn_status add_block(irn_model *model, irn_block *block, size_t index, size_t width)
 {
     const irn_model_config *c = &model->config;
@@ -61,6 +72,7 @@ static irn_status add_block(irn_model *model, irn_block *block, size_t index, si
         set_sigma_map(layer, block, c->sigma_map_before_squeeze);
         snprintf(prefix, sizeof prefix, "blocks.%zu.conv%zu", index, i);
         IRN_TRY(add_layer(model, layer, prefix));
+        IRN_TRY(add_beta(model, block, layer, index, i));
     }
     snprintf(prefix, sizeof prefix, "blocks.%zu.actnorm", index);
     if (!c->actnorm)
@@ -186,10 +198,15 @@ static irn_status fill_unit(irn_model *model, size_t entry)
 }
 
 /* Kernels and biases uniform within 1/sqrt(inputs x taps), the usual choice of PyTorch. */
-static irn_status fill_layer(irn_model *model, const irn_layer *layer)
+static irn_status fill_layer(irn_model *model, const irn_block *block, size_t index)
 {
+    const irn_layer *layer = &block->layers[index];
+    const float first_beta = 0.5f; /* that of Chen et al. */
     double fan_in =
         (double)(layer->conv.inputs * layer->conv.kernel_height * layer->conv.kernel_width);
+    if (irn_block_beta(model, model->single.parameters, block, index).memory)
+        IRN_TRY(
+            irn_arena_fill(&model->parameters, model->single.parameters, layer->beta, first_beta));
     IRN_TRY(fill_uniform(model, layer->weight, 1 / sqrt(fan_in)));
     IRN_TRY(fill_uniform(model, layer->bias, 1 / sqrt(fan_in)));
     IRN_TRY(fill_unit(model, layer->u));
@@ -202,7 +219,7 @@ static irn_status fill(irn_model *model)
     const irn_head *head = &model->head;
     for (size_t b = 0; b < model->block_count; b++)
         for (size_t i = 0; i < model->config.layers; i++)
-            IRN_TRY(fill_layer(model, &model->blocks[b].layers[i]));
+            IRN_TRY(fill_layer(model, &model->blocks[b], i));
     if (model->config.classes) {
         double bound = 1 / sqrt((double)head->dense.inputs);
         IRN_TRY(irn_arena_fill(&model->parameters, model->single.parameters, head->gamma, 1));

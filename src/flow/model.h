@@ -14,6 +14,7 @@ typedef struct irn_layer {
     size_t height, width;             /* the map it acts on */
     size_t sigma_height, sigma_width; /* the map power iteration acts on */
     size_t weight, bias;              /* entries of parameters */
+    size_t beta;                      /* too, of the activation before it, if LipSwish is */
     size_t u, v, sigma, scale;        /* entries of state */
     bool winograd;                    /* computed so, with the transformed kernel at: */
     size_t winograd_offset;           /* in model->winograd and model->winograd_transposed */
@@ -124,9 +125,21 @@ irn_status irn_block_denormalise(const irn_model *model, const irn_operands *ope
 /* Memory for the inputs of a block's layers, or for tangents or cotangents of them, comes as an
  * array of tensors: [i] has the shape of layer i's input. [0] is not used where no activation
  * stands first. Tensors that are not next to each other may share memory if the array is not needed
- * afterwards. */
+ * afterwards. Behind each input there is room for another, where irn_saves_input(): memory for
+ * irn_input_images() images. */
 irn_tensor irn_layer_input(const irn_block *block, size_t layer, const irn_tensor *memory,
                            size_t images);
+
+/* As many images as there has to be room for in an input of so many. */
+size_t irn_input_images(const irn_model *model, size_t images);
+
+/* What derivatives of the activation that made a layer's input are found from: the input, or the
+ * activation's own input, behind it. */
+irn_tensor irn_saved_input(const irn_model *model, const irn_tensor *input);
+
+/* beta of the activation before a layer; absent if it has none. */
+irn_place irn_block_beta(const irn_model *model, cl_mem parameters, const irn_block *block,
+                         size_t layer);
 
 /* out = g(z) + residual (NULL: none); inputs[i] receives the input of layer i. out may be the
  * residual. */
@@ -168,6 +181,15 @@ irn_status irn_block_vjp(const irn_model *model, const irn_block *block, const i
                          const irn_tensor *t, const irn_tensor *second,
                          const irn_tensor *cotangents, const irn_tensor *residual,
                          const irn_tensor *out);
+
+/* irn_block_vjp() with second[0] in the residual (rest: what else is in it; NULL: nothing), and
+ * gradients with respect to betas, overwritten in a buffer like the parameters'. out is none of the
+ * others. values: a float for each image. */
+irn_status irn_block_vjp_betas(const irn_model *model, const irn_block *block,
+                               const irn_tensor *inputs, const irn_tensor *t,
+                               const irn_tensor *second, const irn_tensor *cotangents,
+                               const irn_tensor *residual, const irn_tensor *rest,
+                               const irn_tensor *out, cl_mem gradient, cl_mem values);
 
 /* Gradients with respect to normalised kernels (see irn_layer_gradients) and biases, overwritten in
  * a buffer like the parameters', from what irn_block_vjp() kept. z is the block's input after

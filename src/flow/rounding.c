@@ -9,7 +9,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* u, and what bounds the relative errors of exp, phi and a few more operations, all a few u. */
+/* u, and what bounds the errors of exp and a few more operations, all a few u, relative to the
+ * result, and that of phi relative to its argument and phi(0). (LipSwish's is less than 14 u |z|: p
+ * = logistic(t) and the products have relative errors of 11 u; those of s and t, 11 u, count for at
+ * most max |t| p (1 - p) = 0.23 of |z|.) */
 static const double unit = 0x1p-53, few = 0x1p-53 * 32;
 
 static irn_rounding plus(irn_rounding a, double factor, irn_rounding b)

@@ -52,7 +52,8 @@ size_t irn_model_chunk(const irn_model *model, size_t images)
     size_t limit = (size_t)64 << 20; /* elements a tensor: 256 MiB of floats */
     limit = irn_smaller(limit, (size_t)(device->max_allocation / sizeof(double)));
     limit = irn_smaller(limit, (size_t)(device->global_memory / (TENSORS * sizeof(double))));
-    size_t most = limit / irn_larger(irn_largest_flow(model), largest_hidden(model));
+    size_t hidden = irn_input_images(model, largest_hidden(model));
+    size_t most = limit / irn_larger(irn_largest_flow(model), hidden);
     return irn_smaller(images, irn_larger(1, irn_smaller(most, 256)));
 }
 
@@ -75,7 +76,8 @@ irn_status irn_workspace_create(irn_workspace *out, const irn_model *model, irn_
     for (size_t i = 0; i < 2 && status == IRN_OK; i++) {
         status = irn_flat_create(&out->flow[i], model->context, precision, images, flow);
         if (status == IRN_OK)
-            status = irn_flat_create(&out->hidden[i], model->context, precision, images, hidden);
+            status = irn_flat_create(&out->hidden[i], model->context, precision,
+                                     irn_input_images(model, images), hidden);
     }
     if (status == IRN_OK)
         status = irn_latents_create(&out->early, model, precision, images);

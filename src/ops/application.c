@@ -73,6 +73,7 @@ void irn_application_arguments(irn_call *call, const irn_tensor *x, irn_place we
     place(call, weights);
     place(call, e->scale);
     place(call, e->bias);
+    place(call, e->beta);
     tensor(call, e->derivative);
     tensor(call, e->minuend ? e->minuend : e->residual);
     tensor(call, y);

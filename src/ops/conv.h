@@ -19,12 +19,18 @@ typedef struct irn_place {
     size_t offset; /* in elements */
 } irn_place;
 
+/* Whether derivatives of an activation are found from its input, not from its output. */
+static inline bool irn_saves_input(irn_activation activation)
+{
+    return activation == IRN_LIPSWISH;
+}
+
 /* What happens to W x before it is stored, in this order; absent parts are left out:
- * y = scale W x + bias; y = minuend - y; then y = phi(y), or y = y phi'(.) with phi' from the
- * activation outputs `derivative` (not both); y += residual (not with a minuend). minuend,
- * derivative and residual have y's shape and may be y. */
+ * y = scale W x + bias; y = minuend - y; then y = phi(y), or y = y phi'(.) with phi' from
+ * `derivative` (not both), the activation's outputs, or its inputs where irn_saves_input(); y +=
+ * residual (not with a minuend). minuend, derivative and residual have y's shape and may be y. */
 typedef struct irn_epilogue {
-    irn_place scale, bias;
+    irn_place scale, bias, beta; /* beta: LipSwish's */
     const irn_tensor *minuend;
     bool activate;
     const irn_tensor *derivative, *residual;

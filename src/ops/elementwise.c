@@ -28,38 +28,81 @@ static void place_argument(irn_call *call, irn_place place)
     irn_call_memory(call, place.memory, place.offset);
 }
 
-irn_status irn_activation_forward(irn_activation activation, const irn_tensor *z,
+irn_status irn_activation_forward(irn_activation activation, irn_place beta, const irn_tensor *z,
                                   const irn_tensor *y)
 {
     irn_call call = begin(z, activation, "activation");
     tensor_argument(&call, z);
+    place_argument(&call, beta);
     tensor_argument(&call, y);
     irn_call_ulong(&call, irn_tensor_blocks(z));
     return run_on_blocks(&call, z);
 }
 
-irn_status irn_activation_derivative(irn_activation activation, const irn_tensor *y,
+irn_status irn_activation_derivative(irn_activation activation, irn_place beta, const irn_tensor *y,
                                      const irn_tensor *t, const irn_tensor *out)
 {
     irn_call call = begin(y, activation, "activation_derivative");
     tensor_argument(&call, y);
+    place_argument(&call, beta);
     tensor_argument(&call, t);
     tensor_argument(&call, out);
     irn_call_ulong(&call, irn_tensor_blocks(y));
     return run_on_blocks(&call, y);
 }
 
-irn_status irn_activation_second(irn_activation activation, const irn_tensor *y,
+irn_status irn_activation_second(irn_activation activation, irn_place beta, const irn_tensor *y,
                                  const irn_tensor *zdot, const irn_tensor *ydot_bar,
                                  const irn_tensor *out)
 {
     irn_call call = begin(y, activation, "activation_second");
     tensor_argument(&call, y);
+    place_argument(&call, beta);
     tensor_argument(&call, zdot);
     tensor_argument(&call, ydot_bar);
     tensor_argument(&call, out);
     irn_call_ulong(&call, irn_tensor_blocks(y));
     return run_on_blocks(&call, y);
+}
+
+/* activation_gradient.cl */
+enum { GRADIENT_SECOND = 1, GRADIENT_REST = 2 };
+
+static irn_call begin_gradient(const irn_activation_gradient *what, const char *kernel)
+{
+    char options[64];
+    snprintf(options, sizeof options, "%s -DACT=%d", irn_precision_options(IRN_SINGLE),
+             (int)what->activation);
+    return irn_call_begin(what->z->context,
+                          "common.clh group.clh reduce.cl activation.clh activation_gradient.cl",
+                          options, kernel);
+}
+
+static void optional_argument(irn_call *call, const irn_tensor *tensor)
+{
+    irn_call_memory(call, tensor ? tensor->memory : NULL, tensor ? tensor->offset : 0);
+}
+
+irn_status irn_activation_gradient_run(const irn_activation_gradient *what)
+{
+    size_t images = what->z->images, group = what->z->context->tuning.work_group;
+    irn_call call = begin_gradient(what, "activation_gradient");
+    tensor_argument(&call, what->z);
+    place_argument(&call, what->beta);
+    tensor_argument(&call, what->ybar);
+    optional_argument(&call, what->gain);
+    optional_argument(&call, what->rest);
+    tensor_argument(&call, what->out);
+    irn_call_memory(&call, what->values, 0);
+    irn_call_ulong(&call, irn_tensor_blocks(what->z) / images);
+    irn_call_int(&call, (what->gain ? GRADIENT_SECOND : 0u) | (what->rest ? GRADIENT_REST : 0u));
+    IRN_TRY(irn_call_run(&call, images * group, 1, 1, group));
+    call = begin_gradient(what, "beta_gradient");
+    irn_call_memory(&call, what->values, 0);
+    place_argument(&call, what->beta);
+    place_argument(&call, what->gradient);
+    irn_call_int(&call, images);
+    return irn_call_run(&call, group, 1, 1, group);
 }
 
 static irn_status run_on_channels(irn_call *call, const irn_tensor *tensor)

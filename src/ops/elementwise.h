@@ -5,17 +5,28 @@
 
 #include "ops/conv.h"
 
-/* y = phi(z). */
-irn_status irn_activation_forward(irn_activation activation, const irn_tensor *z,
+/* y = phi(z). beta: LipSwish's, else absent. */
+irn_status irn_activation_forward(irn_activation activation, irn_place beta, const irn_tensor *z,
                                   const irn_tensor *y);
-/* out = phi'(z) t, both the vector-Jacobian and the Jacobian-vector product; y = phi(z) is given.
- */
-irn_status irn_activation_derivative(irn_activation activation, const irn_tensor *y,
+/* out = phi'(z) t, both the vector-Jacobian and the Jacobian-vector product; y = phi(z) is given,
+ * or y = z where irn_saves_input(). */
+irn_status irn_activation_derivative(irn_activation activation, irn_place beta, const irn_tensor *y,
                                      const irn_tensor *t, const irn_tensor *out);
 /* The vjp of the jvp: out += phi''(z) zdot ydot_bar. */
-irn_status irn_activation_second(irn_activation activation, const irn_tensor *y,
+irn_status irn_activation_second(irn_activation activation, irn_place beta, const irn_tensor *y,
                                  const irn_tensor *zdot, const irn_tensor *ydot_bar,
                                  const irn_tensor *out);
+
+/* The end of a training step's vjp through an activation with a beta, and the gradient there: out =
+ * phi'(z) ybar + gain. gain (NULL: 0) is the second-order part of log-determinants' pairs, plus
+ * `rest` (NULL: 0). values: room for a float each image. out may be ybar. */
+typedef struct irn_activation_gradient {
+    irn_activation activation;
+    irn_place beta, gradient;
+    const irn_tensor *z, *ybar, *gain, *rest, *out;
+    cl_mem values;
+} irn_activation_gradient;
+irn_status irn_activation_gradient_run(const irn_activation_gradient *what);
 
 /* Actnorm: z = x exp(log_scale) + shift per channel; its inverse; its linear part, which is its own
  * transpose and so both jvp and vjp. */

@@ -163,6 +163,19 @@ static irn_status backward_actnorm(irn_trainer *trainer, size_t b, const irn_ten
     return irn_actnorm_scale(gradient, log_scale, gradient);
 }
 
+/* `from` at the block's output becomes `to` at its z. residual is `from` with what pairs add. */
+static irn_status backward_layers(irn_trainer *trainer, const irn_block *block,
+                                  const irn_tensor *inputs, const irn_tensor *from,
+                                  const irn_tensor *second, const irn_tensor *cotangents,
+                                  const irn_tensor *residual, const irn_tensor *to)
+{
+    const irn_model *model = trainer->model;
+    if (model->config.activation != IRN_LIPSWISH)
+        return irn_block_vjp(model, block, inputs, from, second, cotangents, residual, to);
+    return irn_block_vjp_betas(model, block, inputs, from, second, cotangents, residual, from, to,
+                               trainer->parameter_gradient, trainer->partials);
+}
+
 /* gradient[*at] at the block's output becomes gradient[*at] at its input, before its squeeze. */
 static irn_status backward_block(irn_trainer *trainer, size_t b, size_t images, size_t *at)
 {
@@ -184,7 +197,7 @@ static irn_status backward_block(irn_trainer *trainer, size_t b, size_t images, 
         IRN_TRY(irn_logdet_weight_gradients(&trainer->density.pairs, trainer->density.pair_gradient,
                                             trainer->partials));
     }
-    IRN_TRY(irn_block_vjp(model, block, inputs, &from, second, cotangents, residual, &to));
+    IRN_TRY(backward_layers(trainer, block, inputs, &from, second, cotangents, residual, &to));
     IRN_TRY(irn_block_weight_gradients(model, block, &z, inputs, cotangents, &from,
                                        trainer->parameter_gradient, trainer->partials));
     IRN_TRY(backward_actnorm(trainer, b, &z, &to));

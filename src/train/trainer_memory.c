@@ -124,8 +124,9 @@ static irn_status create_tape(irn_trainer *trainer, size_t images)
         IRN_TRY(irn_tensor_create(&tape->z, model->context, IRN_SINGLE, images, block->channels,
                                   block->height, block->width));
         for (size_t i = block->first_activation ? 0 : 1; i < model->config.layers; i++)
-            IRN_TRY(irn_tensor_create(&tape->inputs[i], model->context, IRN_SINGLE, images,
-                                      block->layers[i].conv.inputs, block->height, block->width));
+            IRN_TRY(irn_tensor_create(&tape->inputs[i], model->context, IRN_SINGLE,
+                                      irn_input_images(model, images), block->layers[i].conv.inputs,
+                                      block->height, block->width));
     }
     const irn_block *last = &model->blocks[model->block_count - 1];
     return irn_tensor_create(&trainer->top, model->context, IRN_SINGLE, images, last->channels,
@@ -138,9 +139,10 @@ static size_t largest_partials(const irn_trainer *trainer, size_t images)
 {
     const irn_model *model = trainer->model;
     irn_context *context = model->context;
-    size_t most = 0, pairs = 0;
+    size_t most = images, pairs = 0; /* gradients of betas take a float each */
     if (model->config.classes)
-        most = irn_conv_gradient_scratch(context, &model->head.dense, images, 1, 1);
+        most =
+            irn_larger(most, irn_conv_gradient_scratch(context, &model->head.dense, images, 1, 1));
     if (trainer->options.task != IRN_CLASSIFY)
         pairs = irn_density_pairs(model, &trainer->options);
     for (size_t b = 0; b < model->block_count; b++)

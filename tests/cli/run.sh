@@ -132,7 +132,7 @@ number_tests() {
     number milestones 0.5,1.5 'a list'
     number task cluster 'one of classify, density, hybrid'
     number padding reflect 'one of zeros, circular'
-    number activation gelu 'one of identity, elu, relu, tanh, softplus'
+    number activation gelu 'one of identity, elu, relu, tanh, softplus, lipswish'
     number optimizer lion 'one of sgd, adam, adamax'
     for value in 8 8x 0x8 8x8x8 8X8 any; do
         iresnet 2 "--size: '$value' is not HEIGHTxWIDTH" certify files/weights --size $value

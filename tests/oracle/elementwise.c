@@ -9,6 +9,30 @@ static double logistic(double z)
     return 1 / (1 + exp(-z));
 }
 
+/* log(1 + exp(beta)). */
+static double sharpness(double beta)
+{
+    return beta > 0 ? beta + log1p(exp(-beta)) : log1p(exp(beta));
+}
+
+double oracle_lipswish(double beta, double z, int order)
+{
+    double s = sharpness(beta), p = logistic(s * z), slope = s * p * logistic(-s * z);
+    if (isinf(z))
+        return order == 0 ? fmax(z, 0) : order == 1 ? (z > 0) / 1.1 : 0;
+    if (order == 0)
+        return z * p / 1.1;
+    if (order == 1)
+        return (p + z * slope) / 1.1;
+    return (2 * slope + z * s * slope * (1 - 2 * p)) / 1.1;
+}
+
+double oracle_lipswish_beta(double beta, double z)
+{
+    double s = sharpness(beta);
+    return z * z * logistic(s * z) * logistic(-s * z) * logistic(beta) / 1.1;
+}
+
 double oracle_activation(irn_activation activation, double z)
 {
     switch (activation) {
@@ -20,6 +44,8 @@ double oracle_activation(irn_activation activation, double z)
         return tanh(z);
     case IRN_SOFTPLUS:
         return z > 0 ? z + log1p(exp(-z)) : log1p(exp(z));
+    case IRN_LIPSWISH:
+        return oracle_lipswish(ORACLE_BETA, z, 0);
     default:
         return z;
     }
@@ -36,6 +62,8 @@ double oracle_derivative(irn_activation activation, double z)
         return 1 - tanh(z) * tanh(z);
     case IRN_SOFTPLUS:
         return logistic(z);
+    case IRN_LIPSWISH:
+        return oracle_lipswish(ORACLE_BETA, z, 1);
     default:
         return 1;
     }
@@ -50,6 +78,8 @@ double oracle_second(irn_activation activation, double z)
         return -2 * tanh(z) * (1 - tanh(z) * tanh(z));
     case IRN_SOFTPLUS:
         return logistic(z) * (1 - logistic(z));
+    case IRN_LIPSWISH:
+        return oracle_lipswish(ORACLE_BETA, z, 2);
     default:
         return 0;
     }

@@ -5,10 +5,17 @@
 
 #include <iresnet/model.h>
 
+/* beta of LipSwish in these. */
+#define ORACLE_BETA 0.625
+
 /* Of z, not of the activation's output. */
 double oracle_activation(irn_activation activation, double z);
 double oracle_derivative(irn_activation activation, double z);
 double oracle_second(irn_activation activation, double z);
+
+/* LipSwish and its derivatives with respect to z (order 0 to 2), or that with respect to beta. */
+double oracle_lipswish(double beta, double z, int order);
+double oracle_lipswish_beta(double beta, double z);
 
 typedef struct oracle_map {
     size_t images, channels, height, width;

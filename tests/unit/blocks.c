@@ -17,7 +17,8 @@ const blocks_shape blocks_shapes[BLOCKS_SHAPES] = {
     {5, 3, 4, 7, 4, {2, 1, 3, 2}, IRN_PAD_CIRCULAR, IRN_SOFTPLUS, 0.8, true},
     {1, 8, 8, 6, 2, {5, 3}, IRN_PAD_ZEROS, IRN_TANH, 0.6, true},
     {4, 4, 4, 8, 3, {3, 1, 3}, IRN_PAD_ZEROS, IRN_SOFTPLUS, 0.5, true},
-    {16, 2, 2, 20, 2, {3, 3}, IRN_PAD_ZEROS, IRN_ELU, 0.5, false}};
+    {16, 2, 2, 20, 2, {3, 3}, IRN_PAD_ZEROS, IRN_ELU, 0.5, false},
+    {6, 3, 3, 8, 3, {3, 1, 3}, IRN_PAD_CIRCULAR, IRN_LIPSWISH, 0.97, false}};
 
 static void enlarge_layer(irn_model *model, const irn_layer *layer, float factor)
 {
@@ -40,6 +41,13 @@ void blocks_enlarge(irn_model *model, float factor)
     testing_ok(irn_model_prepare(model));
 }
 
+static void set_betas(irn_model *model)
+{
+    for (size_t i = 1; i < model->config.layers && model->config.activation == IRN_LIPSWISH; i++)
+        testing_ok(irn_arena_fill(&model->parameters, model->single.parameters,
+                                  model->blocks[0].layers[i].beta, (float)ORACLE_BETA));
+}
+
 blocks_subject blocks_begin(irn_context *context, const blocks_shape *shape)
 {
     irn_model_config config;
@@ -58,6 +66,7 @@ blocks_subject blocks_begin(irn_context *context, const blocks_shape *shape)
     testing_ok(irn_model_create(&s.model, context, &config));
     s.model->blocks[0].first_activation = shape->first_activation;
     s.block = &s.model->blocks[0];
+    set_betas(s.model);
     s.size = irn_model_latent_size(s.model);
     blocks_enlarge(s.model, 4);
     return s;
@@ -84,9 +93,12 @@ void blocks_inputs(const blocks_subject *s, const double *z, size_t images,
     testing_ok(
         irn_tensor_create(&out, context, IRN_SINGLE, images, b->channels, b->height, b->width));
     for (size_t i = 0; i < s->model->config.layers; i++)
-        testing_ok(irn_tensor_create(&inputs[i], context, IRN_SINGLE, images,
-                                     b->layers[i].conv.inputs, b->height, b->width));
+        testing_ok(irn_tensor_create(&inputs[i], context, IRN_SINGLE,
+                                     irn_input_images(s->model, images), b->layers[i].conv.inputs,
+                                     b->height, b->width));
     testing_ok(irn_tensor_write(&at, host_narrow(z, images * s->size), b->channels));
+    for (size_t i = 0; i < s->model->config.layers; i++)
+        inputs[i].images = images;
     testing_ok(irn_block_residual(s->model, &s->model->single, b, &at, inputs, NULL, &out));
     irn_tensor_free(&at);
     irn_tensor_free(&out);

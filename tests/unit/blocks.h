@@ -16,7 +16,7 @@ typedef struct blocks_shape {
 } blocks_shape;
 
 /* Of at most 64 dimensions. */
-enum { BLOCKS_SHAPES = 10 };
+enum { BLOCKS_SHAPES = 11 };
 extern const blocks_shape blocks_shapes[BLOCKS_SHAPES];
 
 typedef struct blocks_subject {

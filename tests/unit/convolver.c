@@ -203,13 +203,17 @@ void convolver_finish(finished *f, const ending *e, const irn_tensor *like, doub
     double *scale = host_normal(1), *bias = host_normal(channels), *z = host_normal(count);
     double *other = host_normal(count);
     bool onto = e->other == RESIDUAL_IS_OUTPUT || e->other == MINUEND_IS_OUTPUT;
+    const double number = ORACLE_BETA;
+    irn_place beta = guarded_vector(like->precision, 1, &number);
     irn_tensor before = shaped_like(like, z);
     memset(f, 0, sizeof *f);
     f->out = shaped_like(like, onto ? other : NULL);
     f->saved = e->finish == DERIVATIVE_IS_OUTPUT ? f->out : shaped_like(like, NULL);
     f->other = onto ? f->out : shaped_like(like, other);
-    if (e->finish >= DERIVATIVE)
-        testing_ok(irn_activation_forward(e->activation, &before, &f->saved));
+    if (e->finish >= DERIVATIVE && irn_saves_input(e->activation))
+        testing_ok(irn_tensor_copy(&before, &f->saved));
+    else if (e->finish >= DERIVATIVE)
+        testing_ok(irn_activation_forward(e->activation, beta, &before, &f->saved));
     for (size_t i = 0; i < count; i++) {
         double value =
             plain[i] * (e->scale ? scale[0] : 1) + (e->bias ? bias[i / pixels % channels] : 0);
@@ -219,6 +223,8 @@ void convolver_finish(finished *f, const ending *e, const irn_tensor *like, doub
         f->epilogue.scale = guarded_vector(like->precision, 1, scale);
     if (e->bias)
         f->epilogue.bias = guarded_vector(like->precision, channels, bias);
+    if (e->finish >= ACTIVATE) /* nobody may read it otherwise */
+        f->epilogue.beta = beta;
     f->epilogue.activate = e->finish == ACTIVATE;
     f->epilogue.derivative = e->finish >= DERIVATIVE ? &f->saved : NULL;
     if (takes_off(e))

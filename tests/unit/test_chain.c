@@ -19,15 +19,16 @@ typedef struct subject {
 static irn_model_config random_config(size_t index)
 {
     const size_t maps[4][2] = {{3, 3}, {7, 5}, {5, 4}, {9, 11}};
-    const irn_activation activations[3] = {IRN_SOFTPLUS, IRN_ELU, IRN_TANH};
+    const irn_activation activations[4] = {IRN_SOFTPLUS, IRN_ELU, IRN_TANH, IRN_LIPSWISH};
     size_t pointwise = host_below(2);
     irn_model_config config;
     testing_ok(irn_model_config_init(&config, NULL));
+    config.blocks[0] = 2;
     config.layers = 3 - index % 3;
     config.height = maps[index / 3 % 4][0];
     config.width = maps[index / 3 % 4][1];
     config.padding = index / 12 % 2 ? IRN_PAD_CIRCULAR : IRN_PAD_ZEROS;
-    config.activation = activations[host_below(3)];
+    config.activation = activations[host_below(4)];
     config.channels = host_between(1, 20);
     config.widths[0] = host_between(1, 40);
     config.actnorm = false;
@@ -42,14 +43,25 @@ static irn_tensor shaped(const subject *s, const double *values)
     return guarded_tensor(IRN_SINGLE, s->images, b->channels, b->height, b->width, values);
 }
 
+/* Different ones, so that none may stand for another. */
+static void set_betas(const subject *s)
+{
+    for (size_t i = 0; i < s->model->config.layers; i++) {
+        irn_place beta = irn_block_beta(s->model, s->model->single.parameters, s->block, i);
+        if (beta.memory)
+            testing_ok(irn_arena_fill(&s->model->parameters, beta.memory, s->block->layers[i].beta,
+                                      (float)i - 1));
+    }
+}
+
 /* So many images that work-items go through theirs in several rounds, the last one partial. */
 static subject begin(irn_context *context, size_t index)
 {
     irn_model_config config = random_config(index);
     subject s = {.images = 4 * host_between(1, 6) + 3};
     testing_ok(irn_model_create(&s.model, context, &config));
-    s.block = &s.model->blocks[0];
-    s.block->first_activation = index / 24 % 2;
+    s.block = &s.model->blocks[index / 24 % 2]; /* the second one begins with an activation */
+    set_betas(&s);
     s.count = s.images * irn_model_latent_size(s.model);
     testing_ok(irn_model_prepare(s.model));
     guarded_begin(context);

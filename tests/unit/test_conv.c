@@ -90,6 +90,7 @@ START_TEST(other_activations)
         check_endings(context, how, IRN_SINGLE, IRN_IDENTITY, 7);
         check_endings(context, how, IRN_SINGLE, IRN_RELU, 7);
         check_endings(context, how, IRN_SINGLE, IRN_TANH, 7);
+        check_endings(context, how, IRN_SINGLE, IRN_LIPSWISH, 3);
     }
     devices_close(context);
 }
@@ -101,8 +102,10 @@ START_TEST(convolutions_in_double)
     if (irn_context_device(context)->has_fp64) {
         check_endings(context, DIRECT, IRN_DOUBLE, IRN_ELU, 1);
         check_endings(context, DIRECT, IRN_DOUBLE, IRN_SOFTPLUS, 5);
+        check_endings(context, DIRECT, IRN_DOUBLE, IRN_LIPSWISH, 5);
         check_endings(context, POINTWISE, IRN_DOUBLE, IRN_ELU, 1);
         check_endings(context, POINTWISE, IRN_DOUBLE, IRN_SOFTPLUS, 5);
+        check_endings(context, POINTWISE, IRN_DOUBLE, IRN_LIPSWISH, 5);
     }
     devices_close(context);
 }

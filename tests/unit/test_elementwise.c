@@ -35,6 +35,12 @@ static irn_tensor tensor(irn_precision precision, const oracle_map *m, const dou
 
 /* ---- activations ---- */
 
+static irn_place beta_of(irn_precision precision)
+{
+    const double beta = ORACLE_BETA;
+    return guarded_vector(precision, 1, &beta);
+}
+
 /* Each of the calls with outputs apart and in place. */
 static void check_activation(irn_precision precision, irn_activation a, const oracle_map *m,
                              double spread)
@@ -51,23 +57,25 @@ static void check_activation(irn_precision precision, irn_activation a, const or
     irn_tensor from = tensor(precision, m, z), y = tensor(precision, m, NULL);
     irn_tensor along = tensor(precision, m, t), other = tensor(precision, m, s);
     irn_tensor out = tensor(precision, m, NULL), sum = tensor(precision, m, s);
+    irn_tensor saved = irn_saves_input(a) ? tensor(precision, m, z) : y;
+    irn_place beta = beta_of(precision);
     double limit = tolerance[precision];
-    testing_ok(irn_activation_forward(a, &from, &y));
+    testing_ok(irn_activation_forward(a, beta, &from, &y));
     host_check(f, guarded_read(&y), count, limit, "activation %d", (int)a);
-    testing_ok(irn_activation_derivative(a, &y, &along, &out));
+    testing_ok(irn_activation_derivative(a, beta, &saved, &along, &out));
     host_check(d, guarded_read(&out), count, limit, "derivative %d", (int)a);
-    testing_ok(irn_activation_second(a, &y, &along, &other, &sum));
+    testing_ok(irn_activation_second(a, beta, &saved, &along, &other, &sum));
     host_check(dd, guarded_read(&sum), count, limit, "second derivative %d", (int)a);
-    testing_ok(irn_activation_forward(a, &from, &from));
+    testing_ok(irn_activation_forward(a, beta, &from, &from));
     host_check(f, guarded_read(&from), count, limit, "activation %d in place", (int)a);
-    testing_ok(irn_activation_derivative(a, &y, &along, &along));
+    testing_ok(irn_activation_derivative(a, beta, &saved, &along, &along));
     host_check(d, guarded_read(&along), count, limit, "derivative %d in place", (int)a);
 }
 
 static void check_activations(irn_context *context, irn_precision precision)
 {
     (void)context;
-    for (irn_activation a = IRN_IDENTITY; a <= IRN_SOFTPLUS; a++)
+    for (irn_activation a = IRN_IDENTITY; a <= IRN_LIPSWISH; a++)
         for (int i = 0; i < 6; i++) {
             oracle_map m = random_map();
             check_activation(precision, a, &m, i % 2 ? 1 : 4);
@@ -91,15 +99,17 @@ static void check_extremes(irn_context *context, irn_precision precision)
     oracle_map m = {1, COUNT, 1, 1};
     double relative = precision == IRN_DOUBLE ? 1e-14 : 1e-6;
     (void)context;
-    for (irn_activation a = IRN_IDENTITY; a <= IRN_SOFTPLUS; a++) {
+    for (irn_activation a = IRN_IDENTITY; a <= IRN_LIPSWISH; a++) {
         irn_tensor z = tensor(precision, &m, values), y = tensor(precision, &m, NULL);
-        testing_ok(irn_activation_forward(a, &z, &y));
+        testing_ok(irn_activation_forward(a, beta_of(precision), &z, &y));
         double *got = guarded_read(&y);
         for (size_t i = 0; i < COUNT; i++) {
             double rounded = (double)(float)values[i]; /* as it was copied */
             double expected = oracle_activation(a, rounded);
-            /* Beyond the smallest normal number results may be flushed to zero. */
-            double limit = relative * fabs(expected) + 1.2e-38;
+            /* Beyond the smallest normal number results may be flushed to zero. What LipSwish has
+             * for the exponential's argument is rounded. */
+            double size = irn_saves_input(a) ? fmax(fabs(rounded), fabs(expected)) : fabs(expected);
+            double limit = relative * size + 1.2e-38;
             bool same = isnan(expected) ? isnan(got[i])
                                         : got[i] == expected || fabs(got[i] - expected) <= limit;
             ck_assert_msg(same, "activation %d of %g is %.9g instead of %.9g", (int)a, rounded,
@@ -120,13 +130,13 @@ static void check_nan(irn_context *context, irn_precision precision)
     oracle_map m = {1, 1, 1, 1};
     (void)context;
     /* The derivative of the identity is 1 whatever its output is. */
-    for (irn_activation a = IRN_ELU; a <= IRN_SOFTPLUS; a++) {
+    for (irn_activation a = IRN_ELU; a <= IRN_LIPSWISH; a++) {
         irn_tensor y = tensor(precision, &m, nan), t = tensor(precision, &m, one);
         irn_tensor out = tensor(precision, &m, one);
-        testing_ok(irn_activation_derivative(a, &y, &t, &out));
+        testing_ok(irn_activation_derivative(a, beta_of(precision), &y, &t, &out));
         ck_assert_msg(isnan(guarded_read(&out)[0]), "derivative %d lost NaN", (int)a);
         irn_tensor sum = tensor(precision, &m, one);
-        testing_ok(irn_activation_second(a, &y, &t, &t, &sum));
+        testing_ok(irn_activation_second(a, beta_of(precision), &y, &t, &t, &sum));
         ck_assert_msg(isnan(guarded_read(&sum)[0]), "second derivative %d lost NaN", (int)a);
     }
 }
@@ -145,7 +155,7 @@ static double *forward_at(irn_activation a, const oracle_map *m, const double *z
     irn_tensor at = tensor(IRN_DOUBLE, m, z), way = tensor(IRN_DOUBLE, m, t);
     irn_tensor y = tensor(IRN_DOUBLE, m, NULL);
     testing_ok(irn_add_scaled((double)step, &way, &at));
-    testing_ok(irn_activation_forward(a, &at, &y));
+    testing_ok(irn_activation_forward(a, beta_of(IRN_DOUBLE), &at, &y));
     ck_assert_uint_eq(count, m->images * m->channels * m->height * m->width);
     return guarded_read(&y);
 }
@@ -156,7 +166,7 @@ START_TEST(finite_differences)
     oracle_map m = {2, 19, 3, 4};
     size_t count = oracle_map_count(&m);
     const float h = 0x1p-10f;
-    for (irn_activation a = IRN_ELU; a <= IRN_SOFTPLUS && context->info.has_fp64; a++) {
+    for (irn_activation a = IRN_ELU; a <= IRN_LIPSWISH && context->info.has_fp64; a++) {
         guarded_begin(context);
         double *z = host_normal(count), *t = host_normal(count);
         for (size_t i = 0; i < count; i++) /* away from the kink */
@@ -171,10 +181,12 @@ START_TEST(finite_differences)
         irn_tensor from = tensor(IRN_DOUBLE, &m, z), y = tensor(IRN_DOUBLE, &m, NULL);
         irn_tensor along = tensor(IRN_DOUBLE, &m, t), out = tensor(IRN_DOUBLE, &m, NULL);
         irn_tensor sum = tensor(IRN_DOUBLE, &m, host_doubles(count));
-        testing_ok(irn_activation_forward(a, &from, &y));
-        testing_ok(irn_activation_derivative(a, &y, &along, &out));
+        irn_tensor saved = irn_saves_input(a) ? from : y;
+        irn_place beta = beta_of(IRN_DOUBLE);
+        testing_ok(irn_activation_forward(a, beta, &from, &y));
+        testing_ok(irn_activation_derivative(a, beta, &saved, &along, &out));
         host_check(first, guarded_read(&out), count, 1e-5, "difference %d", (int)a);
-        testing_ok(irn_activation_second(a, &y, &along, &along, &sum));
+        testing_ok(irn_activation_second(a, beta, &saved, &along, &along, &sum));
         host_check(second, guarded_read(&sum), count, 1e-5, "second difference %d", (int)a);
         guarded_end();
     }

@@ -126,6 +126,9 @@ START_TEST(unusual_networks)
     c.actnorm = false;
     c.classes = 33;
     check_network(context, &c, "no actnorm, many classes");
+    c = small(IRN_LIPSWISH);
+    c.pad_channels = 2;
+    check_network(context, &c, "LipSwish");
     devices_close(context);
 }
 END_TEST

@@ -46,7 +46,7 @@ START_TEST(limits)
     REFUSE(layers = 0, "layers is 0");
     REFUSE(kernels[1] = 32, "kernel size is 32");
     REFUSE(padding = (irn_padding)7, "padding is 7");
-    REFUSE(activation = (irn_activation)5, "activation is 5");
+    REFUSE(activation = (irn_activation)6, "activation is 6");
     REFUSE(coefficient = NAN, "coefficient is nan");
     REFUSE(coefficient = -1, "coefficient is -1");
     REFUSE(norm_momentum = 0, "norm_momentum is 0");
