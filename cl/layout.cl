@@ -78,8 +78,8 @@ __kernel void take_channels(__global const real *src, ulong src0, __global real 
     __global real *to = dst + dst0 + ((n * get_global_size(1) + cb) * pixels + p) * B;
     for (int i = 0; i < B; i++) {
         const int c = cb * B + i;
-        to[i] = c < channels ? src[src0 + element(n, first + c, 0, p, src_blocks, 1, pixels)]
-                             : (real)0;
+        to[i] =
+            c < channels ? src[src0 + element(n, first + c, 0, p, src_blocks, 1, pixels)] : (real)0;
     }
 }
 

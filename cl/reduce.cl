@@ -104,5 +104,5 @@ KERNEL void normalise_samples(__global real *x, ulong x0, ulong count)
     const real square = group_dot(sample, sample, count, scratch);
     const real factor = isinf(square) ? square : 1 / sqrt(square);
     for (size_t i = get_local_id(0); i < count; i += WG)
-        store_block((realb)(factor) * load_block(sample + i * B), sample + i * B);
+        store_block((realb)(factor)*load_block(sample + i * B), sample + i * B);
 }

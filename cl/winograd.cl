@@ -80,8 +80,7 @@ INLINE void winograd_multiply(const int blocks, __global const real *v, __global
 
 /* The products at one point for all tiles of a group. */
 INLINE void multiply_tiles(int blocks, __global const real *v, __global const real *u,
-                           ulong u_stride, __global real *product, int Ib, int last,
-                           int count)
+                           ulong u_stride, __global real *product, int Ib, int last, int count)
 {
     for (int i = 0; i < count; i += T) {
         if (blocks == OCB)

@@ -146,8 +146,8 @@ INLINE void winograd_outer(const int blocks, __global const real *v, __global co
  */
 KERNEL void winograd_weight_gradient(__global const real *x, ulong x0, __global const real *gy,
                                      ulong gy0, __global real *scratch, ulong scratch0, int slot,
-                                     int N, int Ib, int Ob, int H, int W, int group,
-                                     int inputs, int flags)
+                                     int N, int Ib, int Ob, int H, int W, int group, int inputs,
+                                     int flags)
 {
     const int tiles = N * ((H + 3) / 4) * ((W + 3) / 4);
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
@@ -194,8 +194,8 @@ KERNEL void winograd_weight_gradient(__global const real *x, ulong x0, __global 
     }
 }
 
-/* Adds up for the `inputs` channels what `items` along dimension 0 of winograd_weight_gradient left, and overwrites grad_w,
- * in the layout of direct weights, and, if biases is not 0, grad_b. */
+/* Adds up for the `inputs` channels what `items` along dimension 0 of winograd_weight_gradient
+ * left, and overwrites grad_w, in the layout of direct weights, and, if biases is not 0, grad_b. */
 KERNEL void winograd_reduce_gradient(__global const real *scratch, ulong scratch0, int items,
                                      __global real *grad_w, ulong grad_w0, __global real *grad_b,
                                      ulong grad_b0, int Ib, int Ob, int inputs, int biases)
