@@ -12,8 +12,19 @@ def read(path):
     with open(path, encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
-            (ours if row["from"] == "iresnet" else theirs).append(row["data"])
+            (ours if row["from"] == "iresnet" else theirs).append({"of": row["of"], **row["data"]})
     return ours, theirs
+
+
+def density_lines(ours, theirs, line):
+    """Both gradients here against PyTorch's exact one, as the official code takes it and in the fastest form found."""
+    for case in ("a", "b"):
+        for method, goal in (("series", 2.5), ("neumann", 5.0)):
+            mine = min(row["best_seconds"] for row in ours if row["of"] == f"density {case} {method}")
+            for form in ("autograd", "explicit"):
+                other = min(row["seconds_min"] for row in theirs if row["of"] == f"density {case} {form}")
+                official = form == "autograd"
+                line(f"density {case}, {method}, PyTorch {form}", mine, other, "s", other / mine, goal if official else None)
 
 
 def main():
@@ -29,10 +40,11 @@ def main():
 
     print(f"{'':48} {'iresnet':>9} {'other':>9}")
     for what in ("step", "inverse"):
-        mine = min(row["best_seconds"] for row in ours if row.get("bench") == what)
-        other = min(row["seconds_min"] for row in theirs if row["what"] == what)
+        mine = min(row["best_seconds"] for row in ours if row["of"] == what)
+        other = min(row["seconds_min"] for row in theirs if row["of"] == what)
         line(f"{what}, cifar10, batch 128, PyTorch", mine, other, "s", other / mine, GOALS[what])
-    gemm = max(row["gflops"] for row in theirs if row["what"] == "gemm")
+    density_lines(ours, theirs, line)
+    gemm = max(row["gflops"] for row in theirs if row["of"] == "gemm")
     best = {}
     for shape in (shape for row in ours for shape in row.get("shapes", [])):
         size = f"{shape['batch']}x{shape['height']}x{shape['width']}, {shape['inputs']} -> {shape['outputs']}"
@@ -42,7 +54,7 @@ def main():
     for name, rate in best.items():
         # Winograd's method is counted as if it did all the operations, so only the other one is compared by them.
         line(name, rate, gemm, "GFLOP/s", rate / gemm, GOALS["conv"] if name.startswith("direct") else None)
-    memory = [row["peak_device_memory"] for row in ours if row.get("bench") == "step"]
+    memory = [row["peak_device_memory"] for row in ours if row["of"] == "step"]
     print(f"{'step: peak device memory':48} {max(memory) / 2**30:9.3f} GiB")
     return 3 if failed else 0
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Compares speeds with PyTorch and OpenBLAS on the CPU, in one run: a training step and the inverse
-# of the cifar10 network with tests/bench/torch_reference.py, convolutions with OpenBLAS's SGEMM.
+# of the cifar10 network with tests/bench/torch_reference.py, steps of two density models with
+# tests/bench/torch_density.py, convolutions with OpenBLAS's SGEMM.
 # Programs alternate, and the best time of each counts. Nothing else should run on the machine.
 # Usage: tests/bench/run.sh [PROGRAM [ROUNDS]] (default build/bench/iresnet, built if need be; 3)
 # Exit status: 0; 1 something failed; 3 a ratio is below its goal.
@@ -18,17 +19,32 @@ if [ $# -eq 0 ]; then
     cmake --build "$root/build/bench" >&2
 fi
 
-# A line of JSON from either program, marked with whose it is.
-ours() {
-    "$program" bench "$@" --repeats 3 --json --quiet | python3 -c '
+# A line of JSON from either program, marked with whose it is and what it is of.
+mark() {
+    python3 -c '
 import json, sys
-print(json.dumps({"from": "iresnet", "data": json.load(sys.stdin)}))' >>"$results"
+data = [json.loads(line) for line in sys.stdin] if sys.argv[1] == "reference" else [json.load(sys.stdin)]
+for row in data:
+    print(json.dumps({"from": sys.argv[1], "of": sys.argv[2], "data": row}))' "$@" >>"$results"
+}
+ours() {
+    "$program" bench "$@" --repeats 3 --json --quiet | mark iresnet "$1"
 }
 theirs() {
-    /usr/bin/python3 "$root/tests/bench/torch_reference.py" "$@" 2>/dev/null | python3 -c '
-import json, sys
-for line in sys.stdin:
-    print(json.dumps({"from": "reference", "data": json.loads(line)}))' >>"$results"
+    /usr/bin/python3 "$root/tests/bench/torch_reference.py" "$@" 2>/dev/null | mark reference "$1"
+}
+# A density's training step: the case's name in torch_density.py, then what makes it here.
+density() {
+    case=$1
+    shift
+    for method in series neumann; do
+        "$program" bench step "$@" --logdet $method --terms 5 --average 0 --repeats 8 --json --quiet |
+            mark iresnet "density $case $method"
+    done
+    for form in autograd explicit; do
+        /usr/bin/python3 "$root/tests/bench/torch_density.py" step --case "$case" --form $form \
+            --repeats 4 2>/dev/null | mark reference "density $case $form"
+    done
 }
 
 round=1
@@ -38,6 +54,10 @@ while [ "$round" -le "$rounds" ]; do
     theirs step --preset cifar10 --batch 128 --repeats 2
     ours inverse --preset cifar10 --batch 128
     theirs inverse --preset cifar10 --batch 128 --repeats 1 --warm-up 0
+    density a --preset cifar10-density --coeff 0.9 --blocks 4,4,4 --channels 64,64,64 --batch 32 \
+        --power-iterations 5
+    density b --preset mnist-density --coeff 0.9 --blocks 4,4 --channels 32,32 --batch 64 \
+        --power-iterations 1
     theirs gemm --n 2048 --repeats 5
     ours conv
     round=$((round + 1))
