@@ -18,9 +18,9 @@ static irn_status density_preset(irn_train_options *options, const char *preset)
     if (strcmp(preset, "toy") == 0) {
         options->optimizer = IRN_ADAM;
         options->logdet = IRN_GRADIENT_EXACT;
-        options->learning_rate = 0.002;
-        options->batch = 500;
-        options->epochs = 150;
+        options->learning_rate = 0.005;
+        options->batch = 250;
+        options->epochs = 100;
         return IRN_OK;
     }
     if (strcmp(preset, "digits-density") == 0) {
