@@ -14,7 +14,7 @@ irn_status irn_dequantise(const float *x, size_t first, size_t images, size_t si
         if (!(value >= -0.5 && value <= top + 0.5))
             return irn_fail(IRN_ERROR_ARGUMENT,
                             "value %zu of sample %zu is %g; the data must be from -0.5 to 0.5",
-                            i % size, i / size, (double)x[i]);
+                            i % size, first + i / size, (double)x[i]);
         uint64_t place = (uint64_t)first * size + i;
         if (i == 0 || place % 4 == 0)
             irn_philox(bits, seed, IRN_STREAM_DEQUANTISE, stream, place / 4);

@@ -41,8 +41,6 @@ irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *l
     const irn_model_config *c = &trainer->model->config;
     cl_command_queue queue = trainer->model->context->queue;
     size_t bytes = images * c->channels * c->height * c->width * sizeof(float);
-    if (trainer->options.task != IRN_DENSITY)
-        IRN_TRY(check_labels(trainer, labels, images));
     irn_upload_slot *slot = &trainer->slots[(trainer->step + trainer->part) % 2];
     if (slot->done) {
         IRN_TRY(irn_cl_check(clWaitForEvents(1, &slot->done), "waiting for a copied batch"));
@@ -333,6 +331,8 @@ irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const in
                                   size_t images, double rate)
 {
     size_t parts = trainer->options.accumulate;
+    if (trainer->options.task != IRN_DENSITY)
+        IRN_TRY(check_labels(trainer, labels, images));
     IRN_TRY(irn_trainer_reserve(trainer, (images + parts - 1) / parts));
     if (parts == 1)
         IRN_TRY(irn_trainer_upload(trainer, x, labels, images));
