@@ -49,7 +49,9 @@ typedef struct irn_train_options {
     double clip_norm;             /* gradients longer than this are shortened to it; 0: never */
     double average_decay;         /* of an exponential moving average of the parameters, which takes
                                      their place in tests and at the end; 0: none */
-    size_t accumulate;       /* batches go through in so many parts, for less memory; 1: whole */
+    size_t accumulate;       /* batches go through in so many parts, for less memory; 1: whole. Of a
+                                density the gradient is the same; classifiers' batch statistics, and
+                                actnorm's first values, are those of a part */
     size_t power_iterations; /* per step and layer */
     size_t warmup_steps;     /* the rate rises linearly over this many steps */
     size_t

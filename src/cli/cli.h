@@ -83,6 +83,9 @@ int cli_read_latents(cli_session *session, const char *path, cli_samples *out);
 /* Copies the first examples, at most limit (0: all), of a data set that fits the model. */
 int cli_read_dataset(cli_session *session, const char *spec, irn_split split, size_t limit,
                      cli_samples *out);
+/* The same of one that is open. */
+int cli_take_examples(cli_session *session, const irn_dataset *dataset, size_t limit,
+                      cli_samples *out);
 /* Opens a data set and checks that it fits the model's input and classes. */
 int cli_open_dataset(cli_session *session, const char *spec, irn_split split, irn_dataset **out);
 /* Whether the data set's images have the model's shape and its labels fit the head. */

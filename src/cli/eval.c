@@ -211,15 +211,12 @@ static bool has_density(const cli_session *session)
     return irn_model_get_config(session->model)->prior != IRN_PRIOR_NONE;
 }
 
-/* Points are cheap, so that all of them count where nobody says how many. */
 static int measure_density(cli_session *session, const eval_options *options, bool counted,
                            const cli_logdet *how, evaluation *out)
 {
-    const irn_model_config *config = irn_model_get_config(session->model);
-    bool points = config->height == 1 && config->width == 1;
+    size_t limit = counted ? options->count : eval_density_limit(session->model);
     cli_samples x = {.count = 0};
-    int result = cli_read_dataset(session, options->data, (irn_split)options->split,
-                                  points && !counted ? 0 : options->count, &x);
+    int result = cli_read_dataset(session, options->data, (irn_split)options->split, limit, &x);
     if (result == CLI_DONE)
         result = eval_density_measure(session, how, &x, &out->density);
     cli_samples_free(&x);

@@ -53,6 +53,12 @@ static void summarise(const irn_log_density *samples, const cli_logdet *how, eva
     out->probes = how->probes;
 }
 
+size_t eval_density_limit(const irn_model *model)
+{
+    const irn_model_config *config = irn_model_get_config(model);
+    return config->height == 1 && config->width == 1 ? 0 : 1000;
+}
+
 int eval_density_measure(cli_session *session, const cli_logdet *how, const cli_samples *x,
                          eval_density *out)
 {
@@ -92,10 +98,20 @@ void eval_density_add_json(const eval_density *density, cli_json *json)
 
 static void print_mean(const char *label, eval_mean mean, const char *unit, size_t count)
 {
-    printf("%-17s %.4f %s of %zu", label, mean.value, unit, count);
+    printf("%s%.4f %s of %zu", label, mean.value, unit, count);
     if (isfinite(mean.error))
         printf(", standard error %.2g", mean.error);
     printf("\n");
+}
+
+void eval_density_print_value(const char *label, const eval_density *density)
+{
+    if (density->count == 0)
+        return;
+    if (isfinite(density->bits.value))
+        print_mean(label, density->bits, "bits per dimension", density->count);
+    else
+        print_mean(label, density->nats, "nats an example", density->count);
 }
 
 /* The series is off by up to the bound; roulette's cap costs the same kind of thing, but hardly. */
@@ -116,10 +132,7 @@ void eval_density_print(const eval_density *density)
     char lower[CLI_BOUND_TEXT], upper[CLI_BOUND_TEXT];
     if (density->count == 0)
         return;
-    if (isfinite(density->bits.value))
-        print_mean("density", density->bits, "bits per dimension", density->count);
-    else
-        print_mean("density", density->nats, "nats an example", density->count);
+    eval_density_print_value("density           ", density);
     printf("log-determinant   %.4f on average, %s", density->logdet, density->method);
     if (density->estimated)
         printf(" with %zu terms and %zu probes", density->terms, density->probes);

@@ -23,12 +23,15 @@ typedef struct eval_density {
     size_t terms, probes;
 } eval_density;
 
+/* Of how many examples, where nobody says: points are cheap, so that all of them count (0). */
+size_t eval_density_limit(const irn_model *model);
 /* x: examples as the data set has them. */
 int eval_density_measure(cli_session *session, const cli_logdet *how, const cli_samples *x,
                          eval_density *out);
 
-/* Both add nothing if the density was not evaluated. */
+/* All add nothing if the density was not evaluated; print_value() is the first line of print(). */
 void eval_density_add_json(const eval_density *density, cli_json *json);
+void eval_density_print_value(const char *label, const eval_density *density);
 void eval_density_print(const eval_density *density);
 
 #endif

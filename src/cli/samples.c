@@ -146,11 +146,11 @@ int cli_open_dataset(cli_session *session, const char *spec, irn_split split, ir
     return session->model ? cli_check_dataset(session, spec, *out) : CLI_DONE;
 }
 
-/* Copies the first count examples. */
-static int copy_examples(cli_session *session, const irn_dataset *dataset, size_t count,
-                         cli_samples *out)
+int cli_take_examples(cli_session *session, const irn_dataset *dataset, size_t limit,
+                      cli_samples *out)
 {
     irn_dataset_info info = irn_dataset_get_info(dataset);
+    size_t count = limit > 0 && limit < info.count ? limit : info.count;
     uint32_t *indices = calloc(count, sizeof *indices);
     out->count = count;
     out->size = info.channels * info.height * info.width;
@@ -175,10 +175,8 @@ int cli_read_dataset(cli_session *session, const char *spec, irn_split split, si
 {
     irn_dataset *dataset = NULL;
     int result = cli_open_dataset(session, spec, split, &dataset);
-    if (result == CLI_DONE) {
-        size_t count = irn_dataset_get_info(dataset).count;
-        result = copy_examples(session, dataset, limit > 0 && limit < count ? limit : count, out);
-    }
+    if (result == CLI_DONE)
+        result = cli_take_examples(session, dataset, limit, out);
     irn_dataset_free(dataset);
     return result;
 }

@@ -53,6 +53,8 @@ static int check_resume(training *self)
         other = cli_first_given(&self->groups[TRAIN_SCHEDULE], "epochs");
     if (!other && self->files.preset)
         other = "preset";
+    if (!other && cli_given(&self->groups[TRAIN_FILES], "task"))
+        other = "task";
     if (!other && self->files.force)
         other = "force";
     if (!other && cli_given(&self->groups[TRAIN_COMMON], "seed"))
@@ -133,6 +135,7 @@ static int resume(training *self)
         irn_trainer_load(&self->trainer, &session->model, session->context, self->files.resume);
     if (status != IRN_OK)
         return cli_fail(session, status);
+    self->files.task = (int)irn_trainer_get_options(self->trainer)->task;
     if (cli_given(&self->groups[TRAIN_SCHEDULE], "epochs")) {
         const train_schedule *given = self->groups[TRAIN_SCHEDULE].values;
         irn_trainer_set_epochs(self->trainer, given->options.epochs);
@@ -181,10 +184,12 @@ static int train(training *self)
     int result = make_paths(self);
     if (result == CLI_DONE)
         result = refuse_existing(self);
+    if (result == CLI_DONE && self->files.resume) /* the task says what data are needed */
+        result = resume(self);
     if (result == CLI_DONE)
         result = open_data(self);
-    if (result == CLI_DONE)
-        result = self->files.resume ? resume(self) : begin_anew(self);
+    if (result == CLI_DONE && !self->files.resume)
+        result = begin_anew(self);
     if (result == CLI_DONE)
         result = check_data(self);
     if (result == CLI_DONE)

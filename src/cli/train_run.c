@@ -1,4 +1,5 @@
 /* The run itself: fitting with its events, certifying, saving, and the result. */
+#include "eval_density.h"
 #include "output.h"
 #include "train.h"
 
@@ -7,7 +8,8 @@
 
 /* What is known of the model at the end. */
 typedef struct outcome {
-    double test_accuracy; /* NaN: no test data */
+    double test_accuracy; /* NaN: no test data, or no classes */
+    eval_density test_density;
     bool tried, certified;
     double block_upper, lipschitz_upper, inverse_upper;
 } outcome;
@@ -133,21 +135,58 @@ static int certify(training *self, outcome *out)
     return CLI_DONE;
 }
 
-/* Bounds, the model's file, and its accuracy. */
+static int test_accuracy(training *self, double *out)
+{
+    cli_session *session = &self->session;
+    cli_progress_begin(&session->progress, "testing");
+    irn_status status =
+        irn_model_accuracy(session->model, self->test, cli_progress_step, &session->progress, out);
+    cli_progress_clear(&session->progress);
+    return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
+}
+
+static int test_density(training *self, eval_density *out)
+{
+    cli_session *session = &self->session;
+    cli_samples x = {.count = 0};
+    cli_logdet how;
+    cli_logdet_init(&how);
+    int result = cli_take_examples(session, self->test, eval_density_limit(session->model), &x);
+    if (result == CLI_DONE)
+        result = eval_density_measure(session, &how, &x, out);
+    cli_samples_free(&x);
+    return result;
+}
+
+/* Bounds, the model's file, and how good it is at what it has learned. */
 static int finish(training *self, outcome *out)
 {
     cli_session *session = &self->session;
     int result = self->files.certify ? certify(self, out) : CLI_DONE;
     if (result != CLI_DONE)
         return result;
+    irn_task task = irn_trainer_get_options(self->trainer)->task;
     irn_status status = irn_model_save(session->model, self->model_path);
-    if (status == IRN_OK && self->test && irn_model_get_config(session->model)->classes > 0) {
-        cli_progress_begin(&session->progress, "testing");
-        status = irn_model_accuracy(session->model, self->test, cli_progress_step,
-                                    &session->progress, &out->test_accuracy);
-        cli_progress_clear(&session->progress);
-    }
-    return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
+    if (status != IRN_OK)
+        return cli_fail(session, status);
+    if (self->test && task != IRN_DENSITY)
+        result = test_accuracy(self, &out->test_accuracy);
+    if (result == CLI_DONE && self->test && task != IRN_CLASSIFY)
+        result = test_density(self, &out->test_density);
+    return result;
+}
+
+static void add_density(cli_json *json, const eval_density *density)
+{
+    const double none = (double)NAN;
+    const eval_mean unknown = {none, none};
+    bool known = density->count > 0;
+    eval_mean bits = known ? density->bits : unknown, nats = known ? density->nats : unknown;
+    cli_json_number(json, json->root, "test_density_count", known ? (double)density->count : none);
+    cli_json_number(json, json->root, "test_bits_per_dim", bits.value);
+    cli_json_number(json, json->root, "test_bits_per_dim_standard_error", bits.error);
+    cli_json_number(json, json->root, "test_nll_nats", nats.value);
+    cli_json_number(json, json->root, "test_nll_nats_standard_error", nats.error);
 }
 
 static int print_json(training *self, const outcome *values)
@@ -158,6 +197,7 @@ static int print_json(training *self, const outcome *values)
     cli_json_number(&json, json.root, "epochs",
                     (double)irn_trainer_get_options(self->trainer)->epochs);
     cli_json_number(&json, json.root, "test_accuracy", values->test_accuracy);
+    add_density(&json, &values->test_density);
     if (values->tried)
         cli_json_bool(&json, json.root, "certified", values->certified);
     else
@@ -178,6 +218,7 @@ static void print_text(training *self, const outcome *values)
     if (values->test_accuracy >= 0)
         printf("test accuracy  %.2f %% of %zu\n", 100 * values->test_accuracy,
                irn_dataset_get_info(self->test).count);
+    eval_density_print_value("test density   ", &values->test_density);
     if (values->certified)
         printf("certified      Lip(g) <= %s in every block\n", block);
     else if (values->tried)

@@ -221,7 +221,7 @@ irn_status irn_model_log_density(irn_model *model, const float *x, size_t batch,
     /* All at once: the noise of a sample depends on its place in the batch. */
     if (o->dequantise && model->config.levels > 0) {
         IRN_TRY(irn_alloc(&noisy, batch, e.size * sizeof *noisy));
-        status = irn_dequantise(x, batch, e.size, model->config.levels, o->seed, 0, noisy);
+        status = irn_dequantise(x, 0, batch, e.size, model->config.levels, o->seed, 0, noisy);
     }
     if (status == IRN_OK)
         status = evaluate(&e, noisy ? noisy : x, batch, out, z);

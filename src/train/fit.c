@@ -92,17 +92,23 @@ static uint64_t last_step(const fit *f)
     return (uint64_t)f->trainer->options.epochs * f->steps;
 }
 
+/* Whatever comes of the test, training goes on from the parameters that it has. */
+static irn_status test(fit *f, double *accuracy)
+{
+    IRN_TRY(irn_average_begin(f->trainer));
+    irn_status status = irn_model_accuracy(f->trainer->model, f->test, NULL, NULL, accuracy);
+    irn_status back = irn_average_end(f->trainer);
+    return status != IRN_OK ? status : back;
+}
+
 static irn_status finish_epoch(fit *f, double rate)
 {
     double accuracy = NAN;
     IRN_TRY(look(f));
     if (f->checkpoint_path)
         IRN_TRY(irn_trainer_save(f->trainer, f->checkpoint_path));
-    if (f->test && f->trainer->options.task != IRN_DENSITY) {
-        IRN_TRY(irn_average_begin(f->trainer));
-        IRN_TRY(irn_model_accuracy(f->trainer->model, f->test, NULL, NULL, &accuracy));
-        IRN_TRY(irn_average_end(f->trainer));
-    }
+    if (f->test && f->trainer->options.task != IRN_DENSITY)
+        IRN_TRY(test(f, &accuracy));
     bool go_on = tell(f, true, f->steps, accuracy, rate);
     if (!go_on && f->trainer->step < last_step(f)) /* else there is nothing left to stop */
         return irn_fail(IRN_ERROR_CANCELLED, "training was stopped after an epoch");

@@ -31,8 +31,8 @@ static irn_status prepare_samples(const irn_trainer *trainer, const float *x, si
         memcpy(out, x, images * size * sizeof *out);
         return IRN_OK;
     }
-    return irn_dequantise(x, images, size, c->levels, trainer->options.seed,
-                          trainer->step * trainer->options.accumulate + trainer->part, out);
+    return irn_dequantise(x, trainer->first, images, size, c->levels, trainer->options.seed,
+                          trainer->step, out);
 }
 
 irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *labels,
@@ -41,8 +41,6 @@ irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *l
     const irn_model_config *c = &trainer->model->config;
     cl_command_queue queue = trainer->model->context->queue;
     size_t bytes = images * c->channels * c->height * c->width * sizeof(float);
-    if (trainer->options.task != IRN_DENSITY)
-        IRN_TRY(check_labels(trainer, labels, images));
     irn_upload_slot *slot = &trainer->slots[(trainer->step + trainer->part) % 2];
     if (slot->done) {
         IRN_TRY(irn_cl_check(clWaitForEvents(1, &slot->done), "waiting for a copied batch"));
@@ -290,12 +288,11 @@ static irn_status normalise_layers(irn_trainer *trainer)
     return IRN_OK;
 }
 
-/* Of images that have been uploaded, of which the first has this number within the step. */
-static irn_status chunk_gradients(irn_trainer *trainer, size_t first, size_t images,
-                                  irn_tensor *input_gradient)
+/* Of images that have been uploaded. */
+static irn_status chunk_gradients(irn_trainer *trainer, size_t images, irn_tensor *input_gradient)
 {
     if (trainer->options.task != IRN_CLASSIFY)
-        IRN_TRY(irn_density_begin(&trainer->density, trainer->step, first, images));
+        IRN_TRY(irn_density_begin(&trainer->density, trainer->step, trainer->first, images));
     IRN_TRY(forward(trainer, images));
     return backward(trainer, images, input_gradient);
 }
@@ -303,7 +300,7 @@ static irn_status chunk_gradients(irn_trainer *trainer, size_t first, size_t ima
 irn_status irn_trainer_gradients(irn_trainer *trainer, size_t images, irn_tensor *input_gradient)
 {
     IRN_TRY(normalise_layers(trainer));
-    IRN_TRY(chunk_gradients(trainer, 0, images, input_gradient));
+    IRN_TRY(chunk_gradients(trainer, images, input_gradient));
     return backward_sigma(trainer);
 }
 
@@ -312,19 +309,21 @@ static irn_status accumulate(irn_trainer *trainer, const float *x, const int *la
 {
     irn_model *model = trainer->model;
     const irn_model_config *c = &model->config;
-    size_t size = c->channels * c->height * c->width, done = 0;
+    size_t size = c->channels * c->height * c->width;
     size_t chunk = (images + trainer->options.accumulate - 1) / trainer->options.accumulate;
     irn_tensor sum = irn_arena_row(&model->parameters, trainer->accumulated);
     irn_tensor part = irn_arena_row(&model->parameters, trainer->parameter_gradient);
     IRN_TRY(irn_memory_zero(model->context, trainer->accumulated, 0,
                             model->parameters.size * sizeof(float)));
-    for (trainer->part = 0; done < images; trainer->part++, done += chunk) {
+    for (size_t done = 0; done < images; done += chunk) {
         size_t now = irn_smaller(chunk, images - done);
+        trainer->part = done / chunk;
+        trainer->first = done;
         IRN_TRY(irn_trainer_upload(trainer, x + done * size, labels ? labels + done : NULL, now));
-        IRN_TRY(chunk_gradients(trainer, done, now, NULL));
+        IRN_TRY(chunk_gradients(trainer, now, NULL));
         IRN_TRY(irn_add_scaled((double)now / (double)images, &part, &sum));
     }
-    trainer->part = 0;
+    trainer->part = trainer->first = 0;
     return irn_tensor_copy(&sum, &part);
 }
 
@@ -332,12 +331,14 @@ irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const in
                                   size_t images, double rate)
 {
     size_t parts = trainer->options.accumulate;
+    if (trainer->options.task != IRN_DENSITY)
+        IRN_TRY(check_labels(trainer, labels, images));
     IRN_TRY(irn_trainer_reserve(trainer, (images + parts - 1) / parts));
     if (parts == 1)
         IRN_TRY(irn_trainer_upload(trainer, x, labels, images));
     irn_model_changed(trainer->model); /* from power iteration on, should the step fail there */
     IRN_TRY(normalise_layers(trainer));
-    IRN_TRY(parts == 1 ? chunk_gradients(trainer, 0, images, NULL)
+    IRN_TRY(parts == 1 ? chunk_gradients(trainer, images, NULL)
                        : accumulate(trainer, x, labels, images));
     IRN_TRY(backward_sigma(trainer));
     IRN_TRY(irn_optimizer_update(trainer, rate));

@@ -41,6 +41,7 @@ struct irn_trainer {
 
     size_t capacity; /* images there is room for */
     size_t part;     /* of the step, if batches go through in parts */
+    size_t first;    /* image of that part, within the step */
     irn_tape_block *tape;
     irn_tensor top;                        /* the last part of z */
     irn_latents early;                     /* the others, and then the gradients there */

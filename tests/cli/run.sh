@@ -172,7 +172,8 @@ combination_tests() {
     iresnet_untouched out 2 '--momentum is of sgd' \
         train --data digits --out out --optimizer adam --momentum 0.5
     iresnet_untouched out 2 'preset' train --data digits --out out --preset imagenet
-    for option in --lr=1 --blocks=1 --preset=digits --seed=1 --force --no-flip; do
+    for option in --lr=1 --blocks=1 --preset=digits --seed=1 --task=density --force \
+        --no-flip; do
         iresnet 2 'cannot go with --resume' \
             train --data digits --out out --resume files/text $option
     done
@@ -376,6 +377,8 @@ density_tests() {
         grep -q '^proven interval   none: the model is not certified' "$work/.out"
     # shellcheck disable=SC2086
     iresnet 0 '^certified' train --task density --data digits --out dense --epochs 1 --quiet $tiny
+    check 'train: tells the density of the test data' \
+        grep -Eq '^test density +[0-9.]+ bits per dimension of 360, standard error' "$work/.out"
     dense=dense/model.safetensors
     # shellcheck disable=SC2086
     iresnet 0 '^proven bias .* nats at most' eval $dense $options --logdet-method series --terms 3
@@ -401,9 +404,22 @@ for d in exact, other:
     bits = d["nll_nats"] / (64 * math.log(2)) + math.log2(17)
     assert abs(d["bits_per_dim"] - bits) <= 1e-9 * bits'
     # shellcheck disable=SC2086
-    iresnet 0 '' train --task density --data toy:moons --out moons --epochs 1 --quiet $tiny
+    iresnet 0 '"test_nll_nats"' train --task density --data toy:moons --out moons --epochs 1 --json \
+        --quiet $tiny
+    cp "$work/.out" moons.json
     iresnet 0 '^density .* nats an example of 10000, standard error' \
         eval moons/model.safetensors --data toy:moons
+    iresnet 0 '"nll_nats"' eval moons/model.safetensors --data toy:moons --no-reconstruct --json
+    cp "$work/.out" moons-eval.json
+    check 'train --json: the density that eval finds' python3 -c '
+import json
+train, evaluated = (json.load(open(name + ".json")) for name in ("moons", "moons-eval"))
+assert train["test_accuracy"] is None and train["test_bits_per_dim"] is None
+assert train["test_density_count"] == evaluated["density_count"] == 10000
+for key in "nll_nats", "nll_nats_standard_error":
+    assert abs(train["test_" + key] - evaluated[key]) <= 1e-6 * abs(evaluated[key])'
+    iresnet 0 '^test density' train --data toy:moons --out moons --epochs 2 --quiet \
+        --resume moons/checkpoint.safetensors
     iresnet 1 'value [0-9]+ of sample 0 is .*from -0.5 to 0.5' eval density --data npy:files/x-bright.npy
     for method in exact series; do
         iresnet 0 '' encode density --in files/x.npy --out zd.npy --logdet $method.npy \
