@@ -182,6 +182,9 @@ static const cli_option schedule_options[] = {
                    "parts that a batch goes through in, for less memory"),
     SCHEDULE_COUNT("power-iterations", options.power_iterations, 0, 1e4,
                    "for each layer's norm in each step"),
+    SCHEDULE_REAL("power-tolerance", options.power_tolerance, 1, false,
+                  "iterate on, up to 100 times, until so many iterations\n"
+                  "change the norm by no more than this share; 0: off"),
     SCHEDULE_COUNT("warmup", options.warmup_steps, 0, 1e9,
                    "steps over which the learning rate rises"),
     {.name = "milestones",

@@ -275,6 +275,14 @@ static irn_status backward_sigma(irn_trainer *trainer)
 
 /* ---- the step ---- */
 
+static irn_status iterate(const irn_power *power, const irn_train_options *o)
+{
+    enum { MOST = 100 };
+    return o->power_tolerance > 0 ? irn_power_converge(power, irn_larger(1, o->power_iterations),
+                                                       o->power_tolerance, MOST)
+                                  : irn_power_iterate(power, o->power_iterations);
+}
+
 static irn_status normalise_layers(irn_trainer *trainer)
 {
     irn_model *model = trainer->model;
@@ -284,7 +292,7 @@ static irn_status normalise_layers(irn_trainer *trainer)
             const irn_layer *layer = &model->blocks[b].layers[i];
             irn_power power = irn_layer_power(model, layer);
             irn_place gradient = {trainer->sigma_gradient, power.weights.offset};
-            IRN_TRY(irn_power_iterate(&power, trainer->options.power_iterations));
+            IRN_TRY(iterate(&power, &trainer->options));
             IRN_TRY(irn_power_gradient(&power, gradient, trainer->partials));
         }
     return IRN_OK;
