@@ -125,6 +125,13 @@ static const cli_option model_options[] = {
      .help = "values that discrete data have, 256 for 8 bits;\n"
              "0: they are continuous",
      .high = 65536},
+    {.name = "logit",
+     .kind = CLI_REAL,
+     .offset = offsetof(train_model, config.logit),
+     .argument = "A",
+     .help = "densities: the network sees the logit of data on\n"
+             "[-0.5, 0.5] squeezed to [A, 1-A], 0.05 say; 0: none",
+     .high = IRN_MAX_LOGIT},
     {.name = "norm-momentum",
      .kind = CLI_REAL,
      .offset = offsetof(train_model, config.norm_momentum),

@@ -1,5 +1,6 @@
 #include "train/density.h"
 #include "base/philox.h"
+#include "flow/logit.h"
 #include "flow/prior.h"
 #include "flow/roulette.h"
 #include "ops/elementwise.h"
@@ -113,6 +114,18 @@ static irn_status begin_series(irn_density *density)
     return IRN_OK;
 }
 
+/* It depends on no parameter, so that the loss alone has it. */
+void irn_density_samples(irn_density *density, const float *x, size_t images)
+{
+    size_t size = irn_model_latent_size(density->model);
+    double sum = 0;
+    for (size_t n = 0; n < images; n++) {
+        irn_interval logdet = irn_logit_logdet(density->model, x + n * size);
+        sum += (logdet.lower + logdet.upper) / 2;
+    }
+    density->transform = sum / (double)images;
+}
+
 irn_status irn_density_begin(irn_density *density, uint64_t step, size_t first, size_t images)
 {
     const irn_model *model = density->model;
@@ -182,7 +195,7 @@ static irn_status add_loss(const irn_density *density, size_t images, irn_place 
 {
     const irn_model *model = density->model;
     double dimension = (double)irn_model_latent_size(model);
-    double bits = -irn_prior_constant(model) / (ln2 * dimension);
+    double bits = -(irn_prior_constant(model) + density->transform) / (ln2 * dimension);
     if (model->config.levels > 0)
         bits += log2((double)model->config.levels);
     irn_call call = irn_call_begin(model->context, irn_density_sources,

@@ -2,6 +2,7 @@
  * Everything is queued; the host waits only for the copy of the batch before last. */
 #include "train/trainer.h"
 #include "flow/dequantise.h"
+#include "flow/logit.h"
 #include "ops/elementwise.h"
 
 #include <math.h>
@@ -29,7 +30,7 @@ static irn_status prepare_samples(const irn_trainer *trainer, const float *x, si
     size_t size = c->channels * c->height * c->width;
     if (trainer->options.task == IRN_CLASSIFY || c->levels == 0 || trainer->samples_ready) {
         memcpy(out, x, images * size * sizeof *out);
-        return IRN_OK;
+        return irn_logit_check(trainer->model, x, images);
     }
     return irn_dequantise(x, images, size, c->levels, trainer->options.seed,
                           trainer->step * trainer->options.accumulate + trainer->part, out);
@@ -50,6 +51,8 @@ irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *l
         slot->done = NULL;
     }
     IRN_TRY(prepare_samples(trainer, x, images, slot->x));
+    if (trainer->options.task != IRN_CLASSIFY)
+        irn_density_samples(&trainer->density, slot->x, images);
     if (trainer->options.task != IRN_DENSITY)
         memcpy(slot->labels, labels, images * sizeof *labels);
     cl_int code =
