@@ -45,7 +45,7 @@ typedef struct irn_density_options {
 /* Of one sample, in nats. */
 typedef struct irn_log_density {
     double log_prior;      /* log p(z) */
-    double logdet;         /* log|det dF/dx|, actnorm included */
+    double logdet;         /* log|det dF/dx|, actnorm and logit transform included */
     double standard_error; /* of logdet over the probes; 0 if exact, NaN of a single probe */
     double logdet_lower, logdet_upper; /* lemma 7's interval of logdet by the certified bounds of
                                           the blocks; infinite where a block has none */

@@ -36,6 +36,8 @@ typedef enum irn_prior { IRN_PRIOR_NONE, IRN_PRIOR_STANDARD, IRN_PRIOR_LEARNED }
 
 #define IRN_MAX_STAGES 8
 #define IRN_MAX_LAYERS 8
+#define IRN_MIN_LOGIT 1e-6
+#define IRN_MAX_LOGIT 0.49
 
 /* The architecture. Limits are checked by irn_model_create(), which names the field and the limit.
  */
@@ -65,6 +67,12 @@ typedef struct irn_model_config {
     irn_prior prior; /* a density needs all of x: no padded channels */
     size_t levels;   /* of discrete data on [-0.5, 0.5], 256 for 8 bits, which stand for intervals
                         of width 1/levels; 0: the data are continuous */
+    double logit;    /* alpha, IRN_MIN_LOGIT to IRN_MAX_LOGIT, of the logit transform of data on
+                        [-0.5, 0.5]: the network sees log(s / (1 - s)) with s = alpha + (1 - 2
+                        alpha)(x + 0.5) (Dinh et al. 2017), and densities and samples are of x; 0:
+                        none. Values so far outside that it is not defined are
+                        IRN_ERROR_ARGUMENT, from device buffers NaN. What is certified, and
+                        conditioning, is of the network behind it. Only with a prior. */
 } irn_model_config;
 
 #define IRN_MODEL_CONFIG_VERSION 1

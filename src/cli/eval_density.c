@@ -36,13 +36,15 @@ static void summarise(const irn_log_density *samples, const cli_logdet *how, eva
 {
     double n = (double)out->count, variance = 0;
     int method = how->method;
+    out->lower = (double)INFINITY;
+    out->upper = -(double)INFINITY;
     for (size_t i = 0; i < out->count; i++) {
         out->logdet += samples[i].logdet / n;
         variance += samples[i].standard_error * samples[i].standard_error;
+        out->lower = fmin(out->lower, samples[i].logdet_lower);
+        out->upper = fmax(out->upper, samples[i].logdet_upper);
     }
     out->logdet_error = sqrt(variance) / n;
-    out->lower = samples[0].logdet_lower;
-    out->upper = samples[0].logdet_upper;
     out->truncation_upper = samples[0].truncation_upper;
     /* Nothing but exact values leaves nothing out. */
     if (method == IRN_LOGDET_AUTO)
@@ -66,7 +68,8 @@ int eval_density_measure(cli_session *session, const cli_logdet *how, const cli_
     int result = samples ? cli_log_density(session, how, true, x, samples, NULL)
                          : cli_error(session, CLI_FAILED, "no memory for %zu samples", x->count);
     if (result == CLI_DONE) {
-        *out = (eval_density){.count = x->count};
+        bool shared = !(irn_model_get_config(session->model)->logit > 0);
+        *out = (eval_density){.count = x->count, .shared = shared};
         out->nats = mean_nats(samples, x->count);
         out->bits = bits_of(out->nats, session->model);
         summarise(samples, how, out);
@@ -138,8 +141,8 @@ void eval_density_print(const eval_density *density)
         printf(" with %zu terms and %zu probes", density->terms, density->probes);
     printf("\n");
     if (isfinite(density->lower) && isfinite(density->upper))
-        printf("proven interval   %s to %s for every input\n",
-               cli_bound_lower(lower, density->lower), cli_bound_upper(upper, density->upper));
+        printf("proven interval   %s to %s for every %s\n", cli_bound_lower(lower, density->lower),
+               cli_bound_upper(upper, density->upper), density->shared ? "input" : "one of these");
     else
         printf("proven interval   none: the model is not certified\n");
     print_truncation(density);

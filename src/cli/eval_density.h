@@ -16,7 +16,8 @@ typedef struct eval_density {
     eval_mean bits;          /* per dimension; NaN: the data are continuous */
     double logdet;           /* its mean */
     double logdet_error;     /* of that, by the estimates alone; NaN of a single probe */
-    double lower, upper;     /* lemma 7's interval, which all examples share */
+    double lower, upper;     /* lemma 7's interval, which contains those of all examples */
+    bool shared;             /* it is every input's, since there is no logit transform */
     double truncation_upper; /* theorem 3 */
     const char *method;      /* that was used */
     bool estimated;          /* not exact: terms and probes count */

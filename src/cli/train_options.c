@@ -125,6 +125,13 @@ static const cli_option model_options[] = {
      .help = "values that discrete data have, 256 for 8 bits;\n"
              "0: they are continuous",
      .high = 65536},
+    {.name = "logit",
+     .kind = CLI_REAL,
+     .offset = offsetof(train_model, config.logit),
+     .argument = "A",
+     .help = "densities: the network sees the logit of data on\n"
+             "[-0.5, 0.5] squeezed to [A, 1-A], 0.05 say; 0: none",
+     .high = IRN_MAX_LOGIT},
     {.name = "norm-momentum",
      .kind = CLI_REAL,
      .offset = offsetof(train_model, config.norm_momentum),
@@ -182,6 +189,9 @@ static const cli_option schedule_options[] = {
                    "parts that a batch goes through in, for less memory"),
     SCHEDULE_COUNT("power-iterations", options.power_iterations, 0, 1e4,
                    "for each layer's norm in each step"),
+    SCHEDULE_REAL("power-tolerance", options.power_tolerance, 1, false,
+                  "iterate on, up to 100 times, until so many iterations\n"
+                  "change the norm by no more than this share; 0: off"),
     SCHEDULE_COUNT("warmup", options.warmup_steps, 0, 1e9,
                    "steps over which the learning rate rises"),
     {.name = "milestones",

@@ -1,6 +1,7 @@
 /* Extreme singular values of the Jacobian at samples, by power iteration with J^T J and with its
  * inverse. */
 #include "flow/conditioning.h"
+#include "flow/logit.h"
 #include "base/round.h"
 #include "flow/jacobian.h"
 #include "flow/probe.h"
@@ -232,6 +233,7 @@ irn_status irn_model_conditioning(irn_model *model, const float *x, size_t batch
     irn_interval interval;
     IRN_TRY(check_options(c.options));
     IRN_TRY(certified(model, &interval));
+    IRN_TRY(irn_logit_check(model, x, batch));
     irn_status status = batch ? create(&c, model, chunk) : IRN_OK;
     for (size_t done = 0; status == IRN_OK && done < batch; done += chunk)
         status = run_chunk(&c, x + done * size, done, irn_smaller(chunk, batch - done), out + done);

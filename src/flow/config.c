@@ -144,6 +144,11 @@ static irn_status check_density(const irn_model_config *c)
                         "pad_channels is %zu; with a prior it must be 0: padded inputs have no "
                         "density",
                         c->pad_channels);
+    if (c->logit != 0 && !(c->logit >= IRN_MIN_LOGIT && c->logit <= IRN_MAX_LOGIT))
+        return irn_fail(IRN_ERROR_ARGUMENT, "logit is %g; it must be 0 (none) or %g to %g",
+                        c->logit, IRN_MIN_LOGIT, IRN_MAX_LOGIT);
+    if (c->logit > 0 && c->prior == IRN_PRIOR_NONE)
+        return irn_fail(IRN_ERROR_ARGUMENT, "logit is %g; without a prior it must be 0", c->logit);
     return IRN_OK;
 }
 

@@ -43,6 +43,7 @@ static cJSON *build(const irn_model_config *c, const double *lipschitz, size_t b
     cJSON_AddBoolToObject(json, "multiscale", c->multiscale);
     cJSON_AddStringToObject(json, "prior", priors[c->prior]);
     cJSON_AddNumberToObject(json, "levels", (double)c->levels);
+    cJSON_AddNumberToObject(json, "logit", c->logit);
     cJSON *bounds = cJSON_AddArrayToObject(json, "lipschitz_upper");
     for (size_t i = 0; i < blocks; i++)
         cJSON_AddItemToArray(bounds, isfinite(lipschitz[i]) ? cJSON_CreateNumber(lipschitz[i])
@@ -74,6 +75,8 @@ static void read_density_fields(irn_json_reader *r, irn_model_config *c)
     irn_json_bool(r, "multiscale", &c->multiscale);
     irn_json_word(r, "prior", priors, &prior);
     irn_json_size(r, "levels", 0, IRN_MAX_LEVELS, &c->levels);
+    if (cJSON_HasObjectItem(r->json, "logit")) /* newer than densities */
+        irn_json_number(r, "logit", 0, IRN_MAX_LOGIT, &c->logit);
     c->prior = (irn_prior)prior;
 }
 

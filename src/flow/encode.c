@@ -1,4 +1,5 @@
 /* Batches of host or device arrays through the network: z, and class scores. */
+#include "flow/logit.h"
 #include "flow/workspace.h"
 
 /* What a chunk of images becomes. */
@@ -50,6 +51,7 @@ static irn_status run_host(irn_model *model, const float *x, size_t batch, outpu
     size_t chunk = irn_model_chunk(model, batch);
     size_t in = input_size(model), size = output_size(model, what);
     cl_mem from = NULL, to = NULL;
+    IRN_TRY(irn_logit_check(model, x, batch));
     IRN_TRY(irn_workspace_create(&workspace, model, IRN_SINGLE, chunk));
     irn_status status = irn_memory_create(context, &from, chunk * in, sizeof(float), false);
     if (status == IRN_OK)

@@ -5,6 +5,7 @@
  * log_scale) / (1 - L_t), and the error of y itself passes through the same factor. */
 #include "flow/exact.h"
 #include "flow/fixed_point.h"
+#include "flow/logit.h"
 #include "flow/rounding.h"
 #include "ops/elementwise.h"
 
@@ -158,7 +159,8 @@ static irn_status leave(inverse *inv, size_t scale, const irn_block *block, size
     return irn_part_leave(&whole, &part, &rest);
 }
 
-/* z becomes the first block's input in place, in exact.y if errors are wanted, in inv->y then too.
+/* z becomes the first block's input before its logit transform in place, in exact.y if errors are
+ * wanted, in inv->y then too.
  */
 static irn_status invert_blocks(inverse *inv, size_t images)
 {
@@ -176,6 +178,7 @@ static irn_status invert_blocks(inverse *inv, size_t images)
     irn_tensor x = irn_tensor_view(&inv->y, images, model->channels, model->height, model->width);
     irn_tensor wide =
         irn_tensor_view(&inv->exact.y, images, model->channels, model->height, model->width);
+    IRN_TRY(irn_logit_undo(model, inv->errors ? &wide : &x));
     return inv->errors ? irn_tensor_copy(&wide, &x) : IRN_OK;
 }
 
@@ -183,7 +186,7 @@ static irn_status invert_blocks(inverse *inv, size_t images)
 static irn_status gather_facts(inverse *inv)
 {
     const irn_model *model = inv->model;
-    double amplified = 1;
+    double amplified = irn_logit_lipschitz(model);
     IRN_TRY(irn_alloc(&inv->facts, model->block_count, sizeof *inv->facts));
     for (size_t b = 0; b < model->block_count; b++) {
         double scale_min, scale_max;
@@ -228,15 +231,26 @@ static void release(inverse *inv)
     free(inv->facts);
 }
 
+/* The error of l becomes that of x. On a round trip l was not exactly that of x; rounding on the
+ * way back is relative to an x that is off by the error itself, hence 1e-6. */
+static void undo_logit_errors(inverse *inv, size_t images, size_t size)
+{
+    const irn_model *model = inv->model;
+    double there = inv->round_trip ? irn_logit_apply_rounding(model) * sqrt((double)size) : 0;
+    for (size_t n = 0; model->config.logit > 0 && n < images; n++)
+        inv->errors[n] = (inv->errors[n] * irn_logit_lipschitz(model) + there) * (1 + 1e-6);
+}
+
 /* x is rounded to float32 at last. */
 static void add_rounding(inverse *inv, const float *x, size_t images, size_t size)
 {
+    double share = 0x1p-24 + irn_logit_undo_rounding(inv->model);
     for (size_t n = 0; n < images; n++) {
         double sum = 0;
         for (size_t i = 0; i < size; i++)
             sum += (double)x[n * size + i] * (double)x[n * size + i];
         /* Devices may flush denormals. */
-        inv->errors[n] += (sqrt(sum) * 0x1p-24 + (double)size * 0x1p-126) * (1 + 1e-6);
+        inv->errors[n] += (sqrt(sum) * share + (double)size * 0x1p-126) * (1 + 1e-6);
     }
 }
 
@@ -276,8 +290,9 @@ static irn_status encode(inverse *inv, const float *x, size_t images, cl_mem sta
     irn_tensor wide =
         irn_tensor_view(&inv->exact.y, images, model->channels, model->height, model->width);
     IRN_TRY(irn_memory_write(model->context, staging, 0, x, images * size * sizeof(float)));
-    IRN_TRY(irn_flow_input(model, staging, 0, &inv->workspace.flow[1], &first));
+    IRN_TRY(irn_flow_pack(model, staging, 0, &inv->workspace.flow[1], &first));
     IRN_TRY(irn_tensor_copy(&first, &wide));
+    IRN_TRY(irn_logit_apply(model, &wide));
     for (size_t b = 0, scale = 0; b < model->block_count; b++) {
         IRN_TRY(irn_exact_forward(&inv->exact, b, images));
         if (model->blocks[b].split)
@@ -298,10 +313,12 @@ static irn_status invert_chunk(inverse *inv, const float *source, size_t images,
     IRN_TRY(inv->round_trip ? encode(inv, source, images, staging)
                             : read_latents(inv, source, images));
     IRN_TRY(invert_blocks(inv, images));
-    IRN_TRY(irn_flow_output(model, &first, &inv->workspace.flow[1], staging, 0));
+    IRN_TRY(irn_flow_unpack(model, &first, &inv->workspace.flow[1], staging, 0));
     IRN_TRY(irn_memory_read(model->context, staging, 0, x, images * size * sizeof(float)));
-    if (inv->errors)
-        add_rounding(inv, x, images, size);
+    if (!inv->errors)
+        return IRN_OK;
+    undo_logit_errors(inv, images, size);
+    add_rounding(inv, x, images, size);
     return IRN_OK;
 }
 
@@ -354,6 +371,8 @@ static irn_status invert(inverse *inv, const float *source, size_t batch, float 
     IRN_TRY(check_options(inv->options));
     if (error_upper)
         IRN_TRY(check_claims(model));
+    if (inv->round_trip)
+        IRN_TRY(irn_logit_check(model, source, batch));
     IRN_TRY(irn_model_prepare(model));
     inv->errors = error_upper;
     irn_status status = prepare(inv, chunk);

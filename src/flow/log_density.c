@@ -2,7 +2,7 @@
 #include "base/round.h"
 #include "flow/dequantise.h"
 #include "flow/estimate.h"
-#include "flow/logdet_bounds.h"
+#include "flow/logit.h"
 #include "flow/prior.h"
 #include "flow/roulette.h"
 
@@ -184,6 +184,22 @@ static void destroy(evaluation *e)
     free(e->variances);
 }
 
+/* What all samples share, and the sample's own transform. */
+static void complete(const irn_model *model, const irn_log_density *shared, const float *x,
+                     irn_log_density *out)
+{
+    irn_interval bounds = {shared->logdet_lower, shared->logdet_upper};
+    out->logdet += shared->logdet;
+    out->truncation_upper = shared->truncation_upper;
+    if (model->config.logit > 0) {
+        irn_interval transform = irn_logit_logdet(model, x);
+        out->logdet += (transform.lower + transform.upper) / 2;
+        add_interval(&bounds, transform);
+    }
+    out->logdet_lower = bounds.lower;
+    out->logdet_upper = bounds.upper;
+}
+
 static irn_status evaluate(evaluation *e, const float *x, size_t batch, irn_log_density *out,
                            float *z)
 {
@@ -194,12 +210,8 @@ static irn_status evaluate(evaluation *e, const float *x, size_t batch, irn_log_
     /* Only now, because the first chunk may have given actnorm its values. */
     if (status == IRN_OK)
         status = find_shared(e, &shared);
-    for (size_t n = 0; n < batch && status == IRN_OK; n++) {
-        out[n].logdet += shared.logdet;
-        out[n].logdet_lower = shared.logdet_lower;
-        out[n].logdet_upper = shared.logdet_upper;
-        out[n].truncation_upper = shared.truncation_upper;
-    }
+    for (size_t n = 0; n < batch && status == IRN_OK; n++)
+        complete(e->model, &shared, x + n * e->size, &out[n]);
     destroy(e);
     return status;
 }
@@ -223,6 +235,8 @@ irn_status irn_model_log_density(irn_model *model, const float *x, size_t batch,
         IRN_TRY(irn_alloc(&noisy, batch, e.size * sizeof *noisy));
         status = irn_dequantise(x, 0, batch, e.size, model->config.levels, o->seed, 0, noisy);
     }
+    if (status == IRN_OK)
+        status = irn_logit_check(model, noisy ? noisy : x, batch);
     if (status == IRN_OK)
         status = evaluate(&e, noisy ? noisy : x, batch, out, z);
     free(noisy);

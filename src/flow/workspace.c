@@ -1,4 +1,5 @@
 #include "flow/workspace.h"
+#include "flow/logit.h"
 #include "ops/elementwise.h"
 
 #include <limits.h>
@@ -106,8 +107,8 @@ void irn_workspace_inputs(const irn_workspace *workspace, const irn_block *block
         inputs[i] = irn_layer_input(block, i, &workspace->hidden[i % 2], images);
 }
 
-irn_status irn_flow_input(const irn_model *model, cl_mem x, size_t offset,
-                          const irn_tensor *scratch, const irn_tensor *out)
+irn_status irn_flow_pack(const irn_model *model, cl_mem x, size_t offset, const irn_tensor *scratch,
+                         const irn_tensor *out)
 {
     const irn_model_config *c = &model->config;
     if (!c->init_squeeze)
@@ -117,7 +118,14 @@ irn_status irn_flow_input(const irn_model *model, cl_mem x, size_t offset,
     return irn_squeeze(&plain, out);
 }
 
-irn_status irn_flow_output(const irn_model *model, const irn_tensor *first,
+irn_status irn_flow_input(const irn_model *model, cl_mem x, size_t offset,
+                          const irn_tensor *scratch, const irn_tensor *out)
+{
+    IRN_TRY(irn_flow_pack(model, x, offset, scratch, out));
+    return irn_logit_apply(model, out);
+}
+
+irn_status irn_flow_unpack(const irn_model *model, const irn_tensor *first,
                            const irn_tensor *scratch, cl_mem x, size_t offset)
 {
     const irn_model_config *c = &model->config;

@@ -36,12 +36,16 @@ size_t irn_model_chunk(const irn_model *model, size_t images);
 void irn_workspace_inputs(const irn_workspace *workspace, const irn_block *block, size_t images,
                           irn_tensor inputs[IRN_MAX_LAYERS]);
 
-/* [images, channels, height, width] floats become the first block's input (squeezed and padded as
- * configured), and back without the padding. scratch has room for the unsqueezed images. */
+/* [images, channels, height, width] floats become the first block's input, but for its logit
+ * transform (squeezed and padded as configured), and back without the padding. scratch has room for
+ * the unsqueezed images. */
+irn_status irn_flow_pack(const irn_model *model, cl_mem x, size_t offset, const irn_tensor *scratch,
+                         const irn_tensor *out);
+irn_status irn_flow_unpack(const irn_model *model, const irn_tensor *first,
+                           const irn_tensor *scratch, cl_mem x, size_t offset);
+/* With the transform. */
 irn_status irn_flow_input(const irn_model *model, cl_mem x, size_t offset,
                           const irn_tensor *scratch, const irn_tensor *out);
-irn_status irn_flow_output(const irn_model *model, const irn_tensor *first,
-                           const irn_tensor *scratch, cl_mem x, size_t offset);
 
 /* x through all blocks; the parts of z are views into the workspace. Initialises actnorm if that is
  * still to be done. */

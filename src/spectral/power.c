@@ -1,5 +1,7 @@
 #include "spectral/power.h"
 
+#include <math.h>
+
 static irn_status normalise(const irn_tensor *x, irn_place sigma)
 {
     irn_context *context = x->context;
@@ -36,6 +38,21 @@ irn_status irn_power_iterate(const irn_power *power, size_t iterations)
         IRN_TRY(normalise(&power->u, power->sigma));
     }
     return scale_from_sigma(power);
+}
+
+/* The first look has nothing to compare with: the state's sigma may be that of other weights. */
+irn_status irn_power_converge(const irn_power *power, size_t between, double tolerance, size_t most)
+{
+    float before = NAN, now = NAN;
+    for (size_t done = 0; done < most; done += between) {
+        before = now;
+        IRN_TRY(irn_power_iterate(power, irn_smaller(between, most - done)));
+        IRN_TRY(irn_memory_read(power->u.context, power->sigma.memory,
+                                power->sigma.offset * sizeof now, &now, sizeof now));
+        if (fabs((double)now - (double)before) <= tolerance * (double)now)
+            break;
+    }
+    return IRN_OK;
 }
 
 irn_status irn_power_gradient(const irn_power *power, irn_place gradient, cl_mem scratch)

@@ -19,6 +19,11 @@ typedef struct irn_power {
  */
 irn_status irn_power_iterate(const irn_power *power, size_t iterations);
 
+/* The same, `between` at a time, until they change sigma by at most this share of it, up to `most`
+ * iterations. Waits for the device. */
+irn_status irn_power_converge(const irn_power *power, size_t between, double tolerance,
+                              size_t most);
+
 /* dsigma/dW = u outer v as a gradient of the kernel, u and v constant. */
 irn_status irn_power_gradient(const irn_power *power, irn_place gradient, cl_mem scratch);
 

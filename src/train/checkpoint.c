@@ -43,6 +43,9 @@ static const option_field fields[] = {DOUBLE_FIELD(learning_rate),
 static const option_field density_fields[] = {DOUBLE_FIELD(density_weight), DOUBLE_FIELD(clip_norm),
                                               DOUBLE_FIELD(average_decay),  SIZE_FIELD(terms),
                                               SIZE_FIELD(probes),           SIZE_FIELD(accumulate)};
+/* Since then; each may be missing. */
+static const option_field later_fields[] = {DOUBLE_FIELD(power_tolerance)};
+enum { LATER_FIELD_COUNT = sizeof later_fields / sizeof *later_fields };
 enum { DENSITY_FIELD_COUNT = sizeof density_fields / sizeof *density_fields };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 
@@ -67,6 +70,7 @@ static void add_options(cJSON *json, const irn_train_options *o)
 {
     add_table(json, o, fields, FIELD_COUNT);
     add_table(json, o, density_fields, DENSITY_FIELD_COUNT);
+    add_table(json, o, later_fields, LATER_FIELD_COUNT);
     cJSON_AddNumberToObject(json, "task", (double)o->task);
     cJSON_AddNumberToObject(json, "logdet", (double)o->logdet);
     cJSON_AddBoolToObject(json, "gaussian_probes", o->gaussian_probes);
@@ -189,6 +193,9 @@ static void read_options(irn_json_reader *r, irn_train_options *o)
     read_table(r, o, fields, FIELD_COUNT);
     if (cJSON_HasObjectItem(r->json, "task"))
         read_density_options(r, o);
+    for (size_t i = 0; i < LATER_FIELD_COUNT; i++)
+        if (cJSON_HasObjectItem(r->json, later_fields[i].name))
+            read_table(r, o, &later_fields[i], 1);
     read_milestones(r, o);
     irn_json_size(r, "optimizer", IRN_SGD, IRN_ADAMAX, &optimizer);
     irn_json_size(r, "shift", 0, 4096, &shift);

@@ -1,5 +1,6 @@
 #include "train/density.h"
 #include "base/philox.h"
+#include "flow/logit.h"
 #include "flow/prior.h"
 #include "flow/roulette.h"
 #include "ops/elementwise.h"
@@ -113,18 +114,27 @@ static irn_status begin_series(irn_density *density)
     return IRN_OK;
 }
 
+/* It depends on no parameter, so that the loss alone has it. */
+void irn_density_samples(irn_density *density, const float *x, size_t images)
+{
+    size_t size = irn_model_latent_size(density->model);
+    double sum = 0;
+    for (size_t n = 0; n < images; n++) {
+        irn_interval logdet = irn_logit_logdet(density->model, x + n * size);
+        sum += (logdet.lower + logdet.upper) / 2;
+    }
+    density->transform = sum / (double)images;
+}
+
 irn_status irn_density_begin(irn_density *density, uint64_t step, size_t first, size_t images)
 {
     const irn_model *model = density->model;
     const irn_train_options *o = density->options;
     double share = o->task == IRN_HYBRID ? o->density_weight : 1;
-    irn_tensor volume = irn_arena_row(&model->parameters, density->volume);
-    irn_tensor parameters = irn_arena_row(&model->parameters, model->single.parameters);
     density->step = step;
     density->first_image = first;
     density->weight = -share / (ln2 * (double)(images * irn_model_latent_size(model)));
-    IRN_TRY(begin_series(density));
-    return irn_sample_dots(&volume, &parameters, density->volume_values);
+    return begin_series(density);
 }
 
 irn_status irn_density_top(irn_density *density, const irn_tensor *last, const irn_latents *early,
@@ -137,6 +147,10 @@ irn_status irn_density_top(irn_density *density, const irn_tensor *last, const i
             irn_latent_view(model, &early->parts[s], s, last->images);
     z.parts[model->scale_count - 1] = *last;
     z_gradient.parts[model->scale_count - 1] = *last_gradient;
+    /* Only now has actnorm its first values. */
+    irn_tensor volume = irn_arena_row(&model->parameters, density->volume);
+    irn_tensor parameters = irn_arena_row(&model->parameters, model->single.parameters);
+    IRN_TRY(irn_sample_dots(&volume, &parameters, density->volume_values));
     IRN_TRY(irn_prior_values(model, &z, density->weight, (irn_place){density->values, 0}));
     return irn_prior_gradient(model, &z, density->weight, add, &z_gradient, gradient);
 }
@@ -182,7 +196,7 @@ static irn_status add_loss(const irn_density *density, size_t images, irn_place 
 {
     const irn_model *model = density->model;
     double dimension = (double)irn_model_latent_size(model);
-    double bits = -irn_prior_constant(model) / (ln2 * dimension);
+    double bits = -(irn_prior_constant(model) + density->transform) / (ln2 * dimension);
     if (model->config.levels > 0)
         bits += log2((double)model->config.levels);
     irn_call call = irn_call_begin(model->context, irn_density_sources,

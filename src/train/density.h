@@ -17,6 +17,7 @@ typedef struct irn_density {
     cl_mem values;                /* [images]: weight x log-density, but for what all share */
     cl_mem volume, volume_values; /* <volume, parameters> is actnorm's log-determinant */
     cl_mem pair_gradient;         /* like the parameters */
+    double transform;             /* mean log-determinant of the chunk's logit transforms */
     double weight;                /* of a sample's log-density in the loss */
     uint64_t step;
     size_t first_image;      /* of the chunk at hand within the step */
@@ -33,6 +34,8 @@ size_t irn_density_pairs(const irn_model *model, const irn_train_options *option
 /* Of any block. */
 size_t irn_density_most_dimensions(const irn_model *model);
 
+/* Of samples on the host that are the next chunk. */
+void irn_density_samples(irn_density *density, const float *x, size_t images);
 /* Before a chunk of so many images, of which the first has this number within the step. The loss is
  * the chunk's mean. */
 irn_status irn_density_begin(irn_density *density, uint64_t step, size_t first, size_t images);

@@ -115,6 +115,7 @@ static irn_status check_options(const irn_train_options *o)
         {"epsilon", o->epsilon, 1e-30, 1},
         {"weight_decay", o->weight_decay, 0, 1e3},
         {"power_iterations", (double)o->power_iterations, 0, 1e4},
+        {"power_tolerance", o->power_tolerance, 0, 1},
         {"warmup_steps", (double)o->warmup_steps, 0, 1e9},
         {"milestone_count", (double)o->milestone_count, 0, IRN_MAX_MILESTONES},
         {"milestone_factor", o->milestone_factor, 0, 1e3},

@@ -69,13 +69,17 @@ irn_status irn_trainer_allocate(irn_trainer *trainer);
 irn_status irn_trainer_reserve(irn_trainer *trainer, size_t images);
 void irn_trainer_release(irn_trainer *trainer);
 
+/* ---- batch.c ---- */
+irn_status irn_trainer_check_labels(const irn_trainer *trainer, const int *labels, size_t images);
+/* Labels have been checked, where there are any. */
+irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *labels,
+                              size_t images);
+
 /* ---- step.c ---- */
 /* All of an undivided step but the update: the batch must have been uploaded. Afterwards
  * parameter_gradient holds the gradient with respect to the raw parameters, and *input_gradient, if
  * not NULL, is a view of that with respect to the first block's input. */
 irn_status irn_trainer_gradients(irn_trainer *trainer, size_t images, irn_tensor *input_gradient);
-irn_status irn_trainer_upload(irn_trainer *trainer, const float *x, const int *labels,
-                              size_t images);
 /* A whole step, queued. */
 irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const int *labels,
                                   size_t images, double rate);

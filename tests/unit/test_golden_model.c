@@ -145,7 +145,7 @@ static void check_input_gradient(const irn_safetensors *file, const char *name, 
     testing_ok(irn_tensor_create(&scratch, context, IRN_SINGLE, gradient->images, c->channels,
                                  c->height, c->width));
     testing_ok(irn_memory_create(context, &memory, count, sizeof(float), true));
-    testing_ok(irn_flow_output(model, gradient, &scratch, memory, 0));
+    testing_ok(irn_flow_unpack(model, gradient, &scratch, memory, 0));
     testing_ok(irn_memory_read(context, memory, 0, x, count * sizeof *x));
     irn_memory_release(context, memory);
     irn_tensor_free(&scratch);

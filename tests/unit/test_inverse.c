@@ -90,21 +90,38 @@ static double *exact_inverse(irn_model *model, const float *z, size_t images)
     return x;
 }
 
+/* In place, if the model has a transform. */
+static void undo_logit(const irn_model *model, double *l, size_t count)
+{
+    double alpha = model->config.logit;
+    for (size_t i = 0; alpha > 0 && i < count; i++)
+        l[i] = tanh(l[i] / 2) / (2 - 4 * alpha);
+}
+
 /* Each sample's error is below its bound, and the bound is not idle. */
-static void check_errors(irn_model *model, const float *z, size_t images)
+static void check_bounds(const float *back, const double *truth, size_t images, size_t size,
+                         const double *bounds)
+{
+    for (size_t n = 0; n < images; n++) {
+        const double *got = host_widen(back + n * size, size), *expected = truth + n * size;
+        double error = host_error(expected, got, size) * host_norm(expected, size);
+        ck_assert_msg(error <= bounds[n], "error %g above its bound %g", error, bounds[n]);
+        ck_assert_msg(bounds[n] <= 1e-5, "the bound is %g", bounds[n]);
+    }
+}
+
+static void check_errors(irn_model *model, const float *x, const float *z, size_t images)
 {
     const irn_model_config *c = &model->config;
     size_t size = c->channels * c->height * c->width, iterations;
     float *back = host_floats(images * size);
     double *bounds = host_doubles(images), *truth = exact_inverse(model, z, images);
+    undo_logit(model, truth, images * size);
     testing_ok(irn_model_decode(model, z, images, NULL, back, bounds, &iterations));
     ck_assert_uint_ge(iterations, 1);
-    for (size_t n = 0; n < images; n++) {
-        double *got = host_widen(back + n * size, size), *expected = truth + n * size;
-        double error = host_error(expected, got, size) * host_norm(expected, size);
-        ck_assert_msg(error <= bounds[n], "error %g above its bound %g", error, bounds[n]);
-        ck_assert_msg(bounds[n] <= 1e-5, "the bound is %g", bounds[n]);
-    }
+    check_bounds(back, truth, images, size, bounds);
+    testing_ok(irn_model_reconstruct(model, x, images, NULL, back, bounds, NULL));
+    check_bounds(back, host_widen(x, images * size), images, size, bounds);
 }
 
 static void check_there_and_back(irn_context *context, const irn_model_config *config)
@@ -117,6 +134,8 @@ static void check_there_and_back(irn_context *context, const irn_model_config *c
     testing_ok(irn_model_create(&model, context, config));
     size_t latent = irn_model_latent_size(model);
     double *x = host_normal(IMAGES * size);
+    for (size_t i = 0; config->logit > 0 && i < IMAGES * size; i++)
+        x[i] = (double)host_below(257) / 256 - 0.5;
     float *narrow = host_narrow(x, IMAGES * size), *z = host_floats(IMAGES * latent);
     float *back = host_floats(IMAGES * size);
     testing_ok(irn_model_power_iterate(model, 50));
@@ -126,7 +145,7 @@ static void check_there_and_back(irn_context *context, const irn_model_config *c
     testing_ok(irn_certify_model(&certificate, model, NULL));
     irn_certificate_free(certificate);
     if (irn_context_device(context)->has_fp64)
-        check_errors(model, z, IMAGES);
+        check_errors(model, narrow, z, IMAGES);
     irn_model_free(model);
     guarded_end();
     host_free_all();
@@ -189,6 +208,22 @@ START_TEST(squeezes_and_padding)
         config.strides[0] = i < 6 ? 2 : 1;
         config.strides[1] = i < 6 ? 1 : 2;
         config.actnorm = i % 5 != 0;
+        check_there_and_back(context, &config);
+    }
+    devices_close(context);
+}
+END_TEST
+
+START_TEST(logits)
+{
+    irn_context *context = devices_open(_i);
+    const double alphas[] = {1e-4, 0.05, 0.4};
+    for (size_t i = 0; i < 6; i++) {
+        irn_model_config config = devices_small_config(3, 6, 8);
+        config.logit = alphas[i % 3];
+        config.prior = IRN_PRIOR_STANDARD;
+        config.init_squeeze = i < 3;
+        config.blocks[0] = 2;
         check_there_and_back(context, &config);
     }
     devices_close(context);
@@ -292,6 +327,7 @@ int main(void)
     devices_add(test, points);
     devices_add(test, numbers_of_layers);
     devices_add(test, squeezes_and_padding);
+    devices_add(test, logits);
     devices_add(test, large_biases);
     devices_add(test, slow_contractions);
     return testing_run(suite);
