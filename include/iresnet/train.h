@@ -36,7 +36,8 @@ typedef enum irn_optimizer { IRN_SGD, IRN_ADAM, IRN_ADAMAX } irn_optimizer;
 typedef struct irn_train_options {
     uint32_t version; /* IRN_TRAIN_OPTIONS_VERSION */
     irn_task task;
-    double density_weight; /* hybrid: the loss is cross-entropy + this x bits per dimension */
+    double density_weight; /* hybrid: the loss is cross-entropy + this x bits per dimension; from
+                              1e-6 to 1e6 */
     irn_logdet_gradient logdet;
     size_t terms;         /* of the series; with roulette, of those always taken */
     size_t probes;        /* random vectors a sample and block, of which the mean is taken */

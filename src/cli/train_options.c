@@ -178,7 +178,7 @@ static const cli_option schedule_options[] = {
      .kind = CLI_TOGGLE,
      .offset = offsetof(train_schedule, options.gaussian_probes),
      .help = "normal random vectors, not +1 and -1"},
-    SCHEDULE_REAL("density-weight", options.density_weight, 1e6, false,
+    SCHEDULE_REAL("density-weight", options.density_weight, 1e6, true,
                   "hybrid: of bits per dimension in the loss"),
     SCHEDULE_REAL("clip", options.clip_norm, 1e30, false,
                   "longest gradient; longer ones are shortened; 0: none"),

@@ -100,7 +100,7 @@ static irn_status check_options(const irn_train_options *o)
     IRN_TRY(irn_check_version("irn_train_options", o->version, IRN_TRAIN_OPTIONS_VERSION));
     const number_limit limits[] = {
         {"task", (double)o->task, IRN_CLASSIFY, IRN_HYBRID},
-        {"density_weight", o->density_weight, 0, 1e6},
+        {"density_weight", o->density_weight, 1e-6, 1e6},
         {"logdet", (double)o->logdet, IRN_GRADIENT_SERIES, IRN_GRADIENT_EXACT},
         {"terms", (double)o->terms, 1, IRN_MAX_TERMS},
         {"probes", (double)o->probes, 1, 1024},

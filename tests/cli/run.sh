@@ -172,6 +172,7 @@ combination_tests() {
     iresnet_untouched out 2 '--momentum is of sgd' \
         train --data digits --out out --optimizer adam --momentum 0.5
     iresnet_untouched out 2 'preset' train --data digits --out out --preset imagenet
+    iresnet 2 '--density-weight' train --task hybrid --data digits --out out --density-weight 0
     for option in --lr=1 --blocks=1 --preset=digits --seed=1 --task=density --force \
         --no-flip; do
         iresnet 2 'cannot go with --resume' \

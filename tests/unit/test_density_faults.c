@@ -105,6 +105,9 @@ START_TEST(tasks_need_their_models)
     options.task = IRN_DENSITY;
     testing_fails(irn_trainer_create(&trainer, classifier, &options), IRN_ERROR_UNSUPPORTED,
                   "no prior");
+    options.density_weight = 0;
+    testing_fails(irn_trainer_create(&trainer, model, &options), IRN_ERROR_ARGUMENT,
+                  "density_weight is 0; it must be 1e-06 to");
     irn_model_free(classifier);
     irn_model_free(model);
     devices_close(context);
