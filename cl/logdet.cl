@@ -74,21 +74,23 @@ INLINE real invert(__global real *m, int d)
 }
 
 /* From w_j = J^T e_j: a_j = weight (I + J)^-T e_j, and values += weight log|det(I + J)|. scratch:
- * 2 d^2 a sample. Global size: samples. */
-__kernel void invert_jacobians(__global const real *w, ulong w0, __global real *a, ulong a0,
-                               __global real *scratch, ulong scratch0, __global real *values,
-                               ulong values0, int d, int size, int pixels, real weight)
+ * 2 d^2 a sample. Global size: any multiple of WG; the work-items divide the samples. */
+KERNEL void invert_jacobians(__global const real *w, ulong w0, __global real *a, ulong a0,
+                             __global real *scratch, ulong scratch0, __global real *values,
+                             ulong values0, ulong samples, int d, int size, int pixels, real weight)
 {
-    const size_t n = get_global_id(0), samples = get_global_size(0);
-    __global real *m = scratch + scratch0 + n * 2 * d * d;
-    for (int j = 0; j < d; j++)
-        for (int k = 0; k < d; k++) {
-            const real one = j == k ? 1 : 0;
-            m[j * 2 * d + k] = one + w[w0 + (j * samples + n) * size + place_of(k, pixels)];
-            m[j * 2 * d + d + k] = one;
-        }
-    values[values0 + n] += weight * invert(m, d);
-    for (int j = 0; j < d; j++)
-        for (int k = 0; k < d; k++)
-            a[a0 + (j * samples + n) * size + place_of(k, pixels)] = weight * m[j * 2 * d + d + k];
+    EACH_BLOCK (n, samples) {
+        __global real *m = scratch + scratch0 + n * 2 * d * d;
+        for (int j = 0; j < d; j++)
+            for (int k = 0; k < d; k++) {
+                const real one = j == k ? 1 : 0;
+                m[j * 2 * d + k] = one + w[w0 + (j * samples + n) * size + place_of(k, pixels)];
+                m[j * 2 * d + d + k] = one;
+            }
+        values[values0 + n] += weight * invert(m, d);
+        for (int j = 0; j < d; j++)
+            for (int k = 0; k < d; k++)
+                a[a0 + (j * samples + n) * size + place_of(k, pixels)] =
+                    weight * m[j * 2 * d + d + k];
+    }
 }

@@ -4,14 +4,6 @@
  * atomics.
  */
 
-INLINE real block_sum(realb v)
-{
-    real sum = 0;
-    for (int i = 0; i < B; i++)
-        sum += ((real *)&v)[i];
-    return sum;
-}
-
 #define SUMS_CENTRE_P 1 /* p is taken less its channel's centre */
 #define SUMS_CENTRE_Q 2 /* q likewise */
 #define SUMS_PRODUCT 4  /* also sum p q */
@@ -67,20 +59,6 @@ __kernel void channel_finish(__global const real *partial, ulong partial0, __glo
     store_block(sum * (realb)(factor), sums + sums0 + cb * B);
     if (flags & SUMS_PRODUCT)
         store_block(product * (realb)(factor), products + products0 + cb * B);
-}
-
-/* Sum of a[i] b[i] over n blocks, by one work-group. */
-INLINE real group_dot(__global const real *a, __global const real *b, size_t n,
-                      __local real *scratch)
-{
-    realb sum = 0;
-    for (size_t i = get_local_id(0); i < n; i += 8 * WG) {
-        realb run = 0;
-        for (size_t j = i; j < i + 8 * WG && j < n; j += WG)
-            run = fma(load_block(a + j * B), load_block(b + j * B), run);
-        sum += run;
-    }
-    return group_sum(block_sum(sum), scratch);
 }
 
 /* <a, b> of every sample, `count` blocks each, added to what is there if asked. Global size: WG

@@ -143,10 +143,13 @@ static irn_status import_state(irn_model *model, size_t entry, const irn_safeten
 static irn_status import_scale(irn_model *model, const irn_layer *layer)
 {
     float sigma;
-    irn_power power = irn_layer_power(model, layer);
+    const irn_conv *conv = &layer->conv;
+    bool large = conv->kernel_height > 1 || conv->kernel_width > 1;
     IRN_TRY(irn_arena_read(&model->state, model->single.state, &model->state.entries[layer->sigma],
                            &sigma));
-    double divisor = fmax(1, (double)sigma / power.coefficient) + power.epsilon;
+    /* The official code adds epsilon for k > 1 only. */
+    double divisor = fmax(1, (double)sigma / model->config.coefficient) +
+                     (large ? model->config.sigma_epsilon : 0);
     float scale = (float)(1 / divisor);
     return irn_arena_write(&model->state, model->single.state, &model->state.entries[layer->scale],
                            &scale);

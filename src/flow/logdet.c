@@ -383,11 +383,14 @@ static irn_status invert_jacobians(const irn_logdet *l, const irn_tensor *w, con
     tensor_argument(&call, a);
     irn_call_memory(&call, l->jacobians, 0);
     irn_call_memory(&call, values.memory, values.offset);
+    irn_call_ulong(&call, l->batch);
     irn_call_int(&call, d);
     irn_call_int(&call, irn_tensor_image_size(w));
     irn_call_int(&call, w->height * w->width);
     irn_call_float(&call, (float)weight);
-    return irn_call_run(&call, l->batch, 1, 1, 0);
+    irn_context *context = l->model->context;
+    return irn_call_run(&call, irn_block_items(context, l->batch), 1, 1,
+                        context->tuning.work_group);
 }
 
 irn_status irn_logdet_exact(irn_logdet *logdet, const irn_tensor *inputs, double weight,

@@ -255,6 +255,44 @@ static irn_status create_winograd(irn_model *model)
     return irn_memory_create(context, &model->winograd_scratch, scratch, sizeof(float), true);
 }
 
+static irn_layer_row describe(const irn_model *model, const irn_layer *layer)
+{
+    const irn_conv *conv = &layer->conv;
+    size_t weights = irn_parameter(model, layer->weight).offset;
+    return (irn_layer_row){.weights = weights,
+                           .weight_blocks = irn_conv_weights(model->context, conv) /
+                                            model->context->tuning.channel_block,
+                           .transposed = weights,
+                           .scale = irn_state(model, layer->scale).offset,
+                           .sigma = irn_state(model, layer->sigma).offset,
+                           .u = irn_state(model, layer->u).offset,
+                           .v = irn_state(model, layer->v).offset,
+                           .outputs = conv->outputs,
+                           .inputs = conv->inputs,
+                           .kernel_height = conv->kernel_height,
+                           .kernel_width = conv->kernel_width,
+                           .height = layer->sigma_height,
+                           .width = layer->sigma_width};
+}
+
+static irn_status create_table(irn_model *model)
+{
+    irn_layer_row *rows;
+    size_t layers = model->config.layers, count = irn_model_layer_count(model);
+    IRN_TRY(irn_alloc(&rows, count, sizeof *rows));
+    for (size_t i = 0; i < count; i++)
+        rows[i] = describe(model, &model->blocks[i / layers].layers[i % layers]);
+    for (size_t i = 0; i < count; i++)
+        model->largest_layer = irn_larger(model->largest_layer, rows[i].weight_blocks);
+    irn_status status =
+        irn_memory_create(model->context, &model->layer_table, count, sizeof *rows, false);
+    if (status == IRN_OK)
+        status =
+            irn_memory_write(model->context, model->layer_table, 0, rows, count * sizeof *rows);
+    free(rows);
+    return status;
+}
+
 static irn_status build(irn_model *model)
 {
     irn_arena_init(&model->parameters, model->context);
@@ -266,6 +304,7 @@ static irn_status build(irn_model *model)
     IRN_TRY(irn_arena_create_buffer(&model->parameters, &model->transposed));
     IRN_TRY(irn_arena_create_buffer(&model->state, &model->single.state));
     IRN_TRY(create_winograd(model));
+    IRN_TRY(create_table(model));
     model->actnorm_ready = !model->config.actnorm;
     return IRN_OK;
 }
@@ -306,6 +345,7 @@ void irn_model_free(irn_model *model)
     irn_memory_release(model->context, model->single.parameters);
     irn_memory_release(model->context, model->single.state);
     irn_memory_release(model->context, model->transposed);
+    irn_memory_release(model->context, model->layer_table);
     irn_memory_release(model->context, model->winograd);
     irn_memory_release(model->context, model->winograd_transposed);
     irn_memory_release(model->context, model->winograd_scratch);

@@ -62,6 +62,8 @@ struct irn_model {
     cl_mem transposed; /* transposed kernels, at the offsets of the kernels */
     cl_mem winograd, winograd_transposed, winograd_scratch; /* NULL if no layer wants them */
     cl_mem chain_table, chain_scratch; /* chain.c; NULL if no block is chained */
+    cl_mem layer_table;                /* an irn_layer_row each, blocks after each other */
+    size_t largest_layer;              /* blocks of weights */
     bool derived_valid; /* of the kernels derived from the weights; false once these change */
     size_t initialised; /* state entry: 1 once actnorm has its data-dependent values */
     bool actnorm_ready; /* the same on the host */
@@ -87,7 +89,8 @@ void irn_model_changed(irn_model *model);
 /* Makes the kernels that are derived from the weights fit them. Everything below that applies a
  * layer needs this first. */
 irn_status irn_model_prepare(irn_model *model);
-irn_power irn_layer_power(const irn_model *model, const irn_layer *layer);
+/* All layers, with the parameters and the state that the model has now. */
+irn_power irn_model_power(const irn_model *model);
 /* Power iteration of every layer. */
 irn_status irn_model_power_iterate(irn_model *model, size_t iterations);
 

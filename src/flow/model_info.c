@@ -100,13 +100,6 @@ irn_status irn_model_block_affine(const irn_model *model, size_t block, double *
     return status;
 }
 
-static irn_status derive(irn_model *model, const irn_conv *conv, size_t entry)
-{
-    irn_place weights = irn_parameter(model, entry);
-    irn_place transposed = {model->transposed, weights.offset};
-    return irn_conv_transpose(model->context, conv, weights, transposed);
-}
-
 static irn_status derive_winograd(irn_model *model, const irn_layer *layer)
 {
     irn_place weights = irn_parameter(model, layer->weight);
@@ -117,38 +110,41 @@ static irn_status derive_winograd(irn_model *model, const irn_layer *layer)
     return irn_winograd_transform_transposed(model->context, &layer->conv, transposed, backward);
 }
 
+static irn_status derive_head(irn_model *model)
+{
+    irn_place weights = irn_parameter(model, model->head.weight);
+    irn_place transposed = {model->transposed, weights.offset};
+    return irn_conv_transpose(model->context, &model->head.dense, weights, transposed);
+}
+
+irn_power irn_model_power(const irn_model *model)
+{
+    return (irn_power){.context = model->context,
+                       .table = model->layer_table,
+                       .layers = irn_model_layer_count(model),
+                       .largest = model->largest_layer,
+                       .parameters = model->single.parameters,
+                       .transposed = model->transposed,
+                       .state = model->single.state,
+                       .padding = model->config.padding,
+                       .coefficient = model->config.coefficient,
+                       .epsilon = model->config.sigma_epsilon};
+}
+
 irn_status irn_model_prepare(irn_model *model)
 {
+    irn_power power = irn_model_power(model);
     if (model->derived_valid)
         return IRN_OK;
-    for (size_t i = 0; i < irn_model_layer_count(model); i++) {
-        const irn_layer *layer = layer_at(model, i);
-        IRN_TRY(derive(model, &layer->conv, layer->weight));
-        if (layer->winograd)
-            IRN_TRY(derive_winograd(model, layer));
-    }
+    IRN_TRY(irn_power_transpose(&power));
+    for (size_t i = 0; i < irn_model_layer_count(model); i++)
+        if (layer_at(model, i)->winograd)
+            IRN_TRY(derive_winograd(model, layer_at(model, i)));
     if (model->config.classes)
-        IRN_TRY(derive(model, &model->head.dense, model->head.weight));
+        IRN_TRY(derive_head(model));
     IRN_TRY(irn_chain_prepare(model));
     model->derived_valid = true;
     return IRN_OK;
-}
-
-irn_power irn_layer_power(const irn_model *model, const irn_layer *layer)
-{
-    irn_place weights = irn_parameter(model, layer->weight);
-    bool large = layer->conv.kernel_height > 1 || layer->conv.kernel_width > 1;
-    return (irn_power){
-        .conv = layer->conv,
-        .weights = weights,
-        .transposed = {model->transposed, weights.offset},
-        .u = irn_entry_tensor(&model->state, model->single.state, &model->state.entries[layer->u]),
-        .v = irn_entry_tensor(&model->state, model->single.state, &model->state.entries[layer->v]),
-        .sigma = irn_state(model, layer->sigma),
-        .scale = irn_state(model, layer->scale),
-        .coefficient = model->config.coefficient,
-        /* The official code adds it for k > 1 only. */
-        .epsilon = large ? model->config.sigma_epsilon : 0};
 }
 
 irn_status irn_model_power_iterate(irn_model *model, size_t iterations)
@@ -158,9 +154,6 @@ irn_status irn_model_power_iterate(irn_model *model, size_t iterations)
     IRN_TRY(irn_model_prepare(model));
     for (size_t b = 0; b < model->block_count; b++)
         model->blocks[b].lipschitz_upper = NAN; /* the scales change */
-    for (size_t i = 0; i < irn_model_layer_count(model); i++) {
-        irn_power power = irn_layer_power(model, layer_at(model, i));
-        IRN_TRY(irn_power_iterate(&power, iterations));
-    }
-    return IRN_OK;
+    irn_power power = irn_model_power(model);
+    return irn_power_iterate(&power, iterations, 0);
 }

@@ -1,7 +1,7 @@
 #include "ops/application.h"
 #include "ops/pointwise.h"
 
-static const char sources[] = "common.clh activation.clh epilogue.clh conv.cl";
+static const char sources[] = "common.clh activation.clh epilogue.clh conv.clh conv.cl";
 
 size_t irn_conv_weights(const irn_context *context, const irn_conv *conv)
 {

@@ -2,8 +2,9 @@
 
 #include <string.h>
 
-const char irn_general_sources[] = "common.clh layout.cl group.clh reduce.cl power.cl head.cl "
-                                   "head_tangent.cl optimizer.cl fixed_point.cl";
+const char irn_general_sources[] =
+    "common.clh layout.cl group.clh reduce.cl layers.clh "
+    "power_gradient.cl head.cl head_tangent.cl optimizer.cl fixed_point.cl";
 
 const char *irn_precision_options(irn_precision precision)
 {

@@ -198,46 +198,26 @@ static irn_status backward(irn_trainer *trainer, size_t images, irn_tensor *inpu
     return IRN_OK;
 }
 
-/* From the normalised kernels to the raw ones. */
-static irn_status backward_sigma(irn_trainer *trainer)
-{
-    irn_model *model = trainer->model;
-    irn_layer_gradients finish = {.context = model->context,
-                                  .table = trainer->table,
-                                  .layers = irn_model_layer_count(model),
-                                  .largest = trainer->largest_layer,
-                                  .parameters = model->single.parameters,
-                                  .gradient = trainer->parameter_gradient,
-                                  .sigma_gradient = trainer->sigma_gradient,
-                                  .state = model->single.state,
-                                  .dots = trainer->dots,
-                                  .coefficient = model->config.coefficient};
-    return irn_layer_gradients_run(&finish);
-}
-
 /* ---- the step ---- */
-
-static irn_status iterate(const irn_power *power, const irn_train_options *o)
-{
-    enum { MOST = 100 };
-    return o->power_tolerance > 0 ? irn_power_converge(power, irn_larger(1, o->power_iterations),
-                                                       o->power_tolerance, MOST)
-                                  : irn_power_iterate(power, o->power_iterations);
-}
 
 static irn_status normalise_layers(irn_trainer *trainer)
 {
     irn_model *model = trainer->model;
+    const irn_train_options *o = &trainer->options;
     IRN_TRY(irn_model_prepare(model));
-    for (size_t b = 0; b < model->block_count; b++)
-        for (size_t i = 0; i < model->config.layers && model->config.coefficient > 0; i++) {
-            const irn_layer *layer = &model->blocks[b].layers[i];
-            irn_power power = irn_layer_power(model, layer);
-            irn_place gradient = {trainer->sigma_gradient, power.weights.offset};
-            IRN_TRY(iterate(&power, &trainer->options));
-            IRN_TRY(irn_power_gradient(&power, gradient, trainer->partials));
-        }
-    return IRN_OK;
+    if (!(model->config.coefficient > 0))
+        return IRN_OK;
+    irn_power power = irn_model_power(model);
+    IRN_TRY(irn_power_iterate(&power, o->power_iterations, o->power_tolerance));
+    return irn_power_gradient(&power, trainer->sigma_gradient);
+}
+
+/* From the gradients of the normalised kernels to those of the raw ones. */
+static irn_status backward_sigma(irn_trainer *trainer)
+{
+    irn_power power = irn_model_power(trainer->model);
+    return irn_power_backward(&power, trainer->parameter_gradient, trainer->sigma_gradient,
+                              trainer->dots);
 }
 
 /* Of images that have been uploaded. */

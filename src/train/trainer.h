@@ -55,12 +55,11 @@ struct irn_trainer {
     cl_mem accumulated, average;               /* likewise, if the options want them */
     cl_mem state;                              /* the model's, while averages are tested */
     cl_mem moments[2];                         /* the optimiser's, like the parameters */
-    cl_mem table, dots, partials, sums;
+    cl_mem dots, partials, sums;
     cl_mem metrics;         /* an irn_metrics */
     cl_mem density_metrics; /* an irn_density_metrics */
     irn_density density;
     bool samples_ready; /* discrete values have been made continuous by the caller */
-    size_t largest_layer;
 };
 
 /* ---- trainer_memory.c ---- */

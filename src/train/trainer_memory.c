@@ -4,33 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static irn_status fill_table(irn_trainer *trainer)
-{
-    const irn_model *model = trainer->model;
-    irn_context *context = model->context;
-    size_t layers = model->config.layers, count = irn_model_layer_count(model);
-    irn_layer_row *rows;
-    IRN_TRY(irn_alloc(&rows, count, sizeof *rows));
-    for (size_t i = 0; i < count; i++) {
-        const irn_layer *layer = &model->blocks[i / layers].layers[i % layers];
-        const irn_conv *conv = &layer->conv;
-        size_t blocks = irn_conv_weights(context, conv) / context->tuning.channel_block;
-        rows[i] = (irn_layer_row){.weights = irn_parameter(model, layer->weight).offset,
-                                  .weight_blocks = blocks,
-                                  .scale = irn_state(model, layer->scale).offset,
-                                  .sigma = irn_state(model, layer->sigma).offset,
-                                  .outputs = conv->outputs,
-                                  .inputs = conv->inputs,
-                                  .taps = conv->kernel_height * conv->kernel_width};
-        trainer->largest_layer = blocks > trainer->largest_layer ? blocks : trainer->largest_layer;
-    }
-    irn_status status = irn_memory_create(context, &trainer->table, count, sizeof *rows, false);
-    if (status == IRN_OK)
-        status = irn_memory_write(context, trainer->table, 0, rows, count * sizeof *rows);
-    free(rows);
-    return status;
-}
-
 /* What does not depend on the size of a batch. */
 irn_status irn_trainer_allocate(irn_trainer *trainer)
 {
@@ -58,7 +31,7 @@ irn_status irn_trainer_allocate(irn_trainer *trainer)
                               true));
     if (trainer->options.task != IRN_CLASSIFY)
         IRN_TRY(irn_density_create(&trainer->density, trainer->model, &trainer->options));
-    return fill_table(trainer);
+    return IRN_OK;
 }
 
 static void release_batch(irn_trainer *trainer)
@@ -106,7 +79,6 @@ void irn_trainer_release(irn_trainer *trainer)
     irn_memory_release(context, trainer->state);
     irn_memory_release(context, trainer->moments[0]);
     irn_memory_release(context, trainer->moments[1]);
-    irn_memory_release(context, trainer->table);
     irn_memory_release(context, trainer->dots);
     irn_memory_release(context, trainer->sums);
     irn_memory_release(context, trainer->metrics);
@@ -133,8 +105,7 @@ static irn_status create_tape(irn_trainer *trainer, size_t images)
                              last->height, last->width);
 }
 
-/* Scratch for the weight gradient of whichever layer needs most, of a batch or of power iteration.
- */
+/* Scratch for the weight gradient of whichever layer needs most. */
 static size_t largest_partials(const irn_trainer *trainer, size_t images)
 {
     const irn_model *model = trainer->model;
@@ -149,10 +120,7 @@ static size_t largest_partials(const irn_trainer *trainer, size_t images)
         for (size_t i = 0; i < model->config.layers; i++) {
             const irn_layer *layer = &model->blocks[b].layers[i];
             size_t batch = irn_layer_partials(model, layer, images * irn_larger(pairs, 1));
-            size_t power = irn_conv_gradient_scratch(context, &layer->conv, 1, layer->sigma_height,
-                                                     layer->sigma_width);
-            most = batch > most ? batch : most;
-            most = power > most ? power : most;
+            most = irn_larger(most, batch);
         }
     return most;
 }

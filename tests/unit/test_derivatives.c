@@ -195,13 +195,88 @@ END_TEST
 
 /* ---- power iteration ---- */
 
-static irn_tensor unit(size_t channels, size_t height, size_t width, double *values)
+/* One layer W, its state [u][v][sigma][scale], and the views of it. */
+typedef struct normalised {
+    irn_power power;
+    irn_tensor u, v;
+    irn_place sigma, scale;
+} normalised;
+
+static void write_unit(const irn_tensor *tensor, double *values)
 {
-    size_t count = channels * height * width;
+    size_t count = tensor->channels * tensor->height * tensor->width;
     double length = host_norm(values, count);
     for (size_t i = 0; i < count; i++)
         values[i] = (double)(float)(values[i] / length);
-    return guarded_tensor(IRN_SINGLE, 1, channels, height, width, values);
+    testing_ok(irn_tensor_write(tensor, host_narrow(values, count), tensor->channels));
+}
+
+static irn_place create_state(normalised *n, irn_context *context, const oracle_conv *c)
+{
+    n->u = (irn_tensor){.context = context,
+                        .images = 1,
+                        .channels = c->outputs,
+                        .height = c->height,
+                        .width = c->width};
+    n->v = n->u;
+    n->v.channels = c->inputs;
+    size_t u = irn_tensor_size(&n->u), v = irn_tensor_size(&n->v);
+    irn_place state = guarded_place(IRN_SINGLE, u + v + 2);
+    n->u.memory = n->v.memory = state.memory;
+    n->u.offset = state.offset;
+    n->v.offset = state.offset + u;
+    n->sigma = (irn_place){state.memory, state.offset + u + v};
+    n->scale = (irn_place){state.memory, state.offset + u + v + 1};
+    return state;
+}
+
+/* u and v are made unit vectors. */
+static normalised normalised_begin(irn_context *context, const oracle_conv *c, const double *w,
+                                   double *u, double *v)
+{
+    normalised n;
+    irn_conv conv = {.inputs = c->inputs,
+                     .outputs = c->outputs,
+                     .kernel_height = c->kernel_height,
+                     .kernel_width = c->kernel_width};
+    irn_conv other = conv;
+    other.inputs = c->outputs;
+    other.outputs = c->inputs;
+    irn_place weights = guarded_kernel(IRN_SINGLE, &conv, w);
+    irn_place transposed = guarded_kernel(IRN_SINGLE, &other, NULL);
+    irn_place state = create_state(&n, context, c);
+    write_unit(&n.u, u);
+    write_unit(&n.v, v);
+    irn_layer_row row = {
+        weights.offset,    irn_conv_weights(context, &conv) / context->tuning.channel_block,
+        transposed.offset, n.scale.offset,
+        n.sigma.offset,    n.u.offset,
+        n.v.offset,        c->outputs,
+        c->inputs,         c->kernel_height,
+        c->kernel_width,   c->height,
+        c->width};
+    n.power = (irn_power){.context = context,
+                          .layers = 1,
+                          .largest = row.weight_blocks,
+                          .parameters = weights.memory,
+                          .transposed = transposed.memory,
+                          .state = state.memory,
+                          .padding = c->circular ? IRN_PAD_CIRCULAR : IRN_PAD_ZEROS,
+                          .coefficient = 0.9};
+    testing_ok(irn_memory_create(context, &n.power.table, 1, sizeof row, false));
+    testing_ok(irn_memory_write(context, n.power.table, 0, &row, sizeof row));
+    testing_ok(irn_power_transpose(&n.power));
+    return n;
+}
+
+static void normalised_end(normalised *n)
+{
+    irn_memory_release(n->power.context, n->power.table);
+}
+
+static double read_one(irn_place place)
+{
+    return (double)guarded_read_raw(place, 1)[0];
 }
 
 static void check_power(irn_context *context)
@@ -215,42 +290,28 @@ static void check_power(irn_context *context)
                      host_between(1, 5),
                      host_between(1, 5),
                      host_below(2) == 1};
-    irn_conv conv = {.inputs = c.inputs,
-                     .outputs = c.outputs,
-                     .kernel_height = c.kernel_height,
-                     .kernel_width = c.kernel_width,
-                     .padding = c.circular ? IRN_PAD_CIRCULAR : IRN_PAD_ZEROS};
-    irn_conv other = conv;
-    other.inputs = c.outputs;
-    other.outputs = c.inputs;
     double *w = host_normal(oracle_conv_weights(&c));
     double *u = host_normal(oracle_conv_outputs(&c)), *v = host_normal(oracle_conv_inputs(&c));
     size_t times = iterations[host_below(3)];
     guarded_begin(context);
-    irn_power power = {.conv = conv,
-                       .weights = guarded_kernel(IRN_SINGLE, &conv, w),
-                       .transposed = guarded_kernel(IRN_SINGLE, &other, NULL),
-                       .u = unit(c.outputs, c.height, c.width, u),
-                       .v = unit(c.inputs, c.height, c.width, v),
-                       .sigma = guarded_place(IRN_SINGLE, 1),
-                       .scale = guarded_place(IRN_SINGLE, 1),
-                       .coefficient = 0.5 + (double)host_below(40),
-                       .epsilon = (double)host_below(2) * 1e-2};
-    testing_ok(irn_conv_transpose(context, &conv, power.weights, power.transposed));
-    testing_ok(irn_power_iterate(&power, times));
+    normalised n = normalised_begin(context, &c, w, u, v);
+    double large = c.kernel_height * c.kernel_width > 1 ? 1 : 0;
+    n.power.coefficient = 0.5 + (double)host_below(40);
+    n.power.epsilon = (double)host_below(2) * 1e-2;
+    testing_ok(irn_power_iterate(&n.power, times, 0));
     double sigma = oracle_power(&c, w, u, v, times);
-    double scale = 1 / (fmax(1, sigma / power.coefficient) + power.epsilon);
-    double got_sigma = (double)guarded_read_raw(power.sigma, 1)[0];
-    double got_scale = (double)guarded_read_raw(power.scale, 1)[0];
+    double scale = 1 / (fmax(1, sigma / n.power.coefficient) + large * n.power.epsilon);
+    double got_sigma = read_one(n.sigma);
     host_check_number(sigma, got_sigma, 1e-5 * sigma, "sigma");
-    host_check_number(scale, got_scale, 1e-5 * scale, "scale");
-    host_check(u, guarded_read_clean(&power.u), oracle_conv_outputs(&c), 1e-4, "u");
-    host_check(v, guarded_read_clean(&power.v), oracle_conv_inputs(&c), 1e-4, "v");
+    host_check_number(scale, read_one(n.scale), 1e-5 * scale, "scale");
+    host_check(u, guarded_read_clean(&n.u), oracle_conv_outputs(&c), 1e-4, "u");
+    host_check(v, guarded_read_clean(&n.v), oracle_conv_inputs(&c), 1e-4, "v");
     /* No iteration leaves sigma and finds the scale again. */
-    power.coefficient *= 2;
-    testing_ok(irn_power_iterate(&power, 0));
-    scale = 1 / (fmax(1, got_sigma / power.coefficient) + power.epsilon);
-    host_check_number(scale, (double)guarded_read_raw(power.scale, 1)[0], 1e-6, "scale again");
+    n.power.coefficient *= 2;
+    testing_ok(irn_power_iterate(&n.power, 0, 0));
+    scale = 1 / (fmax(1, got_sigma / n.power.coefficient) + large * n.power.epsilon);
+    host_check_number(scale, read_one(n.scale), 1e-6, "scale again");
+    normalised_end(&n);
     guarded_end();
     host_free_all();
 }
@@ -264,52 +325,33 @@ START_TEST(power_iteration)
 }
 END_TEST
 
-static irn_power power_of(irn_context *context, const irn_conv *conv, const oracle_conv *c,
-                          const double *w, double *u, double *v)
-{
-    irn_power power = {.conv = *conv,
-                       .weights = guarded_kernel(IRN_SINGLE, conv, w),
-                       .transposed = guarded_kernel(IRN_SINGLE, conv, NULL),
-                       .u = unit(c->outputs, c->height, c->width, u),
-                       .v = unit(c->inputs, c->height, c->width, v),
-                       .sigma = guarded_place(IRN_SINGLE, 1),
-                       .scale = guarded_place(IRN_SINGLE, 1),
-                       .coefficient = 0.9};
-    testing_ok(irn_conv_transpose(context, conv, power.weights, power.transposed));
-    return power;
-}
-
 /* Kernels whose squares are no floats, and one of zeros, which must not hold the iteration for ever
  * once there are weights: 5 channels, so that a block has padding. */
 static void check_scaled(irn_context *context, double factor)
 {
     const oracle_conv c = {1, 5, 5, 4, 4, 3, 3, false};
-    const irn_conv conv = {.inputs = 5, .outputs = 5, .kernel_height = 3, .kernel_width = 3};
     size_t count = oracle_conv_weights(&c);
     double *w = host_normal(count), *scaled = host_doubles(count);
     double *u = host_normal(oracle_conv_outputs(&c)), *v = host_normal(oracle_conv_inputs(&c));
     for (size_t i = 0; i < count; i++)
         scaled[i] = factor * w[i];
     guarded_begin(context);
-    irn_power power = power_of(context, &conv, &c, scaled, u, v);
-    testing_ok(irn_power_iterate(&power, 60));
+    normalised n = normalised_begin(context, &c, scaled, u, v);
+    testing_ok(irn_power_iterate(&n.power, 60, 0));
     double sigma = factor * oracle_power(&c, w, u, v, 60);
-    double scale = 1 / fmax(1, sigma / power.coefficient);
-    host_check_number(sigma, (double)guarded_read_raw(power.sigma, 1)[0], 1e-4 * sigma,
-                      "sigma of weights times %g", factor);
-    host_check_number(scale, (double)guarded_read_raw(power.scale, 1)[0], 1e-4 * scale,
-                      "scale of weights times %g", factor);
-    host_check_number(1, host_norm(guarded_read_clean(&power.u), oracle_conv_outputs(&c)), 1e-5,
-                      "length of u");
-    host_check_number(1, host_norm(guarded_read_clean(&power.v), oracle_conv_inputs(&c)), 1e-5,
-                      "length of v");
-    irn_power later = power_of(context, &conv, &c, w, u, v);
-    later.u = power.u;
-    later.v = power.v;
-    testing_ok(irn_power_iterate(&later, 200));
+    double scale = 1 / fmax(1, sigma / n.power.coefficient);
+    host_check_number(sigma, read_one(n.sigma), 1e-4 * sigma, "sigma of weights times %g", factor);
+    host_check_number(scale, read_one(n.scale), 1e-4 * scale, "scale of weights times %g", factor);
+    double *got_u = guarded_read_clean(&n.u), *got_v = guarded_read_clean(&n.v);
+    host_check_number(1, host_norm(got_u, oracle_conv_outputs(&c)), 1e-5, "length of u");
+    host_check_number(1, host_norm(got_v, oracle_conv_inputs(&c)), 1e-5, "length of v");
+    normalised later = normalised_begin(context, &c, w, got_u, got_v);
+    testing_ok(irn_power_iterate(&later.power, 200, 0));
     sigma = oracle_power(&c, w, u, v, 2000);
-    host_check_number(sigma, (double)guarded_read_raw(later.sigma, 1)[0], 1e-3 * sigma,
-                      "sigma after weights times %g", factor);
+    host_check_number(sigma, read_one(later.sigma), 1e-3 * sigma, "sigma after weights times %g",
+                      factor);
+    normalised_end(&n);
+    normalised_end(&later);
     guarded_end();
     host_free_all();
 }
@@ -329,14 +371,14 @@ START_TEST(bad_kernels)
 {
     irn_context *context = devices_open(_i);
     const oracle_conv c = {1, 1, 1, 1, 1, 1, 1, false};
-    const irn_conv conv = {.inputs = 1, .outputs = 1, .kernel_height = 1, .kernel_width = 1};
     const double bad[] = {(double)NAN, (double)INFINITY};
     for (size_t i = 0; i < 2; i++) {
         double u = 1, v = 1;
         guarded_begin(context);
-        irn_power power = power_of(context, &conv, &c, &bad[i], &u, &v);
-        testing_ok(irn_power_iterate(&power, 3));
-        ck_assert(!isfinite(guarded_read_raw(power.sigma, 1)[0]));
+        normalised n = normalised_begin(context, &c, &bad[i], &u, &v);
+        testing_ok(irn_power_iterate(&n.power, 3, 0));
+        ck_assert(!isfinite(read_one(n.sigma)));
+        normalised_end(&n);
         guarded_end();
     }
     devices_close(context);

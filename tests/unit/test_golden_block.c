@@ -84,7 +84,7 @@ typedef struct pass {
     size_t images, samples, terms;
     irn_tensor z, gy, z_gradient, probe, seed;
     irn_tensor inputs[IRN_MAX_LAYERS], cotangents[IRN_MAX_LAYERS];
-    cl_mem gradient, pair_gradient, sigma_gradient, partials, sums, table, dots;
+    cl_mem gradient, pair_gradient, sigma_gradient, partials, sums, dots;
     cl_mem values, ignored; /* [images] */
 } pass;
 
@@ -114,8 +114,6 @@ static void make_buffers(pass *p)
         const irn_layer *l = &p->block->layers[i];
         size_t size = irn_layer_partials(p->model, l, p->images * p->terms * p->samples);
         scratch = size > scratch ? size : scratch;
-        size = irn_conv_gradient_scratch(context, &l->conv, 1, l->sigma_height, l->sigma_width);
-        scratch = size > scratch ? size : scratch;
         testing_ok(irn_tensor_create(&p->inputs[i], context, IRN_SINGLE, p->images, l->conv.inputs,
                                      l->height, l->width));
         testing_ok(irn_tensor_create(&p->cotangents[i], context, IRN_SINGLE, p->images,
@@ -129,7 +127,6 @@ static void make_buffers(pass *p)
     p->partials = floats_on_device(p, scratch);
     p->sums = floats_on_device(p, irn_channel_scratch(context, p->block->channels));
     p->dots = floats_on_device(p, p->model->config.layers);
-    testing_ok(irn_memory_create(context, &p->table, IRN_MAX_LAYERS, sizeof(irn_layer_row), true));
 }
 
 static pass pass_begin(irn_model *model, const irn_safetensors *file)
@@ -151,8 +148,8 @@ static pass pass_begin(irn_model *model, const irn_safetensors *file)
 
 static void pass_end(pass *p)
 {
-    cl_mem memories[] = {p->gradient, p->pair_gradient, p->sigma_gradient, p->partials, p->sums,
-                         p->table,    p->dots,          p->values,         p->ignored};
+    cl_mem memories[] = {p->gradient, p->pair_gradient, p->sigma_gradient, p->partials,
+                         p->sums,     p->dots,          p->values,         p->ignored};
     irn_tensor *tensors[] = {&p->z, &p->gy, &p->z_gradient, &p->probe, &p->seed};
     for (size_t i = 0; i < sizeof memories / sizeof *memories; i++)
         irn_memory_release(p->model->context, memories[i]);
@@ -250,36 +247,9 @@ static void run_logdet(pass *p, const double *weights, irn_logdet *pairs)
 /* From normalised kernels to raw ones, through sigma. */
 static void through_sigma(pass *p)
 {
-    irn_context *context = p->model->context;
-    irn_layer_row rows[IRN_MAX_LAYERS];
-    size_t layers = p->model->config.layers, largest = 0;
-    for (size_t i = 0; i < layers; i++) {
-        const irn_layer *layer = &p->block->layers[i];
-        irn_power power = irn_layer_power(p->model, layer);
-        irn_place place = {p->sigma_gradient, power.weights.offset};
-        testing_ok(irn_power_gradient(&power, place, p->partials));
-        size_t blocks = irn_conv_weights(context, &layer->conv) / context->tuning.channel_block;
-        rows[i] = (irn_layer_row){power.weights.offset,
-                                  blocks,
-                                  power.scale.offset,
-                                  power.sigma.offset,
-                                  layer->conv.outputs,
-                                  layer->conv.inputs,
-                                  layer->conv.kernel_height * layer->conv.kernel_width};
-        largest = blocks > largest ? blocks : largest;
-    }
-    testing_ok(irn_memory_write(context, p->table, 0, rows, layers * sizeof *rows));
-    irn_layer_gradients finish = {.context = context,
-                                  .table = p->table,
-                                  .layers = layers,
-                                  .largest = largest,
-                                  .parameters = p->model->single.parameters,
-                                  .gradient = p->gradient,
-                                  .sigma_gradient = p->sigma_gradient,
-                                  .state = p->model->single.state,
-                                  .dots = p->dots,
-                                  .coefficient = p->model->config.coefficient};
-    testing_ok(irn_layer_gradients_run(&finish));
+    irn_power power = irn_model_power(p->model);
+    testing_ok(irn_power_gradient(&power, p->sigma_gradient));
+    testing_ok(irn_power_backward(&power, p->gradient, p->sigma_gradient, p->dots));
 }
 
 static void check_weight_gradients(const pass *p, const char *name)
