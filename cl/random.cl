@@ -27,11 +27,12 @@ INLINE float2 normal_pair(uint a, uint b)
     return (float2)(radius * cos(angle), radius * sin(angle));
 }
 
-/* A block's channels from c on, of normal numbers: four of each counter. */
-INLINE void normal_block(__global real *out, ulong group, int c, uint stream0, uint stream1,
-                         uint key0, uint key1)
+/* A block's channels from c on, `count` and up to three more of normal numbers: four of each
+ * counter. */
+INLINE void normal_block(__global real *out, ulong group, int c, int count, uint stream0,
+                         uint stream1, uint key0, uint key1)
 {
-    for (int k = 0; k < B; k += 4) {
+    for (int k = 0; k < B && k < count; k += 4) {
         const uint4 bits = philox(group * 4 + (c + k) % 16 / 4, stream0, stream1, key0, key1);
         const float2 first = normal_pair(bits.s0, bits.s1), second = normal_pair(bits.s2, bits.s3);
         out[k] = first.s0;
@@ -62,7 +63,7 @@ KERNEL void probes(__global real *out, ulong out0, ulong count, int channels, in
         const ulong group = (image * pixels + pixel) * groups + c / 16;
         __global real *to = out + out0 + i * B;
         if (gaussian)
-            normal_block(to, group, c, stream0, stream1, key0, key1);
+            normal_block(to, group, c, channels - c, stream0, stream1, key0, key1);
         else
             sign_block(to, group, c, stream0, stream1, key0, key1);
         for (int k = 0; k < B; k++)

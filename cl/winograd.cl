@@ -33,15 +33,14 @@ INLINE void winograd_weights(const realb *g, const int s, realb *u, const int t)
     u[5 * t] = g[2 * s];
 }
 
-/* u = G w G^T for each pair of channels. */
-KERNEL void winograd_transform_weights(__global const real *w, ulong w0, __global real *u, ulong u0,
-                                       int Ob, int Ib)
+/* u = G w G^T for each pair of channels; the work-items divide the input channels. */
+INLINE void transform_weights(__global const real *w, __global real *u, int Ob, int Ib)
 {
     const int total = Ob * Ib * B, step = (int)get_global_size(0);
     for (int k = (int)get_global_id(0); k < total; k += step) {
         const int c = k % B, ib = k / B % Ib, ob = k / B / Ib;
-        __global const real *from = w + w0 + ((ulong)(ob * Ib + ib) * 9 * B + c) * B;
-        __global real *to = u + u0 + (((ulong)ob * POINTS * Ib + ib) * B + c) * B;
+        __global const real *from = w + ((ulong)(ob * Ib + ib) * 9 * B + c) * B;
+        __global real *to = u + (((ulong)ob * POINTS * Ib + ib) * B + c) * B;
         realb g[9], h[18], v[POINTS];
 #pragma unroll
         for (int i = 0; i < 9; i++)
@@ -56,6 +55,26 @@ KERNEL void winograd_transform_weights(__global const real *w, ulong w0, __globa
         for (int i = 0; i < POINTS; i++)
             store_block(v[i], to + (ulong)i * Ib * B * B);
     }
+}
+
+KERNEL void winograd_transform_weights(__global const real *w, ulong w0, __global real *u, ulong u0,
+                                       int Ob, int Ib)
+{
+    transform_weights(w + w0, u + u0, Ob, Ib);
+}
+
+/* Of all layers that have them, from the weights or, with `back`, from those of W^T. Global size:
+ * any; layers. */
+KERNEL void winograd_transform_layers(__global const real *w, ulong w0, __global real *u, ulong u0,
+                                      __global const ulong *table, ulong table0, int back)
+{
+    __global const ulong *row = table + table0 + get_global_id(1) * LAYER_WORDS;
+    const int inputs = ((int)row[LAYER_INPUTS] + B - 1) / B;
+    const int outputs = ((int)row[LAYER_OUTPUTS] + B - 1) / B;
+    if (row[LAYER_WINOGRAD] != LAYER_NONE)
+        transform_weights(w + w0 + row[back ? LAYER_TRANSPOSED : LAYER_WEIGHTS],
+                          u + u0 + row[LAYER_WINOGRAD], back ? inputs : outputs,
+                          back ? outputs : inputs);
 }
 
 /* The products at one point: T tiles by `blocks` <= OCB blocks of outputs, a constant. */

@@ -169,10 +169,11 @@ irn_status irn_chain_apply(const irn_model *model, const irn_block *block, const
     irn_tensor before = irn_layer_input(block, layers - 1, input, input->images);
     size_t last_flags =
         irn_application_flags(&block->layers[layers - 1].conv, &epilogue, &before, out);
-    irn_call call = irn_call_begin(context,
-                                   "common.clh activation.clh epilogue.clh product.clh "
-                                   "winograd.clh winograd.cl pointwise.cl chain.clh chain.cl",
-                                   options, "chain_apply");
+    irn_call call =
+        irn_call_begin(context,
+                       "common.clh activation.clh epilogue.clh product.clh "
+                       "layers.clh winograd.clh winograd.cl pointwise.cl chain.clh chain.cl",
+                       options, "chain_apply");
     irn_call_memory(&call, input->memory, input->offset);
     irn_call_memory(&call, model->single.parameters, 0);
     irn_call_memory(&call, model->winograd, 0);
@@ -241,11 +242,12 @@ irn_status irn_chain_series(const irn_model *model, const irn_block *block,
     scratch_sizes(model, block, &hidden, &slot);
     irn_application_options(options, context, IRN_SINGLE, model->config.activation);
     snprintf(options + strlen(options), 32, " -DTERMS=%zu", terms);
-    irn_call call = irn_call_begin(context,
-                                   "common.clh activation.clh epilogue.clh product.clh "
-                                   "winograd.clh winograd.cl pointwise.cl chain.clh logdet.clh "
-                                   "chain_series.cl",
-                                   options, "chain_series");
+    irn_call call =
+        irn_call_begin(context,
+                       "common.clh activation.clh epilogue.clh product.clh "
+                       "layers.clh winograd.clh winograd.cl pointwise.cl chain.clh logdet.clh "
+                       "chain_series.cl",
+                       options, "chain_series");
     series_arguments(&call, model, block, s);
     irn_call_int(&call, slot);
     irn_call_int(&call, model->config.layers);

@@ -272,7 +272,8 @@ static irn_layer_row describe(const irn_model *model, const irn_layer *layer)
                            .kernel_height = conv->kernel_height,
                            .kernel_width = conv->kernel_width,
                            .height = layer->sigma_height,
-                           .width = layer->sigma_width};
+                           .width = layer->sigma_width,
+                           .winograd = layer->winograd ? layer->winograd_offset : IRN_LAYER_NONE};
 }
 
 static irn_status create_table(irn_model *model)
@@ -282,13 +283,7 @@ static irn_status create_table(irn_model *model)
     IRN_TRY(irn_alloc(&rows, count, sizeof *rows));
     for (size_t i = 0; i < count; i++)
         rows[i] = describe(model, &model->blocks[i / layers].layers[i % layers]);
-    for (size_t i = 0; i < count; i++)
-        model->largest_layer = irn_larger(model->largest_layer, rows[i].weight_blocks);
-    irn_status status =
-        irn_memory_create(model->context, &model->layer_table, count, sizeof *rows, false);
-    if (status == IRN_OK)
-        status =
-            irn_memory_write(model->context, model->layer_table, 0, rows, count * sizeof *rows);
+    irn_status status = irn_layers_create(&model->layers, model->context, rows, count);
     free(rows);
     return status;
 }
@@ -345,7 +340,7 @@ void irn_model_free(irn_model *model)
     irn_memory_release(model->context, model->single.parameters);
     irn_memory_release(model->context, model->single.state);
     irn_memory_release(model->context, model->transposed);
-    irn_memory_release(model->context, model->layer_table);
+    irn_layers_free(&model->layers);
     irn_memory_release(model->context, model->winograd);
     irn_memory_release(model->context, model->winograd_transposed);
     irn_memory_release(model->context, model->winograd_scratch);

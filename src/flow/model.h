@@ -62,8 +62,7 @@ struct irn_model {
     cl_mem transposed; /* transposed kernels, at the offsets of the kernels */
     cl_mem winograd, winograd_transposed, winograd_scratch; /* NULL if no layer wants them */
     cl_mem chain_table, chain_scratch; /* chain.c; NULL if no block is chained */
-    cl_mem layer_table;                /* an irn_layer_row each, blocks after each other */
-    size_t largest_layer;              /* blocks of weights */
+    irn_layers layers;                 /* blocks after each other */
     bool derived_valid; /* of the kernels derived from the weights; false once these change */
     size_t initialised; /* state entry: 1 once actnorm has its data-dependent values */
     bool actnorm_ready; /* the same on the host */
@@ -194,7 +193,7 @@ irn_status irn_block_vjp_betas(const irn_model *model, const irn_block *block,
                                const irn_tensor *residual, const irn_tensor *rest,
                                const irn_tensor *out, cl_mem gradient, cl_mem values);
 
-/* Gradients with respect to normalised kernels (see irn_layer_gradients) and biases, overwritten in
+/* Gradients with respect to normalised kernels (see irn_power_backward) and biases, overwritten in
  * a buffer like the parameters', from what irn_block_vjp() kept. z is the block's input after
  * actnorm. */
 irn_status irn_block_weight_gradients(const irn_model *model, const irn_block *block,

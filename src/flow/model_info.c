@@ -100,16 +100,6 @@ irn_status irn_model_block_affine(const irn_model *model, size_t block, double *
     return status;
 }
 
-static irn_status derive_winograd(irn_model *model, const irn_layer *layer)
-{
-    irn_place weights = irn_parameter(model, layer->weight);
-    irn_place transposed = {model->transposed, weights.offset};
-    irn_place forward = {model->winograd, layer->winograd_offset};
-    irn_place backward = {model->winograd_transposed, layer->winograd_offset};
-    IRN_TRY(irn_winograd_transform(model->context, &layer->conv, weights, forward));
-    return irn_winograd_transform_transposed(model->context, &layer->conv, transposed, backward);
-}
-
 static irn_status derive_head(irn_model *model)
 {
     irn_place weights = irn_parameter(model, model->head.weight);
@@ -119,10 +109,7 @@ static irn_status derive_head(irn_model *model)
 
 irn_power irn_model_power(const irn_model *model)
 {
-    return (irn_power){.context = model->context,
-                       .table = model->layer_table,
-                       .layers = irn_model_layer_count(model),
-                       .largest = model->largest_layer,
+    return (irn_power){.layers = model->layers,
                        .parameters = model->single.parameters,
                        .transposed = model->transposed,
                        .state = model->single.state,
@@ -133,13 +120,14 @@ irn_power irn_model_power(const irn_model *model)
 
 irn_status irn_model_prepare(irn_model *model)
 {
-    irn_power power = irn_model_power(model);
     if (model->derived_valid)
         return IRN_OK;
-    IRN_TRY(irn_power_transpose(&power));
-    for (size_t i = 0; i < irn_model_layer_count(model); i++)
-        if (layer_at(model, i)->winograd)
-            IRN_TRY(derive_winograd(model, layer_at(model, i)));
+    const irn_layers *layers = &model->layers;
+    IRN_TRY(irn_layers_transpose(layers, model->single.parameters, model->transposed));
+    if (model->winograd) {
+        IRN_TRY(irn_layers_transform(layers, model->single.parameters, model->winograd, false));
+        IRN_TRY(irn_layers_transform(layers, model->transposed, model->winograd_transposed, true));
+    }
     if (model->config.classes)
         IRN_TRY(derive_head(model));
     IRN_TRY(irn_chain_prepare(model));

@@ -6,15 +6,15 @@
 /* winograd.cl */
 enum { TILE = 4, POINTS = 36 };
 
-static const char sources[] =
-    "common.clh activation.clh epilogue.clh product.clh winograd.clh winograd.cl "
+const char irn_winograd_sources[] =
+    "common.clh activation.clh epilogue.clh product.clh layers.clh winograd.clh winograd.cl "
     "winograd_gradient.cl";
 
 static irn_call begin(irn_context *context, const irn_conv *conv, const char *kernel)
 {
     char options[IRN_APPLICATION_OPTIONS];
     irn_application_options(options, context, IRN_SINGLE, conv->activation);
-    return irn_call_begin(context, sources, options, kernel);
+    return irn_call_begin(context, irn_winograd_sources, options, kernel);
 }
 
 static size_t ceil_divide(size_t a, size_t b)

@@ -7,6 +7,9 @@
 
 #include "ops/conv.h"
 
+/* The programs of these functions. */
+extern const char irn_winograd_sources[];
+
 /* Whether these functions can do the convolution on maps of this size, and faster. */
 bool irn_winograd_suits(const irn_context *context, const irn_conv *conv, size_t height,
                         size_t width);

@@ -5,8 +5,8 @@
 static irn_call begin(const irn_power *power, const char *kernel)
 {
     char options[IRN_APPLICATION_OPTIONS];
-    irn_application_options(options, power->context, IRN_SINGLE, IRN_RELU);
-    return irn_call_begin(power->context,
+    irn_application_options(options, power->layers.context, IRN_SINGLE, IRN_RELU);
+    return irn_call_begin(power->layers.context,
                           "common.clh group.clh activation.clh epilogue.clh conv.clh layers.clh "
                           "power.cl",
                           options, kernel);
@@ -14,14 +14,8 @@ static irn_call begin(const irn_power *power, const char *kernel)
 
 static irn_call begin_general(const irn_power *power, const char *kernel)
 {
-    return irn_call_begin(power->context, irn_general_sources, irn_precision_options(IRN_SINGLE),
-                          kernel);
-}
-
-/* Work-items in dimension 0 where they divide so many pieces of each layer. */
-static size_t items_for(const irn_power *power, size_t pieces)
-{
-    return power->context->info.is_simt ? pieces : irn_smaller(pieces, 4);
+    return irn_call_begin(power->layers.context, irn_general_sources,
+                          irn_precision_options(IRN_SINGLE), kernel);
 }
 
 static int wrap(const irn_power *power)
@@ -29,29 +23,18 @@ static int wrap(const irn_power *power)
     return power->padding == IRN_PAD_CIRCULAR;
 }
 
-irn_status irn_power_transpose(const irn_power *power)
-{
-    size_t block = power->context->tuning.channel_block;
-    irn_call call = begin(power, "transpose_layers");
-    irn_call_memory(&call, power->parameters, 0);
-    irn_call_memory(&call, power->transposed, 0);
-    irn_call_memory(&call, power->table, 0);
-    return irn_call_run(&call, items_for(power, power->largest / block), power->layers, 1,
-                        power->context->tuning.work_group);
-}
-
 irn_status irn_power_iterate(const irn_power *power, size_t iterations, double tolerance)
 {
     enum { MOST = 100 };
-    irn_context *context = power->context;
+    irn_context *context = power->layers.context;
     size_t group = context->tuning.work_group;
-    size_t groups = context->info.is_simt ? power->layers : irn_cpu_items(context);
+    size_t groups = context->info.is_simt ? power->layers.count : irn_cpu_items(context);
     irn_call call = begin(power, "power_iterate");
     irn_call_memory(&call, power->parameters, 0);
     irn_call_memory(&call, power->transposed, 0);
     irn_call_memory(&call, power->state, 0);
-    irn_call_memory(&call, power->table, 0);
-    irn_call_int(&call, power->layers);
+    irn_call_memory(&call, power->layers.table, 0);
+    irn_call_int(&call, power->layers.count);
     irn_call_int(&call, tolerance > 0 ? irn_larger(1, iterations) : iterations);
     irn_call_int(&call, tolerance > 0 ? MOST : iterations);
     irn_call_float(&call, (float)tolerance);
@@ -63,25 +46,26 @@ irn_status irn_power_iterate(const irn_power *power, size_t iterations, double t
 
 irn_status irn_power_gradient(const irn_power *power, cl_mem sigma_gradient)
 {
-    const irn_tuning *t = &power->context->tuning;
+    const irn_tuning *t = &power->layers.context->tuning;
     irn_call call = begin(power, "power_gradients");
     irn_call_memory(&call, power->state, 0);
     irn_call_memory(&call, sigma_gradient, 0);
-    irn_call_memory(&call, power->table, 0);
+    irn_call_memory(&call, power->layers.table, 0);
     irn_call_int(&call, (size_t)wrap(power));
-    size_t tiles = power->largest / (t->gradient_inputs * t->gradient_blocks) + 1;
-    return irn_call_run(&call, items_for(power, tiles), power->layers, 1, t->work_group);
+    size_t tiles = power->layers.largest / (t->gradient_inputs * t->gradient_blocks) + 1;
+    return irn_call_run(&call, irn_layers_items(&power->layers, tiles), power->layers.count, 1,
+                        t->work_group);
 }
 
 static irn_status layer_dots(const irn_power *power, cl_mem gradient, cl_mem dots)
 {
-    size_t group = power->context->tuning.work_group;
+    size_t group = power->layers.context->tuning.work_group;
     irn_call call = begin_general(power, "layer_dots");
     irn_call_memory(&call, power->parameters, 0);
     irn_call_memory(&call, gradient, 0);
-    irn_call_memory(&call, power->table, 0);
+    irn_call_memory(&call, power->layers.table, 0);
     irn_call_memory(&call, dots, 0);
-    return irn_call_run(&call, group * power->layers, 1, 1, group);
+    return irn_call_run(&call, group * power->layers.count, 1, 1, group);
 }
 
 irn_status irn_power_backward(const irn_power *power, cl_mem gradient, cl_mem sigma_gradient,
@@ -93,8 +77,8 @@ irn_status irn_power_backward(const irn_power *power, cl_mem gradient, cl_mem si
     irn_call_memory(&call, gradient, 0);
     irn_call_memory(&call, sigma_gradient, 0);
     irn_call_memory(&call, power->state, 0);
-    irn_call_memory(&call, power->table, 0);
+    irn_call_memory(&call, power->layers.table, 0);
     irn_call_memory(&call, dots, 0);
     irn_call_float(&call, (float)power->coefficient);
-    return irn_call_run(&call, power->largest, power->layers, 1, 0);
+    return irn_call_run(&call, power->layers.largest, power->layers.count, 1, 0);
 }

@@ -3,29 +3,17 @@
 #ifndef IRN_POWER_H
 #define IRN_POWER_H
 
-#include "ops/conv.h"
-
-/* What the kernels know of each layer (layers.clh); offsets in elements of the buffers below. */
-typedef struct irn_layer_row {
-    cl_ulong weights, weight_blocks, transposed;
-    cl_ulong scale, sigma, u, v; /* u, v: unit vectors [1, outputs, H, W], [1, inputs, H, W] */
-    cl_ulong outputs, inputs, kernel_height, kernel_width, height, width;
-} irn_layer_row;
+#include "ops/layers.h"
 
 /* Layers W with the state that persists between steps. sigma estimates ||W|| from below; scale =
  * 1/(max(1, sigma/coefficient) + epsilon) makes the layer scale W. */
 typedef struct irn_power {
-    irn_context *context;
-    cl_mem table;           /* an irn_layer_row each */
-    size_t layers, largest; /* the most weight_blocks that a layer has */
+    irn_layers layers; /* borrowed */
     cl_mem parameters, transposed, state;
     irn_padding padding;
     double coefficient; /* 0: no normalisation */
     double epsilon;     /* of kernels larger than 1x1; none is added for others */
 } irn_power;
-
-/* The kernels of all W^T, at row->transposed. */
-irn_status irn_power_transpose(const irn_power *power);
 
 /* v = W^T u/|.|, u = W v/|.|, sigma = <u, W v>, `iterations` times, then scale. With a tolerance
  * that many are repeated until they change sigma by at most this share of it, up to 100. Queued, no

@@ -247,31 +247,34 @@ static normalised normalised_begin(irn_context *context, const oracle_conv *c, c
     irn_place state = create_state(&n, context, c);
     write_unit(&n.u, u);
     write_unit(&n.v, v);
-    irn_layer_row row = {
-        weights.offset,    irn_conv_weights(context, &conv) / context->tuning.channel_block,
-        transposed.offset, n.scale.offset,
-        n.sigma.offset,    n.u.offset,
-        n.v.offset,        c->outputs,
-        c->inputs,         c->kernel_height,
-        c->kernel_width,   c->height,
-        c->width};
-    n.power = (irn_power){.context = context,
-                          .layers = 1,
-                          .largest = row.weight_blocks,
-                          .parameters = weights.memory,
+    size_t blocks = irn_conv_weights(context, &conv) / context->tuning.channel_block;
+    irn_layer_row row = {.weights = weights.offset,
+                         .weight_blocks = blocks,
+                         .transposed = transposed.offset,
+                         .scale = n.scale.offset,
+                         .sigma = n.sigma.offset,
+                         .u = n.u.offset,
+                         .v = n.v.offset,
+                         .outputs = c->outputs,
+                         .inputs = c->inputs,
+                         .kernel_height = c->kernel_height,
+                         .kernel_width = c->kernel_width,
+                         .height = c->height,
+                         .width = c->width,
+                         .winograd = IRN_LAYER_NONE};
+    n.power = (irn_power){.parameters = weights.memory,
                           .transposed = transposed.memory,
                           .state = state.memory,
                           .padding = c->circular ? IRN_PAD_CIRCULAR : IRN_PAD_ZEROS,
                           .coefficient = 0.9};
-    testing_ok(irn_memory_create(context, &n.power.table, 1, sizeof row, false));
-    testing_ok(irn_memory_write(context, n.power.table, 0, &row, sizeof row));
-    testing_ok(irn_power_transpose(&n.power));
+    testing_ok(irn_layers_create(&n.power.layers, context, &row, 1));
+    testing_ok(irn_layers_transpose(&n.power.layers, n.power.parameters, n.power.transposed));
     return n;
 }
 
 static void normalised_end(normalised *n)
 {
-    irn_memory_release(n->power.context, n->power.table);
+    irn_layers_free(&n->power.layers);
 }
 
 static double read_one(irn_place place)
