@@ -63,7 +63,7 @@ INLINE void series_jvp(const series *s, __global const real *t, int slot, __glob
                        int wanted)
 {
     __global const real *from = t;
-    for (int i = 0; i < s->layers - (wanted ? 0 : 1); i++) {
+    for (int i = 0; i < s->layers; i++) {
         const int last = i + 1 == s->layers;
         chain_layer l;
         chain_read(&l, s->table + i * CHAIN_WORDS);
@@ -74,6 +74,8 @@ INLINE void series_jvp(const series *s, __global const real *t, int slot, __glob
                 store_block(act_d(load_block(y + k), 0) * load_block(t + k), tangent + k);
             from = tangent;
         }
+        if (last && !wanted)
+            break;
         epilogue e = {0, 0, to,
                       CONV_SCALE | s->wrap | (last ? 0 : CONV_DERIVATIVE) |
                           l.last_input << CONV_LAST_SHIFT,

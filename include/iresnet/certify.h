@@ -93,8 +93,8 @@ IRN_API irn_layer_bound irn_certificate_layer(const irn_certificate *certificate
 IRN_API size_t irn_certificate_block_count(const irn_certificate *certificate);
 IRN_API irn_block_bound irn_certificate_block(const irn_certificate *certificate, size_t index);
 
-/* Bounds on the whole network by the blocks' (iR lemma 2), actnorm included: Lip(F) and Lip(F^-1);
- * infinite if a block is not certified. 0 for weights files. */
+/* Bounds on the whole network by the blocks' (iR lemma 2), actnorm included, the logit transform
+ * of data not: Lip(F) and Lip(F^-1); infinite if a block is not certified. 0 for weights files. */
 IRN_API double irn_certificate_lipschitz_upper(const irn_certificate *certificate);
 IRN_API double irn_certificate_inverse_lipschitz_upper(const irn_certificate *certificate);
 

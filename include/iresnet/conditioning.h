@@ -25,8 +25,9 @@ typedef struct irn_conditioning_options {
         IRN_CONDITIONING_OPTIONS_VERSION, 1e-3, 256, 0, NULL, NULL                                 \
     }
 
-/* Of one sample. Each estimate is ||J v|| / ||v|| for a vector v, J the Jacobian of F in float32,
- * so that but for rounding the true values lie beyond, however far the iterations came. */
+/* Of one sample. Each estimate is ||J v|| / ||v|| for a vector v, J the Jacobian of F behind its
+ * logit transform in float32, so that but for rounding the true values lie beyond, however far the
+ * iterations came. */
 typedef struct irn_conditioning {
     double largest_estimate;   /* by power iteration; the largest singular value is no smaller */
     double smallest_estimate;  /* by inverse iteration; the smallest is no larger */
@@ -34,7 +35,8 @@ typedef struct irn_conditioning {
     size_t largest_iterations, smallest_iterations;
     bool converged; /* both met the tolerance; no proof that the truth is as near */
     /* Behrmann et al. 2019, lemma 2, from the certified bounds of the blocks, actnorm included: at
-     * every x all singular values lie between these; 0 and infinity if a block has no bound < 1. */
+     * every x all singular values of the network behind the logit transform, if it has one, lie
+     * between these; 0 and infinity if a block has no bound < 1. */
     double certified_lower, certified_upper;
 } irn_conditioning;
 

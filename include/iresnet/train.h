@@ -56,7 +56,7 @@ typedef struct irn_train_options {
     size_t power_iterations; /* per step and layer */
     double power_tolerance;  /* 0: none; else each step goes on with every layer, looking after so
                                 many iterations (at least 1), until sigma's relative change since
-                                the last look is at most this, up to 100; waits for the device */
+                                the last look is at most this, up to 100 */
     size_t warmup_steps;     /* the rate rises linearly over this many steps */
     size_t
         milestone_count; /* at each milestone (a fraction of the epochs) the rate is multiplied */

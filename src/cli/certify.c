@@ -162,8 +162,11 @@ static void print_verdict(const certification *self)
         double bound = irn_certificate_lipschitz_upper(certificate);
         double inverse_bound = irn_certificate_inverse_lipschitz_upper(certificate);
         if (isfinite(bound) && isfinite(inverse_bound))
-            printf("\nnetwork: Lip(F) <= %s, Lip(F^-1) <= %s\n", cli_bound_upper(upper, bound),
-                   cli_bound_upper(inverse, inverse_bound));
+            printf("\nnetwork%s: Lip(F) <= %s, Lip(F^-1) <= %s\n",
+                   irn_model_get_config(self->session.model)->logit > 0
+                       ? " behind the logit transform"
+                       : "",
+                   cli_bound_upper(upper, bound), cli_bound_upper(inverse, inverse_bound));
         else
             puts("\nnetwork: no bounds");
         printf("%s\n", good ? "certified: Lip(g) < 1 in every block; the network is invertible"

@@ -58,6 +58,8 @@ static int measure(cli_session *session, const cli_samples *x, eval_conditioning
     }
     if (result == CLI_DONE)
         summarise(samples, x->count, values, out);
+    if (result == CLI_DONE)
+        out->logit = irn_model_get_config(session->model)->logit > 0;
     free(samples);
     free(values);
     return result;
@@ -111,7 +113,8 @@ void eval_conditioning_print(const eval_conditioning *c)
     char lower[CLI_BOUND_TEXT], upper[CLI_BOUND_TEXT];
     if (c->count == 0)
         return;
-    printf("singular values   estimates of the extreme ones at %zu: median and range\n", c->count);
+    printf("singular values   estimates of the extreme ones at %zu%s: median and range\n", c->count,
+           c->logit ? ", behind the logit transform" : "");
     print_spread("largest", c->largest);
     print_spread("smallest", c->smallest);
     print_spread("condition", c->condition);

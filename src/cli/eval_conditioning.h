@@ -11,6 +11,7 @@ typedef struct eval_spread {
 typedef struct eval_conditioning {
     size_t count; /* 0: not wanted */
     size_t converged;
+    bool logit;                               /* of the network behind its transform */
     eval_spread largest, smallest, condition; /* estimates, over the examples */
     double certified_lower, certified_upper;  /* at every x */
 } eval_conditioning;

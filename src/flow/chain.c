@@ -76,6 +76,10 @@ static void scratch_sizes(const irn_model *model, const irn_block *block, size_t
             blocks = outputs > blocks ? outputs : blocks;
         if (layer->winograd) {
             size_t need = irn_winograd_slot(context, &layer->conv, layer->width);
+            irn_conv back = layer->conv;
+            back.inputs = layer->conv.outputs;
+            back.outputs = layer->conv.inputs;
+            need = irn_larger(need, irn_winograd_slot(context, &back, layer->width));
             transforms = need > transforms ? need : transforms;
         }
     }

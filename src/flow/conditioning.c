@@ -29,11 +29,13 @@ irn_status irn_block_stretch(const irn_model *model, size_t block, double lipsch
     return IRN_OK;
 }
 
-static irn_status certified(const irn_model *model, irn_interval *out)
+irn_status irn_network_stretch(const irn_model *model, irn_interval *out)
 {
     *out = (irn_interval){1, 1};
-    for (size_t b = 0; b < model->block_count; b++) {
+    for (size_t b = model->block_count; b-- > 0;) {
         irn_interval block;
+        if (model->blocks[b].split)
+            *out = (irn_interval){fmin(out->lower, 1), fmax(out->upper, 1)};
         IRN_TRY(irn_block_stretch(model, b, model->blocks[b].lipschitz_upper, &block));
         out->lower = fmax(0, irn_round_down(out->lower * block.lower));
         out->upper = irn_round_up(out->upper * block.upper);
@@ -232,7 +234,7 @@ irn_status irn_model_conditioning(irn_model *model, const float *x, size_t batch
     size_t size = model->config.channels * model->config.height * model->config.width;
     irn_interval interval;
     IRN_TRY(check_options(c.options));
-    IRN_TRY(certified(model, &interval));
+    IRN_TRY(irn_network_stretch(model, &interval));
     IRN_TRY(irn_logit_check(model, x, batch));
     irn_status status = batch ? create(&c, model, chunk) : IRN_OK;
     for (size_t done = 0; status == IRN_OK && done < batch; done += chunk)

@@ -11,4 +11,8 @@
 irn_status irn_block_stretch(const irn_model *model, size_t block, double lipschitz,
                              irn_interval *out);
 
+/* The same of the whole network behind the logit transform, from the bounds that the model holds.
+ * The part of z that leaves after a block sees nothing of later blocks: its factor is 1. */
+irn_status irn_network_stretch(const irn_model *model, irn_interval *out);
+
 #endif

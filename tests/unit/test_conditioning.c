@@ -230,6 +230,43 @@ START_TEST(extreme_values)
 }
 END_TEST
 
+/* What leaves after the first stage is not touched by later blocks, however much those shrink or
+ * stretch the rest. */
+static void check_split(irn_context *context, float log_scale)
+{
+    irn_model_config config = multiscale();
+    irn_model *model = create(context, &config);
+    irn_certificate *certificate;
+    irn_conditioning got;
+    irn_conditioning_options options = IRN_CONDITIONING_OPTIONS_INIT;
+    size_t d = irn_model_latent_size(model);
+    double *x = host_normal(d);
+    for (size_t b = config.blocks[0]; b < model->block_count; b++)
+        testing_ok(irn_arena_fill(&model->parameters, model->single.parameters,
+                                  model->blocks[b].log_scale, log_scale));
+    irn_model_changed(model);
+    options.max_iterations = 1;
+    testing_ok(irn_certify_model(&certificate, model, NULL));
+    testing_ok(irn_model_conditioning(model, host_narrow(x, d), 1, &options, &got));
+    double *values = singular_values(whole_jacobian(model, x), d);
+    ck_assert(got.certified_lower > 0 && got.certified_lower <= values[d - 1]);
+    ck_assert(isfinite(got.certified_upper) && got.certified_upper >= values[0]);
+    ck_assert(irn_certificate_lipschitz_upper(certificate) >= values[0]);
+    ck_assert(irn_certificate_inverse_lipschitz_upper(certificate) >= 1 / values[d - 1]);
+    irn_certificate_free(certificate);
+    irn_model_free(model);
+    host_free_all();
+}
+
+START_TEST(parts_that_leave)
+{
+    irn_context *context = devices_open(_i);
+    check_split(context, -3);
+    check_split(context, 3);
+    devices_close(context);
+}
+END_TEST
+
 /* More samples than go through at a time, and some of them alone. */
 START_TEST(batches_and_chunks)
 {
@@ -368,6 +405,7 @@ int main(void)
     Suite *suite = suite_create("conditioning");
     TCase *test = devices_case(suite, "conditioning");
     devices_add(test, extreme_values);
+    devices_add(test, parts_that_leave);
     devices_add(test, batches_and_chunks);
     devices_add(test, early_stops);
     devices_add(test, uncertified);
