@@ -14,7 +14,8 @@
  * time.
  */
 KERNEL void chain_apply(__global const real *x, ulong x0, __global const real *parameters,
-                        ulong parameters0, __global const real *transformed, ulong transformed0,
+                        ulong parameters0, __global const real *transposed, ulong transposed0,
+                        __global const real *transformed, ulong transformed0,
                         __global const real *state, ulong state0, __global const ulong *table,
                         ulong table0, __global const real *residual, ulong residual0,
                         __global real *y, ulong y0, __global real *scratch, ulong scratch0,
@@ -23,6 +24,8 @@ KERNEL void chain_apply(__global const real *x, ulong x0, __global const real *p
 {
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
     const int begin = (int)((ulong)N * item / items), end = (int)((ulong)N * (item + 1) / items);
+    const chain_weights weights = {parameters + parameters0, transposed + transposed0,
+                                   transformed + transformed0, 0};
     __global real *own = scratch + scratch0 + (ulong)item * slot;
 
     for (int first = begin; first < end; first += chunk) {
@@ -44,11 +47,8 @@ KERNEL void chain_apply(__global const real *x, ulong x0, __global const real *p
                 e.flags = flags;
             }
             e.parameter = epilogue_parameter(parameters + parameters0 + layer.beta, e.flags);
-            chain_pass(layer.winograd, from,
-                       layer.winograd ? transformed + transformed0 + layer.weights
-                                      : parameters + parameters0 + layer.weights,
-                       state[state0 + layer.scale], parameters + parameters0 + layer.bias, e, &at,
-                       layer.inputs, layer.outputs, i == 0, last);
+            chain_pass(&layer, 0, from, &weights, state[state0 + layer.scale],
+                       parameters + parameters0 + layer.bias, e, &at, i == 0, last);
         }
     }
 }

@@ -16,7 +16,8 @@ typedef struct series {
     __global real *w, *t, *next, *a, *sum;
     __global real *tangents[CHAIN_LAYERS], *cotangents[CHAIN_LAYERS], *second[CHAIN_LAYERS];
     __global const real *saved[CHAIN_LAYERS];
-    __global const real *parameters, *transposed, *transformed, *back_transformed, *state;
+    __global const real *state;
+    chain_weights weights;
     __global const ulong *table;
     int layers, N, first, wrap, activated;
     chain_place at;
@@ -51,9 +52,7 @@ INLINE void series_vjp(const series *s, __global const real *w, int slot, __glob
             e.saved = s->saved[i] + s->first * image_size(s, l.inputs);
         if (i > 0)
             e.y = stream_at(s, s->cotangents[i], slot, l.inputs);
-        chain_pass(l.winograd, from,
-                   (l.winograd ? s->back_transformed : s->transposed) + l.back_weights,
-                   s->state[l.scale], 0, e, &s->at, l.outputs, l.inputs, 0, 0);
+        chain_pass(&l, 1, from, &s->weights, s->state[l.scale], 0, e, &s->at, 0, 0);
         from = e.y;
     }
 }
@@ -84,8 +83,7 @@ INLINE void series_jvp(const series *s, __global const real *t, int slot, __glob
             e.saved = s->saved[i + 1] + s->first * image_size(s, l.outputs);
             e.y = stream_at(s, s->tangents[i + 1], slot, l.outputs);
         }
-        chain_pass(l.winograd, from, (l.winograd ? s->transformed : s->parameters) + l.weights,
-                   s->state[l.scale], 0, e, &s->at, l.inputs, l.outputs, 0, 0);
+        chain_pass(&l, 0, from, &s->weights, s->state[l.scale], 0, e, &s->at, 0, 0);
         from = e.y;
     }
 }
@@ -182,11 +180,9 @@ KERNEL void chain_series(
          cotangents_3 + cotangents_30},
         {second_0 + second_00, second_1 + second_10, second_2 + second_20, second_3 + second_30},
         {saved_0 + saved_00, saved_1 + saved_10, saved_2 + saved_20, saved_3 + saved_30},
-        parameters + parameters0,
-        transposed + transposed0,
-        transformed + transformed0,
-        back_transformed + back_transformed0,
         state + state0,
+        {parameters + parameters0, transposed + transposed0, transformed + transformed0,
+         back_transformed + back_transformed0},
         table + table0,
         layers,
         N,

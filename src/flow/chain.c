@@ -1,6 +1,7 @@
 #include "flow/chain.h"
 #include "flow/workspace.h"
 #include "ops/application.h"
+#include "ops/narrow.h"
 #include "ops/pointwise.h"
 #include "ops/winograd.h"
 
@@ -10,7 +11,8 @@
 #include <string.h>
 
 /* chain.clh, chain_series.cl */
-enum { WORDS = 10, SERIES_LAYERS = 4, SERIES_FIRST = 1, SERIES_NEUMANN = 2, SERIES_ADD = 4 };
+enum { WORDS = 12, SERIES_LAYERS = 4, SERIES_FIRST = 1, SERIES_NEUMANN = 2, SERIES_ADD = 4 };
+enum { POINTWISE, WINOGRAD, NARROW };
 
 static bool is_pointwise(const irn_context *context, const irn_layer *layer)
 {
@@ -27,6 +29,15 @@ static bool can_chain(const irn_model *model, const irn_block *block)
     return true;
 }
 
+/* How a layer or, with `back`, its transpose is applied. */
+static cl_ulong form(const irn_context *context, const irn_layer *layer, bool back)
+{
+    size_t outputs = back ? layer->conv.inputs : layer->conv.outputs;
+    if (irn_narrow_suits(context, outputs, layer->width))
+        return NARROW;
+    return layer->winograd ? WINOGRAD : POINTWISE;
+}
+
 /* The activation behind the last layer is the one before the first, in the next step. */
 static void describe(const irn_model *model, const irn_block *block, size_t i,
                      cl_ulong words[WORDS])
@@ -35,15 +46,18 @@ static void describe(const irn_model *model, const irn_block *block, size_t i,
     const irn_layer *layer = &block->layers[i];
     size_t next = (i + 1) % model->config.layers;
     size_t weights = irn_parameter(model, layer->weight).offset;
-    words[0] = layer->winograd;
-    words[1] = words[2] = layer->winograd ? layer->winograd_offset : weights;
-    words[3] = irn_state(model, layer->scale).offset;
-    words[4] = irn_parameter(model, layer->bias).offset;
-    words[5] = irn_channel_blocks(context, layer->conv.inputs);
-    words[6] = irn_channel_blocks(context, layer->conv.outputs);
-    words[7] = irn_application_last(context, layer->conv.inputs);
-    words[8] = irn_application_last(context, layer->conv.outputs);
-    words[9] = irn_block_beta(model, model->single.parameters, block, next).offset;
+    words[0] = form(context, layer, false);
+    words[1] = form(context, layer, true);
+    words[2] = words[0] == WINOGRAD ? layer->winograd_offset : weights;
+    words[3] = words[1] == WINOGRAD ? layer->winograd_offset : weights;
+    words[4] = irn_state(model, layer->scale).offset;
+    words[5] = irn_parameter(model, layer->bias).offset;
+    words[6] = irn_block_beta(model, model->single.parameters, block, next).offset;
+    words[7] = irn_channel_blocks(context, layer->conv.inputs);
+    words[8] = irn_channel_blocks(context, layer->conv.outputs);
+    words[9] = irn_application_last(context, layer->conv.inputs);
+    words[10] = irn_application_last(context, layer->conv.outputs);
+    words[11] = layer->conv.kernel_height;
 }
 
 /* A thread takes its images few at a time, so that they stay in its cache, but as many as give a
@@ -173,13 +187,14 @@ irn_status irn_chain_apply(const irn_model *model, const irn_block *block, const
     irn_tensor before = irn_layer_input(block, layers - 1, input, input->images);
     size_t last_flags =
         irn_application_flags(&block->layers[layers - 1].conv, &epilogue, &before, out);
-    irn_call call =
-        irn_call_begin(context,
-                       "common.clh activation.clh epilogue.clh product.clh "
-                       "layers.clh winograd.clh winograd.cl pointwise.cl chain.clh chain.cl",
-                       options, "chain_apply");
+    irn_call call = irn_call_begin(
+        context,
+        "common.clh activation.clh epilogue.clh product.clh "
+        "layers.clh winograd.clh winograd.cl pointwise.cl narrow.cl chain.clh chain.cl",
+        options, "chain_apply");
     irn_call_memory(&call, input->memory, input->offset);
     irn_call_memory(&call, model->single.parameters, 0);
+    irn_call_memory(&call, model->transposed, 0);
     irn_call_memory(&call, model->winograd, 0);
     irn_call_memory(&call, model->single.state, 0);
     irn_call_memory(&call, model->chain_table, (size_t)(block - model->blocks) * layers * WORDS);
@@ -246,12 +261,12 @@ irn_status irn_chain_series(const irn_model *model, const irn_block *block,
     scratch_sizes(model, block, &hidden, &slot);
     irn_application_options(options, context, IRN_SINGLE, model->config.activation);
     snprintf(options + strlen(options), 32, " -DTERMS=%zu", terms);
-    irn_call call =
-        irn_call_begin(context,
-                       "common.clh activation.clh epilogue.clh product.clh "
-                       "layers.clh winograd.clh winograd.cl pointwise.cl chain.clh logdet.clh "
-                       "chain_series.cl",
-                       options, "chain_series");
+    irn_call call = irn_call_begin(
+        context,
+        "common.clh activation.clh epilogue.clh product.clh "
+        "layers.clh winograd.clh winograd.cl pointwise.cl narrow.cl chain.clh logdet.clh "
+        "chain_series.cl",
+        options, "chain_series");
     series_arguments(&call, model, block, s);
     irn_call_int(&call, slot);
     irn_call_int(&call, model->config.layers);

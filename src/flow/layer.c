@@ -1,6 +1,7 @@
 /* A layer of a block: which of the convolution's forms computes it, and the factor 1 / max(1,
  * sigma/c), which multiplies the result (see power.cl). */
 #include "flow/model.h"
+#include "ops/narrow.h"
 #include "ops/winograd.h"
 
 static irn_place layer_scale(const irn_model *model, const irn_operands *operands,
@@ -15,7 +16,11 @@ irn_status irn_layer_forward(const irn_model *model, const irn_operands *operand
 {
     irn_place weights = {operands->parameters, irn_parameter(model, layer->weight).offset};
     irn_place transformed = {model->winograd, layer->winograd_offset};
+    irn_place transposed = {model->transposed, weights.offset};
     epilogue.scale = layer_scale(model, operands, layer);
+    if (x->precision == IRN_SINGLE &&
+        irn_narrow_suits(model->context, layer->conv.outputs, x->width))
+        return irn_narrow_forward(&layer->conv, transposed, x, &epilogue, y);
     if (layer->winograd && x->precision == IRN_SINGLE)
         return irn_winograd_forward(&layer->conv, transformed, x, &epilogue, y,
                                     model->winograd_scratch);
@@ -28,6 +33,9 @@ irn_status irn_layer_backward(const irn_model *model, const irn_layer *layer, co
     irn_place transposed = {model->transposed, irn_parameter(model, layer->weight).offset};
     irn_place transformed = {model->winograd_transposed, layer->winograd_offset};
     epilogue.scale = layer_scale(model, &model->single, layer);
+    if (irn_narrow_suits(model->context, layer->conv.inputs, y->width))
+        return irn_narrow_backward(&layer->conv, irn_parameter(model, layer->weight), y, &epilogue,
+                                   x);
     if (layer->winograd)
         return irn_winograd_backward(&layer->conv, transformed, y, &epilogue, x,
                                      model->winograd_scratch);

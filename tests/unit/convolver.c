@@ -1,5 +1,6 @@
 #include "convolver.h"
 
+#include "ops/narrow.h"
 #include "ops/pointwise.h"
 #include "ops/winograd.h"
 #include "oracle/elementwise.h"
@@ -44,6 +45,8 @@ static oracle_conv random_shape(void)
 static bool suits(const irn_context *context, convolver how, const oracle_conv *c)
 {
     irn_conv conv = convolver_conv(c, IRN_ELU);
+    if (how == NARROW)
+        return irn_narrow_suits(context, irn_smaller(c->inputs, c->outputs), c->width);
     return how == WINOGRAD ? irn_winograd_suits(context, &conv, c->height, c->width)
                            : irn_pointwise_suits(context, &conv, c->height, c->width, IRN_SINGLE);
 }
@@ -53,7 +56,10 @@ bool convolver_shape(irn_context *context, convolver how, oracle_conv *c)
     *c = random_shape();
     if (how == DIRECT)
         return true;
-    c->kernel_height = c->kernel_width = how == WINOGRAD ? 3 : 1;
+    if (how == NARROW)
+        *(host_below(2) ? &c->inputs : &c->outputs) = host_between(1, 4);
+    else
+        c->kernel_height = c->kernel_width = how == WINOGRAD ? 3 : 1;
     for (int i = 0; i < 20; i++) {
         if (suits(context, how, c))
             return true;
@@ -104,22 +110,6 @@ static void scratch_free(irn_context *context, scratch s)
     irn_memory_release(context, s.memory);
 }
 
-void convolver_forward(convolver how, const irn_conv *conv, const double *w, const irn_tensor *x,
-                       const irn_epilogue *epilogue, const irn_tensor *y)
-{
-    irn_context *context = x->context;
-    irn_place kernel = guarded_kernel(x->precision, conv, w);
-    if (how != WINOGRAD) {
-        testing_ok(irn_conv_forward(conv, kernel, x, epilogue, y));
-        return;
-    }
-    scratch s = scratch_create(context, irn_winograd_scratch(context, conv, x->width));
-    irn_place transformed = guarded_place(IRN_SINGLE, irn_winograd_weights(context, conv));
-    testing_ok(irn_winograd_transform(context, conv, kernel, transformed));
-    testing_ok(irn_winograd_forward(conv, transformed, x, epilogue, y, s.memory));
-    scratch_free(context, s);
-}
-
 /* The kernel of the adjoint, transposed by the device and then widened. */
 static irn_place transposed(irn_context *context, irn_precision precision, const irn_conv *conv,
                             const double *w)
@@ -135,11 +125,37 @@ static irn_place transposed(irn_context *context, irn_precision precision, const
                : guarded_kernel(precision, &other, guarded_read_kernel(out, &other));
 }
 
+void convolver_forward(convolver how, const irn_conv *conv, const double *w, const irn_tensor *x,
+                       const irn_epilogue *epilogue, const irn_tensor *y)
+{
+    irn_context *context = x->context;
+    irn_place kernel = guarded_kernel(x->precision, conv, w);
+    if (how == NARROW && irn_narrow_suits(context, conv->outputs, x->width)) {
+        irn_place turned = transposed(context, IRN_SINGLE, conv, w);
+        testing_ok(irn_narrow_forward(conv, turned, x, epilogue, y));
+        return;
+    }
+    if (how != WINOGRAD) {
+        testing_ok(irn_conv_forward(conv, kernel, x, epilogue, y));
+        return;
+    }
+    scratch s = scratch_create(context, irn_winograd_scratch(context, conv, x->width));
+    irn_place transformed = guarded_place(IRN_SINGLE, irn_winograd_weights(context, conv));
+    testing_ok(irn_winograd_transform(context, conv, kernel, transformed));
+    testing_ok(irn_winograd_forward(conv, transformed, x, epilogue, y, s.memory));
+    scratch_free(context, s);
+}
+
 void convolver_backward(convolver how, const irn_conv *conv, const double *w, const irn_tensor *y,
                         const irn_epilogue *epilogue, const irn_tensor *x)
 {
     irn_context *context = y->context;
     irn_place kernel = transposed(context, y->precision, conv, w);
+    if (how == NARROW && irn_narrow_suits(context, conv->inputs, y->width)) {
+        irn_place plain = guarded_kernel(IRN_SINGLE, conv, w);
+        testing_ok(irn_narrow_backward(conv, plain, y, epilogue, x));
+        return;
+    }
     if (how != WINOGRAD) {
         testing_ok(irn_conv_backward(conv, kernel, y, epilogue, x));
         return;

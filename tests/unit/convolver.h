@@ -7,7 +7,7 @@
 
 #include "oracle/conv.h"
 
-typedef enum convolver { DIRECT, POINTWISE, WINOGRAD, CONVOLVERS } convolver;
+typedef enum convolver { DIRECT, POINTWISE, WINOGRAD, NARROW, CONVOLVERS } convolver;
 
 irn_conv convolver_conv(const oracle_conv *c, irn_activation activation);
 /* Words for it; valid until the next call. */

@@ -83,6 +83,15 @@ START_TEST(convolutions_by_winograd)
 }
 END_TEST
 
+START_TEST(narrow_convolutions)
+{
+    irn_context *context = devices_open(_i);
+    check_endings(context, NARROW, IRN_SINGLE, IRN_ELU, 1);
+    check_endings(context, NARROW, IRN_SINGLE, IRN_SOFTPLUS, 1);
+    devices_close(context);
+}
+END_TEST
+
 START_TEST(other_activations)
 {
     irn_context *context = devices_open(_i);
@@ -215,7 +224,7 @@ static void check_adjoint(convolver how, const oracle_conv *c, irn_precision pre
 static void check_adjoints(irn_context *context, convolver how, const oracle_conv *c)
 {
     check_adjoint(how, c, IRN_SINGLE);
-    if (how != WINOGRAD && irn_context_device(context)->has_fp64)
+    if (how != WINOGRAD && how != NARROW && irn_context_device(context)->has_fp64)
         check_adjoint(how, c, IRN_DOUBLE);
 }
 
@@ -294,6 +303,7 @@ int main(void)
     devices_add(test, convolutions);
     devices_add(test, pointwise_convolutions);
     devices_add(test, convolutions_by_winograd);
+    devices_add(test, narrow_convolutions);
     devices_add(test, other_activations);
     devices_add(test, convolutions_in_double);
     devices_add(test, weight_gradients);
