@@ -134,9 +134,11 @@ typedef bool (*irn_fit_callback)(const irn_fit_event *event, void *payload);
 
 /* Trains for the options' epochs, from where the trainer stands (also in the middle of an epoch
  * after a resume), and saves checkpoint_path after each epoch and when stopped (NULL: never). test
- * may be NULL. A NaN loss stops with the last good checkpoint kept. After the last step the power
- * iteration is run to convergence once. Its means are of its own steps: what steps before it have
- * counted and no report has read is forgotten. */
+ * may be NULL. A loss that is not finite stops it with IRN_ERROR_NUMERIC, and so do parameters of
+ * which samples of the last batch have scores or densities that are not: these are looked at before
+ * they are saved, so that the checkpoint that is kept, which the sentence names, was good. After
+ * the last step the power iteration is run to convergence once. Its means are of its own steps:
+ * what steps before it have counted and no report has read is forgotten. */
 IRN_API irn_status irn_trainer_fit(irn_trainer *trainer, const irn_dataset *train,
                                    const irn_dataset *test, const char *checkpoint_path,
                                    irn_fit_callback callback, void *payload);

@@ -10,8 +10,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-enum { BATCH = 8, SIZE = 27, EXAMPLES = 16 };
+enum { BATCH = 8, SIZE = 27, EXAMPLES = 16, CLASSES = 4 };
 
 static irn_model *new_model(irn_context *context, size_t levels)
 {
@@ -167,47 +168,73 @@ END_TEST
 
 /* ---- fits ---- */
 
+/* With labels for models of classes. */
 static irn_dataset *dataset(void)
 {
     size_t shape[4] = {EXAMPLES, 3, 3, 3};
-    irn_array x;
+    irn_array x, labels;
     irn_dataset *out;
     char spec[512];
     testing_ok(irn_array_create(&x, IRN_FLOAT32, 4, shape));
+    testing_ok(irn_array_create(&labels, IRN_INT32, 1, shape));
     memcpy(x.data, normal(EXAMPLES * SIZE), EXAMPLES * SIZE * sizeof(float));
+    for (size_t n = 0; n < EXAMPLES; n++)
+        ((int32_t *)labels.data)[n] = (int32_t)(n % CLASSES);
     testing_ok(irn_npy_write(&x, testing_path("x.npy")));
+    testing_ok(irn_npy_write(&labels, testing_path("labels.npy")));
     irn_array_free(&x);
-    snprintf(spec, sizeof spec, "npy:%s", testing_path("x.npy"));
+    irn_array_free(&labels);
+    snprintf(spec, sizeof spec, "npy:%s,%s", testing_path("x.npy"), testing_path("labels.npy"));
     testing_ok(irn_dataset_open(&out, spec, IRN_TRAIN));
     return out;
 }
 
-/* After the first epoch, steps become so long that parameters are no numbers. */
+/* After the first epoch, steps become so long that parameters are no good any more: with an
+ * infinite rate no numbers, with a finite one numbers of which the loss is none. */
+typedef struct spoiling {
+    irn_task task;
+    size_t batch;
+    double rate;
+    bool stop; /* training at the first step of the next epoch that is told of */
+    irn_trainer *trainer;
+} spoiling;
+
 static bool spoil(const irn_fit_event *event, void *payload)
 {
+    spoiling *s = payload;
+    const struct timespec until_steps_are_told = {.tv_nsec = 300000000};
     if (event->epoch_done)
-        irn_trainer_set_learning_rate(payload, (double)INFINITY);
-    return true;
+        irn_trainer_set_learning_rate(s->trainer, s->rate);
+    if (event->epoch_done && s->stop)
+        nanosleep(&until_steps_are_told, NULL);
+    return event->epoch_done || event->epoch == 1 || !s->stop;
 }
 
-static void check_spoiled(irn_context *context, size_t batch)
+static void check_spoiled(irn_context *context, spoiling s)
 {
-    irn_model *model = new_model(context, 0), *loaded;
+    irn_model_config config = devices_small_config(3, 3, 3);
     irn_train_options options = density_options();
-    irn_trainer *trainer, *good;
+    irn_model *model, *loaded;
+    irn_trainer *good;
     irn_dataset *data = dataset();
     const char *path = testing_path("good.safetensors");
-    options.batch = batch;
+    char kept[64];
+    config.prior = s.task == IRN_CLASSIFY ? IRN_PRIOR_NONE : IRN_PRIOR_LEARNED;
+    config.classes = s.task == IRN_DENSITY ? 0 : CLASSES;
+    options.task = s.task;
+    options.batch = s.batch;
     options.average_decay = 0.9;
-    testing_ok(irn_trainer_create(&trainer, model, &options));
-    irn_status status = irn_trainer_fit(trainer, data, NULL, path, spoil, trainer);
-    ck_assert_msg(status == IRN_ERROR_NUMERIC, "status %d", (int)status);
+    testing_ok(irn_model_create(&model, context, &config));
+    testing_ok(irn_trainer_create(&s.trainer, model, &options));
+    snprintf(kept, sizeof kept, "good.safetensors keeps step %zu", EXAMPLES / s.batch);
+    testing_fails(irn_trainer_fit(s.trainer, data, NULL, path, spoil, &s), IRN_ERROR_NUMERIC, kept);
+    ck_assert_ptr_nonnull(strstr(irn_last_error(), "epoch 2, step "));
     testing_ok(irn_trainer_load(&good, &loaded, context, path));
-    ck_assert_uint_eq(good->step, EXAMPLES / batch);
+    ck_assert_uint_eq(good->step, EXAMPLES / s.batch);
     irn_trainer_set_epochs(good, 2);
     testing_ok(irn_trainer_fit(good, data, NULL, NULL, NULL, NULL));
     irn_dataset_free(data);
-    irn_trainer_free(trainer);
+    irn_trainer_free(s.trainer);
     irn_trainer_free(good);
     irn_model_free(model);
     irn_model_free(loaded);
@@ -217,8 +244,21 @@ static void check_spoiled(irn_context *context, size_t batch)
 START_TEST(the_last_good_checkpoint_stays)
 {
     irn_context *context = devices_open(_i);
-    check_spoiled(context, EXAMPLES / 4);
-    check_spoiled(context, EXAMPLES);
+    const double rates[] = {(double)INFINITY, 1e30};
+    for (int task = IRN_CLASSIFY; task <= IRN_HYBRID; task++)
+        for (size_t r = 0; r < 2; r++) {
+            check_spoiled(context, (spoiling){(irn_task)task, EXAMPLES / 4, rates[r], false, NULL});
+            check_spoiled(context, (spoiling){(irn_task)task, EXAMPLES, rates[r], false, NULL});
+        }
+    devices_close(context);
+}
+END_TEST
+
+START_TEST(stopping_keeps_it_too)
+{
+    irn_context *context = devices_open(_i);
+    for (int task = IRN_CLASSIFY; task <= IRN_HYBRID; task++)
+        check_spoiled(context, (spoiling){(irn_task)task, EXAMPLES / 2, 1e30, true, NULL});
     devices_close(context);
 }
 END_TEST
@@ -260,6 +300,7 @@ int main(void)
     devices_add(steps, constant_channels_are_no_trouble);
     TCase *fits = devices_case(suite, "fits");
     devices_add(fits, the_last_good_checkpoint_stays);
+    devices_add(fits, stopping_keeps_it_too);
     devices_add(fits, fits_end_with_the_average);
     return testing_run(suite);
 }
