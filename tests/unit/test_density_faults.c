@@ -290,6 +290,60 @@ START_TEST(fits_end_with_the_average)
 }
 END_TEST
 
+/* There is nothing to average before the first step. */
+START_TEST(fits_without_a_step)
+{
+    irn_context *context = devices_open(_i);
+    irn_model *model = new_model(context, 0);
+    irn_train_options options = density_options();
+    irn_trainer *trainer;
+    irn_dataset *data = dataset();
+    options.average_decay = 0.9;
+    options.epochs = 0;
+    const irn_arena *arena = &model->parameters;
+    const float *before = read_all(arena, model->single.parameters);
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    testing_ok(irn_trainer_fit(trainer, data, NULL, NULL, NULL, NULL));
+    ck_assert_mem_eq(before, read_all(arena, model->single.parameters),
+                     arena->size * sizeof(float));
+    irn_dataset_free(data);
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+/* Where the device cannot iterate with the averages, the model has its own parameters again. */
+START_TEST(a_failed_average_is_undone)
+{
+    irn_context *context = devices_open(_i);
+    irn_model *model = new_model(context, 0);
+    irn_train_options options = density_options();
+    irn_trainer *trainer;
+    options.average_decay = 0.9;
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    for (int t = 0; t < 2; t++)
+        testing_ok(irn_trainer_step(trainer, normal(BATCH * SIZE), NULL, BATCH, NULL));
+    const irn_arena *parameters = &model->parameters, *state = &model->state;
+    const float *raw = read_all(parameters, model->single.parameters);
+    const float *average = read_all(parameters, trainer->average);
+    const float *estimates = read_all(state, model->single.state);
+    size_t bytes = parameters->size * sizeof(float);
+    unsigned work_group = context->tuning.work_group;
+    ck_assert_mem_ne(raw, average, bytes);
+    context->tuning.work_group = 1u << 24; /* more than any device has */
+    irn_status status = irn_average_begin(trainer);
+    context->tuning.work_group = work_group;
+    ck_assert_msg(status != IRN_OK, "power iteration did not fail");
+    ck_assert_mem_eq(raw, read_all(parameters, model->single.parameters), bytes);
+    ck_assert_mem_eq(average, read_all(parameters, trainer->average), bytes);
+    ck_assert_mem_eq(estimates, read_all(state, model->single.state), state->size * sizeof(float));
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("faults in training densities");
@@ -302,5 +356,7 @@ int main(void)
     devices_add(fits, the_last_good_checkpoint_stays);
     devices_add(fits, stopping_keeps_it_too);
     devices_add(fits, fits_end_with_the_average);
+    devices_add(fits, fits_without_a_step);
+    devices_add(fits, a_failed_average_is_undone);
     return testing_run(suite);
 }
