@@ -90,10 +90,11 @@ IRN_API void irn_trainer_free(irn_trainer *trainer);
  * batch statistics, backward through sigma (math: iR eq. 2), update. report NULL: the step is
  * queued and the call does not wait for the device; else the report is read, which waits. Labels
  * out of range are IRN_ERROR_ARGUMENT, and nothing has changed then. A step that fails otherwise,
- * because the device fails or actnorm cannot take its first values from the batch, is not counted
- * and updates no parameter, but may have moved the norms' estimates, actnorm's first values and the
- * head's running statistics; certified bounds are forgotten. A loss that is NaN or infinite is
- * IRN_ERROR_NUMERIC when it is read, after the update. */
+ * because the device fails or actnorm cannot take its first values from the batch (for a density,
+ * every channel must vary in it), is not counted and updates no parameter, but may have moved the
+ * norms' estimates, actnorm's first values and the head's running statistics; certified bounds are
+ * forgotten. A loss that is NaN or infinite is IRN_ERROR_NUMERIC when it is read, after the update.
+ */
 IRN_API irn_status irn_trainer_step(irn_trainer *trainer, const float *x, const int *labels,
                                     size_t batch, irn_step_report *report);
 IRN_API irn_status irn_trainer_report(irn_trainer *trainer, irn_step_report *report);

@@ -141,20 +141,89 @@ START_TEST(labels_of_all_parts)
 }
 END_TEST
 
-START_TEST(constant_channels_are_no_trouble)
+/* A step that fails leaves actnorm and all other parameters as they were. */
+static void check_refused(irn_trainer *trainer, const float *x, size_t batch, const char *words)
+{
+    const irn_model *model = trainer->model;
+    const irn_arena *arena = &model->parameters;
+    size_t bytes = arena->size * sizeof(float);
+    const float *before = read_all(arena, model->single.parameters);
+    testing_fails(irn_trainer_step(trainer, x, NULL, batch, NULL), IRN_ERROR_NUMERIC, words);
+    ck_assert_uint_eq(trainer->step, 0);
+    ck_assert_mem_eq(before, read_all(arena, model->single.parameters), bytes);
+    ck_assert(!model->actnorm_ready);
+}
+
+/* Nothing bounds the likelihood of what does not vary. */
+START_TEST(constant_channels_have_no_density)
 {
     irn_context *context = devices_open(_i);
     irn_model *model = new_model(context, 0);
     irn_train_options options = density_options();
     irn_trainer *trainer;
-    irn_step_report report;
-    float *x = normal(BATCH * SIZE);
+    float *x = normal(BATCH * SIZE), *z = host_floats(BATCH * SIZE);
     for (size_t n = 0; n < BATCH; n++)
-        for (size_t i = 0; i < 9; i++)
+        for (size_t i = 9; i < 18; i++)
             x[n * SIZE + i] = 0.25f;
     testing_ok(irn_trainer_create(&trainer, model, &options));
+    check_refused(trainer, x, BATCH,
+                  "actnorm of blocks.0 cannot be initialised: channel 1 has variance 0, not above "
+                  "1e-10, over 8 images");
+    testing_fails(irn_model_encode(model, x, BATCH, z), IRN_ERROR_NUMERIC,
+                  "blocks.0 cannot be initialised: channel 1");
+    testing_ok(irn_trainer_step(trainer, normal(BATCH * SIZE), NULL, BATCH, NULL));
+    testing_ok(irn_trainer_step(trainer, x, NULL, BATCH, NULL));
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+/* One image varies in the map of the first block, but not where each channel is one pixel. */
+START_TEST(initialised_whole_or_not_at_all)
+{
+    irn_context *context = devices_open(_i);
+    irn_model_config config = devices_small_config(1, 2, 2);
+    irn_train_options options = density_options();
+    irn_model *model;
+    irn_trainer *trainer;
+    float z[4];
+    config.prior = IRN_PRIOR_STANDARD;
+    config.stages = 2;
+    config.blocks[1] = 1;
+    config.widths[1] = config.widths[0];
+    config.strides[1] = 2;
+    testing_ok(irn_model_create(&model, context, &config));
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    check_refused(trainer, normal(4), 1, "actnorm of blocks.1 cannot be initialised: channel 0");
+    const irn_arena *arena = &model->parameters;
+    const float *before = read_all(arena, model->single.parameters);
+    testing_fails(irn_model_encode(model, normal(4), 1, z), IRN_ERROR_NUMERIC, "blocks.1");
+    ck_assert_mem_eq(before, read_all(arena, model->single.parameters),
+                     arena->size * sizeof(float));
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+/* Padded channels do not vary, and classifiers have them. */
+START_TEST(classifiers_take_constant_channels)
+{
+    irn_context *context = devices_open(_i);
+    irn_model_config config = devices_small_config(3, 3, 3);
+    irn_train_options options = density_options();
+    irn_model *model;
+    irn_trainer *trainer;
+    irn_step_report report;
+    const int labels[BATCH] = {0, 1, 2, 3, 3, 2, 1, 0};
+    options.task = IRN_CLASSIFY;
+    config.classes = CLASSES;
+    config.pad_channels = 2;
+    testing_ok(irn_model_create(&model, context, &config));
+    testing_ok(irn_trainer_create(&trainer, model, &options));
     for (int t = 0; t < 5; t++) {
-        testing_ok(irn_trainer_step(trainer, x, NULL, BATCH, &report));
+        testing_ok(irn_trainer_step(trainer, normal(BATCH * SIZE), labels, BATCH, &report));
         ck_assert_msg(isfinite(report.loss), "loss %g", report.loss);
     }
     const float *parameters = read_all(&model->parameters, model->single.parameters);
@@ -351,7 +420,9 @@ int main(void)
     devices_add(steps, values_have_a_range);
     devices_add(steps, tasks_need_their_models);
     devices_add(steps, labels_of_all_parts);
-    devices_add(steps, constant_channels_are_no_trouble);
+    devices_add(steps, constant_channels_have_no_density);
+    devices_add(steps, initialised_whole_or_not_at_all);
+    devices_add(steps, classifiers_take_constant_channels);
     TCase *fits = devices_case(suite, "fits");
     devices_add(fits, the_last_good_checkpoint_stays);
     devices_add(fits, stopping_keeps_it_too);
