@@ -92,7 +92,13 @@ IRN_API irn_status irn_model_create(irn_model **out, irn_context *context,
 
 /* Reads a model file (safetensors with a JSON configuration under the metadata key `iresnet`), or
  * writes one, whole or not at all. Errors: IRN_ERROR_FILE, IRN_ERROR_FORMAT, IRN_ERROR_NUMERIC (NaN
- * or Inf among the weights), and those of irn_model_create(). */
+ * or Inf among the weights), and those of irn_model_create().
+ *
+ * The blocks' certified bounds, if there are any, are in the configuration, and under the key
+ * `iresnet_bounds` is the SHA-256 of its text and of all parameters and state. Where that does not
+ * fit, because something was edited or an older version wrote the file, the model loads without
+ * bounds, as one that was never certified, and the context's log says so. The hash finds mistakes;
+ * it is no signature. */
 IRN_API irn_status irn_model_load(irn_model **out, irn_context *context, const char *path);
 IRN_API irn_status irn_model_save(irn_model *model, const char *path);
 
