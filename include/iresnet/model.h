@@ -92,7 +92,13 @@ IRN_API irn_status irn_model_create(irn_model **out, irn_context *context,
 
 /* Reads a model file (safetensors with a JSON configuration under the metadata key `iresnet`), or
  * writes one, whole or not at all. Errors: IRN_ERROR_FILE, IRN_ERROR_FORMAT, IRN_ERROR_NUMERIC (NaN
- * or Inf among the weights), and those of irn_model_create(). */
+ * or Inf among the weights), and those of irn_model_create().
+ *
+ * The blocks' certified bounds, if there are any, are in the configuration, and under the key
+ * `iresnet_bounds` is the SHA-256 of its text and of all parameters and state. Where that does not
+ * fit, because something was edited or an older version wrote the file, the model loads without
+ * bounds, as one that was never certified, and the context's log says so. The hash finds mistakes;
+ * it is no signature. */
 IRN_API irn_status irn_model_load(irn_model **out, irn_context *context, const char *path);
 IRN_API irn_status irn_model_save(irn_model *model, const char *path);
 
@@ -118,8 +124,9 @@ IRN_API size_t irn_model_parameter_count(const irn_model *model);
 /* z = F(x). x: [batch, channels, height, width], z: [batch, D]. Batches are split to fit. A network
  * whose actnorm layers are not initialised yet takes their values from the first piece, of up to
  * 256 samples; decoding does not, and takes them as the identity. Errors: IRN_ERROR_MEMORY,
- * IRN_ERROR_DEVICE. The _cl twin takes device buffers with offsets in floats, and leaves its
- * commands in the queue. */
+ * IRN_ERROR_DEVICE; IRN_ERROR_NUMERIC if actnorm cannot take its values, of NaN or, in a model with
+ * a prior, of a channel that does not vary, and then no block has any. The _cl twin takes device
+ * buffers with offsets in floats, and leaves its commands in the queue. */
 IRN_API irn_status irn_model_encode(irn_model *model, const float *x, size_t batch, float *z);
 IRN_API irn_status irn_model_encode_cl(irn_model *model, cl_mem x, size_t x_offset, size_t batch,
                                        cl_mem z, size_t z_offset);

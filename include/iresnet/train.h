@@ -90,10 +90,11 @@ IRN_API void irn_trainer_free(irn_trainer *trainer);
  * batch statistics, backward through sigma (math: iR eq. 2), update. report NULL: the step is
  * queued and the call does not wait for the device; else the report is read, which waits. Labels
  * out of range are IRN_ERROR_ARGUMENT, and nothing has changed then. A step that fails otherwise,
- * because the device fails or actnorm cannot take its first values from the batch, is not counted
- * and updates no parameter, but may have moved the norms' estimates, actnorm's first values and the
- * head's running statistics; certified bounds are forgotten. A loss that is NaN or infinite is
- * IRN_ERROR_NUMERIC when it is read, after the update. */
+ * because the device fails or actnorm cannot take its first values from the batch (for a density,
+ * every channel must vary in it), is not counted and updates no parameter, but may have moved the
+ * norms' estimates, actnorm's first values and the head's running statistics; certified bounds are
+ * forgotten. A loss that is NaN or infinite is IRN_ERROR_NUMERIC when it is read, after the update.
+ */
 IRN_API irn_status irn_trainer_step(irn_trainer *trainer, const float *x, const int *labels,
                                     size_t batch, irn_step_report *report);
 IRN_API irn_status irn_trainer_report(irn_trainer *trainer, irn_step_report *report);
@@ -134,9 +135,11 @@ typedef bool (*irn_fit_callback)(const irn_fit_event *event, void *payload);
 
 /* Trains for the options' epochs, from where the trainer stands (also in the middle of an epoch
  * after a resume), and saves checkpoint_path after each epoch and when stopped (NULL: never). test
- * may be NULL. A NaN loss stops with the last good checkpoint kept. After the last step the power
- * iteration is run to convergence once. Its means are of its own steps: what steps before it have
- * counted and no report has read is forgotten. */
+ * may be NULL. A loss that is not finite stops it with IRN_ERROR_NUMERIC, and so do parameters of
+ * which samples of the last batch have scores or densities that are not: these are looked at before
+ * they are saved, so that the checkpoint that is kept, which the sentence names, was good. After
+ * the last step the power iteration is run to convergence once. Its means are of its own steps:
+ * what steps before it have counted and no report has read is forgotten. */
 IRN_API irn_status irn_trainer_fit(irn_trainer *trainer, const irn_dataset *train,
                                    const irn_dataset *test, const char *checkpoint_path,
                                    irn_fit_callback callback, void *payload);

@@ -10,7 +10,7 @@ typedef struct certify_options {
     int padding;
     size_t size[2];
     double below;
-    const char *json, *singular_values, *layer;
+    const char *json, *singular_values, *layer, *out;
 } certify_options;
 
 static const cli_option certify_table[] = {
@@ -53,6 +53,11 @@ static const cli_option certify_table[] = {
      .offset = offsetof(certify_options, layer),
      .argument = "NAME",
      .help = "that layer, as the table names it"},
+    {.name = "out",
+     .kind = CLI_TEXT,
+     .offset = offsetof(certify_options, out),
+     .argument = "FILE",
+     .help = "write the model with its bounds, which may be the same file"},
 };
 
 typedef struct certification {
@@ -99,6 +104,9 @@ static int certify_model(certification *self, const irn_certify_options *how)
 static int certify_weights(certification *self, const irn_certify_options *how)
 {
     const certify_options *options = &self->options;
+    if (options->out)
+        return cli_error(&self->session, CLI_USAGE,
+                         "--out is for models, and %s has bare weights: see --json", self->path);
     if (!cli_given(self->group, "size"))
         return cli_error(&self->session, CLI_USAGE,
                          "%s is no model but bare weights: --size HxW is needed", self->path);
@@ -123,6 +131,14 @@ static int write_singular_values(certification *self)
         status = irn_npy_write(&values, options->singular_values);
     irn_array_free(&values);
     return status == IRN_OK ? CLI_DONE : cli_fail_option(&self->session, status);
+}
+
+static int write_model(certification *self)
+{
+    if (!self->options.out)
+        return CLI_DONE;
+    irn_status status = irn_model_save(self->session.model, self->options.out);
+    return status == IRN_OK ? CLI_DONE : cli_fail(&self->session, status);
 }
 
 static void print_layers(const irn_certificate *certificate)
@@ -194,6 +210,8 @@ static int certify(certification *self)
     cli_progress_clear(&session->progress);
     if (result == CLI_DONE)
         result = write_singular_values(self);
+    if (result == CLI_DONE) /* before the certificate, which names the file by its hash */
+        result = write_model(self);
     if (result != CLI_DONE)
         return result;
     const char *json = self->options.json;
@@ -215,7 +233,7 @@ static int run(const cli_command *self, int argc, char **argv)
     certification state = {.session = {.command = self}, .options = {.below = 1}};
     certify_options *options = &state.options;
     cli_group groups[] = {
-        {.title = "Options", .options = certify_table, .count = 6, .values = options},
+        {.title = "Options", .options = certify_table, .count = 7, .values = options},
         cli_common_group(&state.session.common, CLI_WITH_DEVICE | CLI_WITH_QUIET)};
     cli_operands operands = {.names = "MODEL or WEIGHTS", .least = 1, .most = 1};
     int result = CLI_DONE;
@@ -226,6 +244,9 @@ static int run(const cli_command *self, int argc, char **argv)
     const char *json = options->json, *values = options->singular_values;
     if (json && values && strcmp(json, values) == 0)
         return cli_usage(self, "--json and --singular-values are both '%s'", json);
+    const char *out = options->out;
+    if (out && ((json && strcmp(json, out) == 0) || (values && strcmp(values, out) == 0)))
+        return cli_usage(self, "--out and another option are both '%s'", out);
     state.group = &groups[0];
     state.path = operands.values[0];
     cli_progress_init(&state.session.progress, state.session.common.quiet);
@@ -245,6 +266,7 @@ const cli_command cli_command_certify = {
              "tensor is a layer, and the verdict is about --below.\n",
     .examples = "  iresnet certify run/model.safetensors\n"
                 "  iresnet certify run/model.safetensors --json certificate.json\n"
+                "  iresnet certify imported.safetensors --out certified.safetensors\n"
                 "  iresnet certify weights.safetensors --size 32x32 --padding circular --below 2\n"
                 "  iresnet certify run/model.safetensors --singular-values s.npy \\\n"
                 "                  --layer blocks.0.conv0\n",

@@ -93,7 +93,7 @@ irn_power irn_model_power(const irn_model *model);
 /* Power iteration of every layer. */
 irn_status irn_model_power_iterate(irn_model *model, size_t iterations);
 
-/* Remembers that the actnorm layers have their data-dependent values (workspace.c). */
+/* Remembers that the actnorm layers have their data-dependent values (initialise.c). */
 irn_status irn_model_initialised(irn_model *model);
 
 /* ---- layer.c ---- */

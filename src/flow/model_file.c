@@ -122,23 +122,22 @@ static irn_status read_all(const irn_model *model, float *values)
     return IRN_OK;
 }
 
-/* Certified bounds belong to exact weights in an exact architecture: the file keeps them beside a
- * hash of both, and a reader that finds another hash forgets them. */
-static irn_status function_hash(char hex[IRN_SHA256_HEX], const irn_model *model)
+/* Certified bounds belong to exact weights in an exact architecture: the file keeps a hash of the
+ * configuration's text, bounds included, and of the weights, and a reader that finds another hash
+ * forgets the bounds. Of the text as it stands in the file, so that fields which are added to
+ * configurations later change no hash of an older file. */
+static const char bounds_key[] = "iresnet_bounds";
+
+static irn_status bounds_hash(char hex[IRN_SHA256_HEX], const irn_model *model, const char *json)
 {
-    char *config;
     float *values;
-    IRN_TRY(irn_config_to_json(&config, &model->config, NULL, 0));
-    size_t text = strlen(config) / sizeof *values + 1, count = text + count_all(model);
-    irn_status status = irn_alloc(&values, count, sizeof *values);
-    if (status == IRN_OK) {
-        memcpy(values, config, strlen(config));
-        status = read_all(model, values + text);
-    }
+    size_t text = strlen(json) / sizeof *values + 1, count = text + count_all(model);
+    IRN_TRY(irn_alloc(&values, count, sizeof *values));
+    memcpy(values, json, strlen(json));
+    irn_status status = read_all(model, values + text);
     if (status == IRN_OK)
         irn_sha256_bytes(hex, values, count * sizeof *values);
     free(values);
-    free(config);
     return status;
 }
 
@@ -153,9 +152,9 @@ static irn_status add_config(irn_model *model, irn_safetensors_writer *writer)
     if (status == IRN_OK)
         status = irn_safetensors_add_metadata(writer, "iresnet", json);
     if (status == IRN_OK)
-        status = function_hash(hash, model);
+        status = bounds_hash(hash, model, json);
     if (status == IRN_OK)
-        status = irn_safetensors_add_metadata(writer, "iresnet_certified", hash);
+        status = irn_safetensors_add_metadata(writer, bounds_key, hash);
     free(json);
     free(lipschitz);
     return status;
@@ -179,18 +178,47 @@ irn_status irn_model_save(irn_model *model, const char *path)
     return status;
 }
 
+/* Whether the bounds in the file are of the model; if not, the context's log is told. */
+static irn_status check_bounds(const irn_model *model, const irn_safetensors *file,
+                               const char *json, bool *good)
+{
+    const char *recorded = irn_safetensors_metadata(file, bounds_key);
+    const char *name = irn_safetensors_name(file);
+    char hash[IRN_SHA256_HEX];
+    IRN_TRY(bounds_hash(hash, model, json));
+    *good = recorded && strcmp(recorded, hash) == 0;
+    if (!recorded)
+        irn_log(model->context,
+                "%s: certified by an older version, so its bounds are not used; `iresnet certify "
+                "MODEL --out FILE` stores new ones",
+                name);
+    else if (!*good)
+        irn_log(
+            model->context,
+            "%s: its bounds were not computed for this configuration and these weights, and are "
+            "not used; `iresnet certify MODEL --out FILE` stores new ones",
+            name);
+    return IRN_OK;
+}
+
+static void set_bounds(irn_model *model, const double *lipschitz)
+{
+    for (size_t b = 0; b < model->block_count; b++)
+        model->blocks[b].lipschitz_upper = lipschitz[b];
+}
+
 static irn_status read_bounds(irn_model *model, const irn_safetensors *file, const char *json)
 {
-    const char *recorded = irn_safetensors_metadata(file, "iresnet_certified");
-    char hash[IRN_SHA256_HEX];
     double *lipschitz;
-    IRN_TRY(function_hash(hash, model));
-    if (!recorded || strcmp(recorded, hash) != 0)
-        return IRN_OK;
+    bool any = false, good = false;
     IRN_TRY(irn_alloc(&lipschitz, model->block_count, sizeof *lipschitz));
     irn_status status = irn_lipschitz_from_json(lipschitz, model->block_count, json);
     for (size_t b = 0; status == IRN_OK && b < model->block_count; b++)
-        model->blocks[b].lipschitz_upper = lipschitz[b];
+        any = any || isfinite(lipschitz[b]);
+    if (any)
+        status = check_bounds(model, file, json, &good);
+    if (good)
+        set_bounds(model, lipschitz);
     free(lipschitz);
     return status;
 }

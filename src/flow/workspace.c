@@ -2,9 +2,6 @@
 #include "flow/logit.h"
 #include "ops/elementwise.h"
 
-#include <limits.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static size_t map_size(const irn_model *model, size_t channels, size_t height, size_t width)
@@ -181,91 +178,37 @@ static irn_status forward_block(irn_model *model, const irn_workspace *workspace
     return IRN_OK;
 }
 
-irn_status irn_flow_visit(irn_model *model, irn_workspace *workspace, cl_mem x, size_t offset,
-                          size_t images, const irn_visitor *visitor, irn_latents *z)
+/* From what the first block takes, in the workspace's first flow tensor. */
+static irn_status forward_blocks(irn_model *model, irn_workspace *workspace, irn_tensor now,
+                                 const irn_visitor *visitor, irn_latents *z)
 {
-    irn_tensor now =
-        irn_tensor_view(&workspace->flow[0], images, model->channels, model->height, model->width);
     size_t scale = 0;
-    IRN_TRY(irn_model_prepare(model));
-    IRN_TRY(irn_flow_input(model, x, offset, &workspace->flow[1], &now));
     for (size_t b = 0; b < model->block_count; b++) {
         const irn_block *block = &model->blocks[b];
         IRN_TRY(forward_block(model, workspace, b, visitor, &now));
         if (!block->split)
             continue;
         irn_tensor rest = other_flow(workspace, &now, irn_split_rest(block), now.height, now.width);
-        z->parts[scale] = irn_latent_view(model, &workspace->early.parts[scale], scale, images);
+        z->parts[scale] = irn_latent_view(model, &workspace->early.parts[scale], scale, now.images);
         IRN_TRY(irn_part_leave(&now, &z->parts[scale++], &rest));
         now = rest;
     }
     z->parts[scale] = now;
-    return model->actnorm_ready ? IRN_OK : irn_model_initialised(model);
+    return IRN_OK;
+}
+
+irn_status irn_flow_visit(irn_model *model, irn_workspace *workspace, cl_mem x, size_t offset,
+                          size_t images, const irn_visitor *visitor, irn_latents *z)
+{
+    irn_tensor first =
+        irn_tensor_view(&workspace->flow[0], images, model->channels, model->height, model->width);
+    IRN_TRY(irn_model_prepare(model));
+    IRN_TRY(irn_flow_input(model, x, offset, &workspace->flow[1], &first));
+    return irn_initialisation_end(model, forward_blocks(model, workspace, first, visitor, z));
 }
 
 irn_status irn_flow_forward(irn_model *model, irn_workspace *workspace, cl_mem x, size_t offset,
                             size_t images, irn_latents *z)
 {
     return irn_flow_visit(model, workspace, x, offset, images, NULL, z);
-}
-
-static irn_status moments(const irn_tensor *x, float *mean, float *variance)
-{
-    irn_context *context = x->context;
-    irn_tensor vectors;
-    cl_mem scratch = NULL;
-    IRN_TRY(irn_tensor_create(&vectors, context, IRN_SINGLE, 2, x->channels, 1, 1));
-    irn_tensor first = irn_tensor_view(&vectors, 1, x->channels, 1, 1), second = first;
-    second.offset = irn_tensor_image_size(&vectors);
-    irn_status status = irn_memory_create(
-        context, &scratch, irn_channel_scratch(context, x->channels), sizeof(float), true);
-    if (status == IRN_OK)
-        status = irn_channel_moments(x, (irn_place){first.memory, first.offset},
-                                     (irn_place){second.memory, second.offset}, scratch);
-    if (status == IRN_OK)
-        status = irn_tensor_read(&first, mean, x->channels);
-    if (status == IRN_OK)
-        status = irn_tensor_read(&second, variance, x->channels);
-    irn_memory_release(context, scratch);
-    irn_tensor_free(&vectors);
-    return status;
-}
-
-irn_status irn_block_initialise(irn_model *model, const irn_block *block, const irn_tensor *x)
-{
-    float *values;
-    size_t channels = block->channels;
-    if (!model->config.actnorm)
-        return IRN_OK;
-    IRN_TRY(irn_alloc(&values, 2 * channels, sizeof *values));
-    float *shift = values, *log_scale = values + channels;
-    irn_status status = moments(x, shift, log_scale);
-    for (size_t c = 0; status == IRN_OK && c < channels; c++) {
-        double variance = (double)log_scale[c];
-        double scale = variance > 1e-10 ? 1 / sqrt(variance + 1e-6) : 1;
-        if (!isfinite(scale) || !isfinite(shift[c]))
-            status = irn_fail(IRN_ERROR_NUMERIC,
-                              "actnorm cannot be initialised: channel %zu has mean %g and variance "
-                              "%g",
-                              c, (double)shift[c], variance);
-        log_scale[c] = (float)log(scale);
-        shift[c] = (float)(-(double)shift[c] * scale);
-    }
-    const irn_entry *entries = model->parameters.entries;
-    if (status == IRN_OK)
-        status = irn_arena_write(&model->parameters, model->single.parameters,
-                                 &entries[block->log_scale], log_scale);
-    if (status == IRN_OK)
-        status = irn_arena_write(&model->parameters, model->single.parameters,
-                                 &entries[block->shift], shift);
-    free(values);
-    return status;
-}
-
-irn_status irn_model_initialised(irn_model *model)
-{
-    const float yes = 1;
-    model->actnorm_ready = true;
-    return irn_arena_write(&model->state, model->single.state,
-                           &model->state.entries[model->initialised], &yes);
 }

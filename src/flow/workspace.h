@@ -62,6 +62,11 @@ irn_status irn_flow_visit(irn_model *model, irn_workspace *workspace, cl_mem x, 
                           size_t images, const irn_visitor *visitor, irn_latents *z);
 
 /* Data-dependent values of a block's actnorm from its input x: zero mean and unit variance per
- * channel afterwards; channels without variance keep their scale. Waits for the device. */
+ * channel afterwards. Channels without variance keep their scale, but in a model with a prior they
+ * are IRN_ERROR_NUMERIC. Waits for the device. */
 irn_status irn_block_initialise(irn_model *model, const irn_block *block, const irn_tensor *x);
+/* After all blocks have had that, or one has failed: `status`, unless remembering the values fails.
+ * Where it is not IRN_OK no block keeps any. Without effect once actnorm has its values. */
+irn_status irn_initialisation_end(irn_model *model, irn_status status);
+
 #endif

@@ -16,8 +16,10 @@ typedef struct fit {
     irn_dataset_info info;
     size_t steps; /* an epoch */
     uint32_t *order;
-    float *x;
+    float *x; /* the last batch */
     int *labels;
+    size_t batch;   /* images in it */
+    uint64_t saved; /* after this step; 0: not yet */
     double start, last_look;
     size_t images; /* since start */
     double epoch_loss, epoch_correct, epoch_bits, epoch_samples, unread;
@@ -64,10 +66,34 @@ static bool tell(fit *f, bool epoch_done, size_t step, double test_accuracy, dou
     return !f->callback || f->callback(&event, f->payload);
 }
 
+/* Parameters that are no good do not replace those that were. */
+static irn_status save(fit *f)
+{
+    if (!f->checkpoint_path)
+        return IRN_OK;
+    IRN_TRY(irn_trainer_check(f->trainer, f->x, f->batch));
+    IRN_TRY(irn_trainer_save(f->trainer, f->checkpoint_path));
+    f->saved = f->trainer->step;
+    return IRN_OK;
+}
+
+/* Where training went wrong, and what is left of it. */
+static irn_status spoiled(const fit *f)
+{
+    uint64_t step = f->trainer->step, epoch = step ? (step - 1) / f->steps + 1 : 1;
+    irn_set_error("epoch %llu, step %llu: %s", (unsigned long long)epoch, (unsigned long long)step,
+                  irn_last_error());
+    if (f->saved)
+        irn_set_error("%s; %s keeps step %llu", irn_last_error(), f->checkpoint_path,
+                      (unsigned long long)f->saved);
+    else if (f->checkpoint_path)
+        irn_set_error("%s; %s has not been written", irn_last_error(), f->checkpoint_path);
+    return IRN_ERROR_NUMERIC;
+}
+
 static irn_status stop(fit *f)
 {
-    if (f->checkpoint_path)
-        IRN_TRY(irn_trainer_save(f->trainer, f->checkpoint_path));
+    IRN_TRY(save(f));
     return irn_fail(IRN_ERROR_CANCELLED, "training was stopped after step %llu%s%s",
                     (unsigned long long)f->trainer->step,
                     f->checkpoint_path ? "; the checkpoint is " : "",
@@ -82,6 +108,7 @@ static irn_status one_step(fit *f, uint64_t epoch, size_t step, double rate)
     IRN_TRY(irn_dataset_batch(f->train, f->order + first, batch, &o->augmentation, o->seed, epoch,
                               f->x, f->info.classes > 0 ? f->labels : NULL));
     IRN_TRY(irn_trainer_queue_step(f->trainer, f->x, f->labels, batch, rate));
+    f->batch = batch;
     f->images += batch;
     f->unread += (double)batch;
     return IRN_OK;
@@ -105,8 +132,7 @@ static irn_status finish_epoch(fit *f, double rate)
 {
     double accuracy = NAN;
     IRN_TRY(look(f));
-    if (f->checkpoint_path)
-        IRN_TRY(irn_trainer_save(f->trainer, f->checkpoint_path));
+    IRN_TRY(save(f));
     if (f->test && f->trainer->options.task != IRN_DENSITY)
         IRN_TRY(test(f, &accuracy));
     bool go_on = tell(f, true, f->steps, accuracy, rate);
@@ -185,6 +211,8 @@ irn_status irn_trainer_fit(irn_trainer *trainer, const irn_dataset *train, const
         status = irn_alloc(&f.labels, batch, sizeof *f.labels);
     if (status == IRN_OK)
         status = run(&f);
+    if (status == IRN_ERROR_NUMERIC)
+        status = spoiled(&f);
     free(f.order);
     free(f.x);
     free(f.labels);

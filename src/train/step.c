@@ -67,6 +67,13 @@ static irn_status forward_block(irn_trainer *trainer, size_t b, size_t images, s
     return irn_part_leave(&out, &part, &rest);
 }
 
+static irn_status forward_blocks(irn_trainer *trainer, size_t images)
+{
+    for (size_t b = 0, scale = 0; b < trainer->model->block_count; b++)
+        IRN_TRY(forward_block(trainer, b, images, &scale));
+    return IRN_OK;
+}
+
 static irn_status forward(irn_trainer *trainer, size_t images)
 {
     irn_model *model = trainer->model;
@@ -76,10 +83,7 @@ static irn_status forward(irn_trainer *trainer, size_t images)
                                              model->height, model->width)
                            : shaped(&trainer->tape[0].z, images);
     IRN_TRY(irn_flow_input(model, trainer->x, 0, &trainer->gradient[1], &first));
-    for (size_t b = 0, scale = 0; b < model->block_count; b++)
-        IRN_TRY(forward_block(trainer, b, images, &scale));
-    if (!model->actnorm_ready)
-        IRN_TRY(irn_model_initialised(model));
+    IRN_TRY(irn_initialisation_end(model, forward_blocks(trainer, images)));
     if (trainer->options.task == IRN_DENSITY)
         return IRN_OK;
     irn_tensor top = shaped(&trainer->top, images);

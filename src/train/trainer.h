@@ -83,9 +83,14 @@ irn_status irn_trainer_gradients(irn_trainer *trainer, size_t images, irn_tensor
 irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const int *labels,
                                   size_t images, double rate);
 
+/* ---- check.c ---- */
+/* IRN_ERROR_NUMERIC if the model, as it would be saved now, gives samples scores or densities that
+ * are not finite. Nothing that training goes on from changes. */
+irn_status irn_trainer_check(irn_trainer *trainer, const float *x, size_t images);
+
 /* ---- average.c ---- */
-/* Without an average these do nothing. Between begin and end the model has the averaged parameters;
- * take leaves them there. */
+/* Without an average, or before the first step, these do nothing. Between begin and end the model
+ * has the averaged parameters, unless begin fails; take leaves them there. */
 irn_status irn_average_begin(irn_trainer *trainer);
 irn_status irn_average_end(irn_trainer *trainer);
 irn_status irn_average_take(irn_trainer *trainer);

@@ -371,7 +371,7 @@ model_tests() {
 # Models with a prior: of the official code, not certified; trained on digits; and of points.
 density_tests() {
     options='--data digits --count 40 --no-reconstruct'
-    iresnet 0 '' import "$here/../golden/model-density.safetensors" --out density
+    iresnet 0 '' import "$here/../golden/model-density.safetensors" --no-certify --out density
     iresnet 1 'no classifier head.*densities' predict density --in files/x.npy --out out
     iresnet 0 '^density .* bits per dimension of 360, standard error' eval density --data digits
     check 'eval: nothing proven of what is not certified' \
@@ -484,6 +484,15 @@ certify_tests() {
         --singular-values s.npy --layer conv
     check 'certify weights: no blocks' json w.json 'not d.get("blocks") and len(d["layers"]) == 2'
     iresnet 2 '--size HxW is needed' certify files/weights
+    iresnet 0 'not certified' eval bare/model.safetensors --data digits --count 5
+    iresnet 0 '^certified' certify bare/model.safetensors --out certified.st --json certified.json
+    iresnet 0 'proven' eval certified.st --data digits --count 5
+    check 'certify --out: the model has its bounds' grep -q 'lipschitz_upper[^]]*0[.]' certified.st
+    iresnet 0 '^certified' certify certified.st --out certified.st --json certified.json
+    check 'certify --out: the hash is of the new file' json certified.json \
+        "d['model_sha256'] == '$(sha256sum certified.st | cut -d ' ' -f 1)'"
+    iresnet 2 '--out is for models' certify files/weights --size 8x8 --out c4.st
+    iresnet 2 'are both' certify m --json a --out a
     iresnet 3 '' certify files/weights-big --size 8x8
     iresnet 0 '^certified' certify files/weights-big --size 8x8 --below 1.6
     iresnet_untouched c3.json 1 weights-nan certify files/weights-nan --size 8x8 --json c3.json
@@ -495,7 +504,10 @@ certify_tests() {
 
 import_tests() {
     iresnet 0 '' import files/official --out i.st
-    check 'import: says what it is' grep -q 'input 1x8x8, blocks 1' "$work/.err"
+    check 'import: says what it is' grep -q 'input 1x8x8, blocks 1.*, not certified$' "$work/.err"
+    check 'import: stores bounds' grep -q 'lipschitz_upper[^]]*[0-9]' i.st
+    iresnet 0 '' import files/official --no-certify --out i4.st
+    check 'import --no-certify: no bounds' grep -q 'lipschitz_upper[^]]*null' i4.st
     iresnet 0 '' import files/official-bare --config files/config.json --out i2.st
     check 'import: same from either configuration' cmp -s i.st i2.st
     iresnet 0 '' predict i.st --in files/x.npy --out logits.npy

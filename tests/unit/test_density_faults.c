@@ -10,8 +10,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-enum { BATCH = 8, SIZE = 27, EXAMPLES = 16 };
+enum { BATCH = 8, SIZE = 27, EXAMPLES = 16, CLASSES = 4 };
 
 static irn_model *new_model(irn_context *context, size_t levels)
 {
@@ -140,20 +141,89 @@ START_TEST(labels_of_all_parts)
 }
 END_TEST
 
-START_TEST(constant_channels_are_no_trouble)
+/* A step that fails leaves actnorm and all other parameters as they were. */
+static void check_refused(irn_trainer *trainer, const float *x, size_t batch, const char *words)
+{
+    const irn_model *model = trainer->model;
+    const irn_arena *arena = &model->parameters;
+    size_t bytes = arena->size * sizeof(float);
+    const float *before = read_all(arena, model->single.parameters);
+    testing_fails(irn_trainer_step(trainer, x, NULL, batch, NULL), IRN_ERROR_NUMERIC, words);
+    ck_assert_uint_eq(trainer->step, 0);
+    ck_assert_mem_eq(before, read_all(arena, model->single.parameters), bytes);
+    ck_assert(!model->actnorm_ready);
+}
+
+/* Nothing bounds the likelihood of what does not vary. */
+START_TEST(constant_channels_have_no_density)
 {
     irn_context *context = devices_open(_i);
     irn_model *model = new_model(context, 0);
     irn_train_options options = density_options();
     irn_trainer *trainer;
-    irn_step_report report;
-    float *x = normal(BATCH * SIZE);
+    float *x = normal(BATCH * SIZE), *z = host_floats(BATCH * SIZE);
     for (size_t n = 0; n < BATCH; n++)
-        for (size_t i = 0; i < 9; i++)
+        for (size_t i = 9; i < 18; i++)
             x[n * SIZE + i] = 0.25f;
     testing_ok(irn_trainer_create(&trainer, model, &options));
+    check_refused(trainer, x, BATCH,
+                  "actnorm of blocks.0 cannot be initialised: channel 1 has variance 0, not above "
+                  "1e-10, over 8 images");
+    testing_fails(irn_model_encode(model, x, BATCH, z), IRN_ERROR_NUMERIC,
+                  "blocks.0 cannot be initialised: channel 1");
+    testing_ok(irn_trainer_step(trainer, normal(BATCH * SIZE), NULL, BATCH, NULL));
+    testing_ok(irn_trainer_step(trainer, x, NULL, BATCH, NULL));
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+/* One image varies in the map of the first block, but not where each channel is one pixel. */
+START_TEST(initialised_whole_or_not_at_all)
+{
+    irn_context *context = devices_open(_i);
+    irn_model_config config = devices_small_config(1, 2, 2);
+    irn_train_options options = density_options();
+    irn_model *model;
+    irn_trainer *trainer;
+    float z[4];
+    config.prior = IRN_PRIOR_STANDARD;
+    config.stages = 2;
+    config.blocks[1] = 1;
+    config.widths[1] = config.widths[0];
+    config.strides[1] = 2;
+    testing_ok(irn_model_create(&model, context, &config));
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    check_refused(trainer, normal(4), 1, "actnorm of blocks.1 cannot be initialised: channel 0");
+    const irn_arena *arena = &model->parameters;
+    const float *before = read_all(arena, model->single.parameters);
+    testing_fails(irn_model_encode(model, normal(4), 1, z), IRN_ERROR_NUMERIC, "blocks.1");
+    ck_assert_mem_eq(before, read_all(arena, model->single.parameters),
+                     arena->size * sizeof(float));
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+/* Padded channels do not vary, and classifiers have them. */
+START_TEST(classifiers_take_constant_channels)
+{
+    irn_context *context = devices_open(_i);
+    irn_model_config config = devices_small_config(3, 3, 3);
+    irn_train_options options = density_options();
+    irn_model *model;
+    irn_trainer *trainer;
+    irn_step_report report;
+    const int labels[BATCH] = {0, 1, 2, 3, 3, 2, 1, 0};
+    options.task = IRN_CLASSIFY;
+    config.classes = CLASSES;
+    config.pad_channels = 2;
+    testing_ok(irn_model_create(&model, context, &config));
+    testing_ok(irn_trainer_create(&trainer, model, &options));
     for (int t = 0; t < 5; t++) {
-        testing_ok(irn_trainer_step(trainer, x, NULL, BATCH, &report));
+        testing_ok(irn_trainer_step(trainer, normal(BATCH * SIZE), labels, BATCH, &report));
         ck_assert_msg(isfinite(report.loss), "loss %g", report.loss);
     }
     const float *parameters = read_all(&model->parameters, model->single.parameters);
@@ -167,47 +237,73 @@ END_TEST
 
 /* ---- fits ---- */
 
+/* With labels for models of classes. */
 static irn_dataset *dataset(void)
 {
     size_t shape[4] = {EXAMPLES, 3, 3, 3};
-    irn_array x;
+    irn_array x, labels;
     irn_dataset *out;
     char spec[512];
     testing_ok(irn_array_create(&x, IRN_FLOAT32, 4, shape));
+    testing_ok(irn_array_create(&labels, IRN_INT32, 1, shape));
     memcpy(x.data, normal(EXAMPLES * SIZE), EXAMPLES * SIZE * sizeof(float));
+    for (size_t n = 0; n < EXAMPLES; n++)
+        ((int32_t *)labels.data)[n] = (int32_t)(n % CLASSES);
     testing_ok(irn_npy_write(&x, testing_path("x.npy")));
+    testing_ok(irn_npy_write(&labels, testing_path("labels.npy")));
     irn_array_free(&x);
-    snprintf(spec, sizeof spec, "npy:%s", testing_path("x.npy"));
+    irn_array_free(&labels);
+    snprintf(spec, sizeof spec, "npy:%s,%s", testing_path("x.npy"), testing_path("labels.npy"));
     testing_ok(irn_dataset_open(&out, spec, IRN_TRAIN));
     return out;
 }
 
-/* After the first epoch, steps become so long that parameters are no numbers. */
+/* After the first epoch, steps become so long that parameters are no good any more: with an
+ * infinite rate no numbers, with a finite one numbers of which the loss is none. */
+typedef struct spoiling {
+    irn_task task;
+    size_t batch;
+    double rate;
+    bool stop; /* training at the first step of the next epoch that is told of */
+    irn_trainer *trainer;
+} spoiling;
+
 static bool spoil(const irn_fit_event *event, void *payload)
 {
+    spoiling *s = payload;
+    const struct timespec until_steps_are_told = {.tv_nsec = 300000000};
     if (event->epoch_done)
-        irn_trainer_set_learning_rate(payload, (double)INFINITY);
-    return true;
+        irn_trainer_set_learning_rate(s->trainer, s->rate);
+    if (event->epoch_done && s->stop)
+        nanosleep(&until_steps_are_told, NULL);
+    return event->epoch_done || event->epoch == 1 || !s->stop;
 }
 
-static void check_spoiled(irn_context *context, size_t batch)
+static void check_spoiled(irn_context *context, spoiling s)
 {
-    irn_model *model = new_model(context, 0), *loaded;
+    irn_model_config config = devices_small_config(3, 3, 3);
     irn_train_options options = density_options();
-    irn_trainer *trainer, *good;
+    irn_model *model, *loaded;
+    irn_trainer *good;
     irn_dataset *data = dataset();
     const char *path = testing_path("good.safetensors");
-    options.batch = batch;
+    char kept[64];
+    config.prior = s.task == IRN_CLASSIFY ? IRN_PRIOR_NONE : IRN_PRIOR_LEARNED;
+    config.classes = s.task == IRN_DENSITY ? 0 : CLASSES;
+    options.task = s.task;
+    options.batch = s.batch;
     options.average_decay = 0.9;
-    testing_ok(irn_trainer_create(&trainer, model, &options));
-    irn_status status = irn_trainer_fit(trainer, data, NULL, path, spoil, trainer);
-    ck_assert_msg(status == IRN_ERROR_NUMERIC, "status %d", (int)status);
+    testing_ok(irn_model_create(&model, context, &config));
+    testing_ok(irn_trainer_create(&s.trainer, model, &options));
+    snprintf(kept, sizeof kept, "good.safetensors keeps step %zu", EXAMPLES / s.batch);
+    testing_fails(irn_trainer_fit(s.trainer, data, NULL, path, spoil, &s), IRN_ERROR_NUMERIC, kept);
+    ck_assert_ptr_nonnull(strstr(irn_last_error(), "epoch 2, step "));
     testing_ok(irn_trainer_load(&good, &loaded, context, path));
-    ck_assert_uint_eq(good->step, EXAMPLES / batch);
+    ck_assert_uint_eq(good->step, EXAMPLES / s.batch);
     irn_trainer_set_epochs(good, 2);
     testing_ok(irn_trainer_fit(good, data, NULL, NULL, NULL, NULL));
     irn_dataset_free(data);
-    irn_trainer_free(trainer);
+    irn_trainer_free(s.trainer);
     irn_trainer_free(good);
     irn_model_free(model);
     irn_model_free(loaded);
@@ -217,8 +313,21 @@ static void check_spoiled(irn_context *context, size_t batch)
 START_TEST(the_last_good_checkpoint_stays)
 {
     irn_context *context = devices_open(_i);
-    check_spoiled(context, EXAMPLES / 4);
-    check_spoiled(context, EXAMPLES);
+    const double rates[] = {(double)INFINITY, 1e30};
+    for (int task = IRN_CLASSIFY; task <= IRN_HYBRID; task++)
+        for (size_t r = 0; r < 2; r++) {
+            check_spoiled(context, (spoiling){(irn_task)task, EXAMPLES / 4, rates[r], false, NULL});
+            check_spoiled(context, (spoiling){(irn_task)task, EXAMPLES, rates[r], false, NULL});
+        }
+    devices_close(context);
+}
+END_TEST
+
+START_TEST(stopping_keeps_it_too)
+{
+    irn_context *context = devices_open(_i);
+    for (int task = IRN_CLASSIFY; task <= IRN_HYBRID; task++)
+        check_spoiled(context, (spoiling){(irn_task)task, EXAMPLES / 2, 1e30, true, NULL});
     devices_close(context);
 }
 END_TEST
@@ -250,6 +359,60 @@ START_TEST(fits_end_with_the_average)
 }
 END_TEST
 
+/* There is nothing to average before the first step. */
+START_TEST(fits_without_a_step)
+{
+    irn_context *context = devices_open(_i);
+    irn_model *model = new_model(context, 0);
+    irn_train_options options = density_options();
+    irn_trainer *trainer;
+    irn_dataset *data = dataset();
+    options.average_decay = 0.9;
+    options.epochs = 0;
+    const irn_arena *arena = &model->parameters;
+    const float *before = read_all(arena, model->single.parameters);
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    testing_ok(irn_trainer_fit(trainer, data, NULL, NULL, NULL, NULL));
+    ck_assert_mem_eq(before, read_all(arena, model->single.parameters),
+                     arena->size * sizeof(float));
+    irn_dataset_free(data);
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+/* Where the device cannot iterate with the averages, the model has its own parameters again. */
+START_TEST(a_failed_average_is_undone)
+{
+    irn_context *context = devices_open(_i);
+    irn_model *model = new_model(context, 0);
+    irn_train_options options = density_options();
+    irn_trainer *trainer;
+    options.average_decay = 0.9;
+    testing_ok(irn_trainer_create(&trainer, model, &options));
+    for (int t = 0; t < 2; t++)
+        testing_ok(irn_trainer_step(trainer, normal(BATCH * SIZE), NULL, BATCH, NULL));
+    const irn_arena *parameters = &model->parameters, *state = &model->state;
+    const float *raw = read_all(parameters, model->single.parameters);
+    const float *average = read_all(parameters, trainer->average);
+    const float *estimates = read_all(state, model->single.state);
+    size_t bytes = parameters->size * sizeof(float);
+    unsigned work_group = context->tuning.work_group;
+    ck_assert_mem_ne(raw, average, bytes);
+    context->tuning.work_group = 1u << 24; /* more than any device has */
+    irn_status status = irn_average_begin(trainer);
+    context->tuning.work_group = work_group;
+    ck_assert_msg(status != IRN_OK, "power iteration did not fail");
+    ck_assert_mem_eq(raw, read_all(parameters, model->single.parameters), bytes);
+    ck_assert_mem_eq(average, read_all(parameters, trainer->average), bytes);
+    ck_assert_mem_eq(estimates, read_all(state, model->single.state), state->size * sizeof(float));
+    irn_trainer_free(trainer);
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("faults in training densities");
@@ -257,9 +420,14 @@ int main(void)
     devices_add(steps, values_have_a_range);
     devices_add(steps, tasks_need_their_models);
     devices_add(steps, labels_of_all_parts);
-    devices_add(steps, constant_channels_are_no_trouble);
+    devices_add(steps, constant_channels_have_no_density);
+    devices_add(steps, initialised_whole_or_not_at_all);
+    devices_add(steps, classifiers_take_constant_channels);
     TCase *fits = devices_case(suite, "fits");
     devices_add(fits, the_last_good_checkpoint_stays);
+    devices_add(fits, stopping_keeps_it_too);
     devices_add(fits, fits_end_with_the_average);
+    devices_add(fits, fits_without_a_step);
+    devices_add(fits, a_failed_average_is_undone);
     return testing_run(suite);
 }
