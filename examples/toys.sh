@@ -1,5 +1,5 @@
 #!/bin/sh
-# Learns the eight sets of points in the plane and draws each: data, density, samples. About three
+# Learns the eight sets of points in the plane and draws each: data, density, samples. About six
 # minutes a set on two cores. Usage: examples/toys.sh [FOLDER [PROGRAM]] (default toys, iresnet)
 set -eu
 

@@ -50,7 +50,7 @@ static const preset presets[] = {
      10,
      false,
      0},
-    {"toy", 2, 1, false, 0, {16}, {64}, {1}, {1, 1, 1, 1}, 0.99, 0, true, 0},
+    {"toy", 2, 1, false, 0, {32}, {64}, {1}, {1, 1, 1, 1}, 0.99, 0, true, 0},
     {"digits-density", 1, 8, false, 0, {4, 4}, {32, 32}, {2, 2}, {3, 1, 3}, 0.97, 0, true, 17},
     {"mnist-density", 1, 28, false, 0, {6, 6}, {48, 48}, {2, 2}, {3, 1, 3}, 0.97, 0, true, 256},
     {"cifar10-density",

@@ -20,7 +20,7 @@ static irn_status density_preset(irn_train_options *options, const char *preset)
         options->logdet = IRN_GRADIENT_EXACT;
         options->learning_rate = 0.005;
         options->batch = 250;
-        options->epochs = 100;
+        options->epochs = 80;
         return IRN_OK;
     }
     if (strcmp(preset, "digits-density") == 0) {
