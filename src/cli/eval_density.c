@@ -101,7 +101,8 @@ void eval_density_add_json(const eval_density *density, cli_json *json)
 
 static void print_mean(const char *label, eval_mean mean, const char *unit, size_t count)
 {
-    printf("%s%.4f %s of %zu", label, mean.value, unit, count);
+    char value[CLI_BOUND_TEXT];
+    printf("%s%s %s of %zu", label, cli_measured(value, mean.value), unit, count);
     if (isfinite(mean.error))
         printf(", standard error %.2g", mean.error);
     printf("\n");
