@@ -122,6 +122,9 @@ static int run(const cli_command *self, int argc, char **argv)
     const char *unused = cli_first_given(&groups[1], NULL);
     if (unused && !options.logdet)
         return cli_usage(self, "--%s goes with --logdet", unused);
+    result = cli_logdet_check(self, &groups[1]);
+    if (result != CLI_DONE)
+        return result;
     if (options.logdet && strcmp(options.out, options.logdet) == 0)
         return cli_usage(self, "--out and --logdet are both '%s'", options.out);
     cli_progress_init(&session.progress, session.common.quiet);

@@ -274,6 +274,9 @@ static int run(const cli_command *self, int argc, char **argv)
         return result;
     if (!options.data)
         return cli_usage(self, "--data is needed");
+    result = cli_logdet_check(self, &groups[1]);
+    if (result != CLI_DONE)
+        return result;
     cli_progress_init(&session.progress, session.common.quiet);
     result = cli_session_model(&session, operands.values[0]);
     if (result == CLI_DONE)

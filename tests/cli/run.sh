@@ -171,6 +171,30 @@ combination_tests() {
     iresnet_untouched out 2 '--channels has' train --data digits --out out --blocks 1,1,1,1,1
     iresnet_untouched out 2 '--momentum is of sgd' \
         train --data digits --out out --optimizer adam --momentum 0.5
+    for option in --logdet=series --terms=3 --probes=2 --gaussian-probes --density-weight=2 \
+        --roulette=poisson --roulette-parameter=3; do
+        iresnet_untouched out 2 "${option%%=*} is of densities" \
+            train --data digits --out out $option
+    done
+    iresnet_untouched out 2 '--density-weight is of hybrid' \
+        train --task density --data digits --out out --density-weight 2
+    for option in --terms=3 --probes=2 --gaussian-probes --roulette=poisson; do
+        iresnet_untouched out 2 "${option%%=*} is of no use with --logdet exact" \
+            train --task density --data toy:moons --out out $option
+    done
+    iresnet_untouched out 2 '--roulette is of no use with --logdet neumann' \
+        train --task density --data digits --out out --roulette poisson
+    iresnet_untouched out 2 'must be below 1' \
+        train --task density --data digits --out out --logdet roulette --roulette-parameter 1
+    for option in --terms=3 --probes=2 --roulette=poisson --roulette-parameter=0.2; do
+        iresnet 2 "${option%%=*} is of no use with --logdet-method exact" \
+            eval m --data digits --logdet-method exact $option
+    done
+    iresnet 2 '--roulette is of no use with --logdet-method series' \
+        eval m --data digits --logdet-method series --roulette poisson
+    iresnet 2 'must be below 1' \
+        encode m --in x.npy --out z.npy --logdet l.npy --roulette-parameter 2
+    iresnet 2 '--logdet is of densities' bench step --preset digits --logdet series
     iresnet_untouched out 2 'preset' train --data digits --out out --preset imagenet
     iresnet 2 '--density-weight' train --task hybrid --data digits --out out --density-weight 0
     for option in --lr=1 --blocks=1 --preset=digits --seed=1 --task=density --force \
@@ -389,6 +413,17 @@ density_tests() {
     # shellcheck disable=SC2086
     iresnet 0 '"roulette"' eval $dense $options --json --logdet-method roulette --terms 5 --probes 20
     cp "$work/.out" roulette.json
+    # shellcheck disable=SC2086
+    iresnet 0 'roulette \(poisson, 4\) with 5 terms' eval $dense $options --logdet-method roulette \
+        --terms 5 --roulette poisson --roulette-parameter 4
+    check 'eval: says that no finite variance is proven' \
+        grep -q 'variance is not proven finite' "$work/.err"
+    # shellcheck disable=SC2086
+    iresnet 0 'roulette \(geometric, 0.2' eval $dense $options --logdet-method roulette
+    check 'eval: p by the certified bounds' [ ! -s "$work/.err" ]
+    # shellcheck disable=SC2086
+    iresnet 0 '^certified' train --task density --data digits --out poisson --epochs 1 --quiet \
+        --logdet roulette --roulette poisson --roulette-parameter 3 $tiny
     check 'eval --json: densities' python3 -c '
 import json, math
 exact, other = (json.load(open(name + ".json")) for name in ("exact", "roulette"))

@@ -198,20 +198,53 @@ START_TEST(roulette_without_bias)
     irn_log_density found[COUNT];
     float *x = host_narrow(host_normal(COUNT * SIZE), COUNT * SIZE);
     irn_density_options options = options_of(IRN_LOGDET_EXACT);
-    double mean = 0, variance = 0;
     testing_ok(irn_model_log_density(model, x, 1, &options, found, NULL));
     double exact = found[0].logdet;
-    options = options_of(IRN_LOGDET_ROULETTE);
-    options.terms = 0;
-    options.geometric = 0.25;
-    testing_ok(irn_model_log_density(model, x, COUNT, &options, found, NULL));
-    for (size_t n = 0; n < COUNT; n++) {
-        mean += found[n].logdet / COUNT;
-        variance += found[n].standard_error * found[n].standard_error / COUNT / COUNT;
+    for (int kind = IRN_ROULETTE_GEOMETRIC; kind <= IRN_ROULETTE_POISSON; kind++) {
+        double mean = 0, variance = 0;
+        options = options_of(IRN_LOGDET_ROULETTE);
+        options.roulette = (irn_roulette_kind)kind;
+        options.terms = kind == IRN_ROULETTE_POISSON;
+        options.roulette_parameter = kind == IRN_ROULETTE_POISSON ? 6 : 0.25;
+        testing_ok(irn_model_log_density(model, x, COUNT, &options, found, NULL));
+        for (size_t n = 0; n < COUNT; n++) {
+            mean += found[n].logdet / COUNT;
+            variance += found[n].standard_error * found[n].standard_error / COUNT / COUNT;
+        }
+        host_check_number(exact, mean, 4 * sqrt(variance), "mean of %d estimates, roulette %d",
+                          COUNT, kind);
+        ck_assert_msg(sqrt(variance) < 0.1, "standard error %g", sqrt(variance));
     }
-    host_check_number(exact, mean, 4 * sqrt(variance), "mean of %d estimates", COUNT);
-    ck_assert_msg(sqrt(variance) < 0.1, "standard error %g", sqrt(variance));
     irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+/* p follows from the certified bounds; Poisson's variance is never proven finite. */
+START_TEST(plans)
+{
+    irn_context *context = devices_open(_i);
+    subject s = open_subject(context, 0);
+    irn_density_options options = options_of(IRN_LOGDET_ROULETTE);
+    options.roulette_parameter = 0;
+    irn_logdet_plan plan = irn_model_plan_logdet(s.model, &options);
+    ck_assert(plan.parameter == 0.5 && !plan.finite);
+    certify(&s);
+    double largest = 0;
+    for (size_t b = 0; b < s.model->block_count; b++)
+        largest = fmax(largest, s.model->blocks[b].lipschitz_upper);
+    plan = irn_model_plan_logdet(s.model, &options);
+    ck_assert(plan.finite && plan.method == IRN_LOGDET_ROULETTE);
+    host_check_number(fmin((1 - largest * largest) / 2, 0.5), plan.parameter, 1e-15, "p");
+    options.roulette_parameter = 1 - 0.99 * largest * largest;
+    ck_assert(!irn_model_plan_logdet(s.model, &options).finite);
+    options.roulette_parameter = 1 - 1.01 * largest * largest;
+    ck_assert(irn_model_plan_logdet(s.model, &options).finite);
+    options.roulette = IRN_ROULETTE_POISSON;
+    options.roulette_parameter = 0;
+    plan = irn_model_plan_logdet(s.model, &options);
+    ck_assert(plan.parameter == 2 && !plan.finite);
+    close_subject(&s);
     devices_close(context);
 }
 END_TEST
@@ -359,20 +392,24 @@ START_TEST(refused_options)
         irn_density_options options;
         const char *words;
     } cases[] = {
-        {{1, IRN_LOGDET_SERIES, 0, 4, false, 0.5, 0, false, NULL, NULL},
+        {{1, IRN_LOGDET_SERIES, 0, 4, false, IRN_ROULETTE_GEOMETRIC, 0.5, 0, false, NULL, NULL},
          "terms is 0; it must be from 1 to 1000"},
-        {{1, IRN_LOGDET_ROULETTE, 1001, 4, false, 0.5, 0, false, NULL, NULL},
+        {{1, IRN_LOGDET_ROULETTE, 1001, 4, false, IRN_ROULETTE_GEOMETRIC, 0.5, 0, false, NULL,
+          NULL},
          "terms is 1001; it must be from 0 to 1000"},
-        {{1, IRN_LOGDET_AUTO, 4, 0, false, 0.5, 0, false, NULL, NULL},
+        {{1, IRN_LOGDET_AUTO, 4, 0, false, IRN_ROULETTE_GEOMETRIC, 0.5, 0, false, NULL, NULL},
          "probes is 0; it must be from 1 to 1024"},
-        {{1, IRN_LOGDET_AUTO, 4, 1025, false, 0.5, 0, false, NULL, NULL},
+        {{1, IRN_LOGDET_AUTO, 4, 1025, false, IRN_ROULETTE_GEOMETRIC, 0.5, 0, false, NULL, NULL},
          "probes is 1025; it must be from 1 to 1024"},
-        {{1, IRN_LOGDET_AUTO, 4, 4, false, 0, 0, false, NULL, NULL},
-         "geometric is 0; it must be between 0 and 1"},
-        {{1, IRN_LOGDET_AUTO, 4, 4, false, (double)NAN, 0, false, NULL, NULL},
-         "geometric is nan; it must"},
-        {{1, (irn_logdet_method)4, 4, 4, false, 0.5, 0, false, NULL, NULL}, "no method 4"},
-        {{7, IRN_LOGDET_AUTO, 4, 4, false, 0.5, 0, false, NULL, NULL}, "version"},
+        {{1, IRN_LOGDET_AUTO, 4, 4, false, IRN_ROULETTE_GEOMETRIC, 1, 0, false, NULL, NULL},
+         "the geometric distribution's p is 1, not between 0 and 1"},
+        {{1, IRN_LOGDET_AUTO, 4, 4, false, IRN_ROULETTE_GEOMETRIC, (double)NAN, 0, false, NULL,
+          NULL},
+         "p is nan, not"},
+        {{1, (irn_logdet_method)4, 4, 4, false, IRN_ROULETTE_GEOMETRIC, 0.5, 0, false, NULL, NULL},
+         "no method 4"},
+        {{7, IRN_LOGDET_AUTO, 4, 4, false, IRN_ROULETTE_GEOMETRIC, 0.5, 0, false, NULL, NULL},
+         "version"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         testing_fails(irn_model_log_density(s.model, s.x, BATCH, &cases[i].options, found, NULL),
@@ -425,6 +462,7 @@ int main(void)
     devices_add(values, estimates);
     devices_add(values, errors_are_as_announced);
     devices_add(values, roulette_without_bias);
+    devices_add(values, plans);
     devices_add(values, bounds);
     devices_add(values, chunks);
     devices_add(values, noise);
