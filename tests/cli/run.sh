@@ -111,6 +111,52 @@ usage_tests() {
     iresnet 2 "unexpected argument '--json'" devices -- --json
 }
 
+# completed WORDS...: what the completion makes of the last word, in one line.
+completed() {
+    bash -c '. "$0"; words=("$@"); COMP_WORDS=(iresnet "$@"); COMP_CWORD=$#
+        _iresnet "'"$program"'" "${words[-1]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        echo "${COMPREPLY[@]}"' "$here/../../src/cli/iresnet.bash" "$@" 2>/dev/null
+}
+
+# Every option of every command is in its part of the manual page, or among the common ones, and the
+# completion has it; what words an option takes the completion says as the program does.
+manual_tests() {
+    sed 's/\\-/-/g' "$here/../../src/cli/iresnet.1" >manual
+    sed -n '/^.SH COMMON OPTIONS/,/^.SH DATA/p' manual >common
+    for command in devices train eval predict encode decode sample interpolate density certify \
+        import bench; do
+        { sed -n "/^.SS iresnet $command/,/^.S[SH]/p" manual; cat common; } >part
+        "$program" $command --help >help.txt
+        options=$(sed -n 's/^  \(-., \)\{0,1\}--\(\[no-\]\)\{0,1\}\([a-z-]*\).*/\3/p' help.txt)
+        check "$command --help: has options" [ -n "$options" ]
+        all=" $(completed $command --) "
+        for option in $options; do
+            check "manual page: $command --$option" grep -Eq -- "--(\[no-\])?$option([^a-z-]|\$)" part
+            check "completion: $command --$option" \
+                sh -c 'case $1 in *" --$2 "*) ;; *) exit 1 ;; esac' - "$all" "$option"
+        done
+    done
+    for words in train,task train,activation train,padding train,prior train,optimizer \
+        train,logdet train,roulette eval,split eval,logdet-method encode,roulette; do
+        command=${words%,*} option=${words#*,}
+        known=$("$program" $command "--$option=?" 2>&1 | sed -n 's/.*is not one of //p' | tr -d ,)
+        check "completion: words of $command --$option" \
+            [ "$known" = "$(completed $command "--$option" '')" ]
+    done
+    known=$("$program" train --data toy:cats --task density --out out 2>&1 | sed -n 's/.*toy: has //p')
+    for toy in $(completed train --data toy : ''); do
+        check "completion: $toy" sh -c 'case $1 in *$2*) ;; *) exit 1 ;; esac' - "$known" "$toy"
+    done
+    for preset in $(completed train --preset ''); do
+        iresnet_untouched out 1 'no-such-device' train --preset "$preset" --device no-such-device \
+            --data "$(case $preset in toy) echo toy:moons ;; *) echo digits ;; esac)" --out out \
+            --task "$(case $preset in *-* | toy) echo density ;; *) echo classify ;; esac)"
+    done
+    check 'completion: presets' [ "$(completed train --preset '' | wc -w)" -eq 7 ]
+    check 'completion: toys' [ "$(completed train --data toy : m)" = moons ]
+    check 'completion: encode --logdet is a file' [ -z "$(completed encode --logdet '')" ]
+}
+
 number() { # number OPTION VALUE PATTERN
     iresnet_untouched out 2 "--$1: '$2' is not $3" train --data digits --out out "--$1=$2"
 }
@@ -712,7 +758,7 @@ disk_tests() {
 : >"$work/.err"
 mkdir files
 python3 "$here/make_files.py" arrays files || bad make_files.py
-for group in usage number combination device data train stop model density terminal certify import \
+for group in usage manual number combination device data train stop model density terminal certify import \
     interpolate sample plane hostile disk; do
     "${group}_tests"
 done
