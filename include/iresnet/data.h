@@ -16,6 +16,7 @@ typedef struct irn_dataset_info {
     size_t count;                   /* examples */
     size_t channels, height, width; /* of one example; points are channels x 1 x 1 */
     size_t classes;                 /* labels are 0..classes-1; 0: no labels */
+    size_t levels;                  /* 256: 8-bit values; 0: float32 values */
 } irn_dataset_info;
 
 /* Opens a data set. spec is one of

@@ -32,9 +32,10 @@ typedef struct irn_density_options {
     double roulette_parameter; /* p or lambda; 0: lambda 2, or p = (1 - L^2)/2 for the largest
                                   certified L of a block, from 0.05 to 0.5; uncertified: 0.5 */
     uint64_t seed;             /* of probes, roulette and dequantisation */
-    bool dequantise;       /* x has the model's discrete levels, to which uniform noise is added;
-                              false, or a model of continuous data: x is taken as it is */
-    irn_progress progress; /* may be NULL; counts samples */
+    bool dequantise;           /* x has the model's discrete levels, to which uniform noise is added
+                                  (other values are refused);
+                                  false, or a model of continuous data: x is taken as it is */
+    irn_progress progress;     /* may be NULL; counts samples */
     void *progress_payload;
 } irn_density_options;
 
@@ -63,8 +64,9 @@ typedef struct irn_log_density {
  * of many samples' log p(x) has the estimates' errors in it. actnorm's first values are taken as in
  * irn_model_encode(). options NULL: defaults.
  * Errors: IRN_ERROR_UNSUPPORTED (no prior, coefficient not in (0, 1), or a block of too many
- * dimensions for exact values), IRN_ERROR_ARGUMENT (options; values outside [-0.5, 0.5] that are to
- * be dequantised), IRN_ERROR_NUMERIC, IRN_ERROR_MEMORY, IRN_ERROR_DEVICE, IRN_ERROR_CANCELLED. */
+ * dimensions for exact values), IRN_ERROR_ARGUMENT (options; values to be dequantised that are
+ * not on the model's levels in [-0.5, 0.5]), IRN_ERROR_NUMERIC, IRN_ERROR_MEMORY, IRN_ERROR_DEVICE,
+ * IRN_ERROR_CANCELLED. */
 IRN_API irn_status irn_model_log_density(irn_model *model, const float *x, size_t batch,
                                          const irn_density_options *options, irn_log_density *out,
                                          float *z);

@@ -124,7 +124,8 @@ static const cli_option model_options[] = {
      .offset = offsetof(train_model, config.levels),
      .argument = "N",
      .help = "values that discrete data have, 256 for 8 bits;\n"
-             "0: they are continuous",
+             "0: they are continuous (default, densities without\n"
+             "preset: 256 for 8-bit data, 0 for others)",
      .high = 65536},
     {.name = "logit",
      .kind = CLI_REAL,
@@ -277,6 +278,8 @@ static void fit_to_data(irn_model_config *config, irn_task task, const irn_datas
     config->classes = task == IRN_DENSITY ? 0 : info->classes;
     if (task != IRN_CLASSIFY && config->prior == IRN_PRIOR_NONE)
         config->prior = IRN_PRIOR_LEARNED;
+    if (task != IRN_CLASSIFY && config->levels == 0)
+        config->levels = info->levels;
 }
 
 int train_model_config(cli_session *session, const cli_group *group, const char *preset,

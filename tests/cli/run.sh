@@ -111,6 +111,10 @@ usage_tests() {
     iresnet 2 "unexpected argument '--json'" devices -- --json
 }
 
+among() { # among TEXT PART
+    case $1 in *"$2"*) ;; *) return 1 ;; esac
+}
+
 # completed WORDS...: what the completion makes of the last word, in one line.
 completed() {
     bash -c '. "$0"; words=("$@"); COMP_WORDS=(iresnet "$@"); COMP_CWORD=$#
@@ -133,19 +137,19 @@ manual_tests() {
         for option in $options; do
             check "manual page: $command --$option" grep -Eq -- "--(\[no-\])?$option([^a-z-]|\$)" part
             check "completion: $command --$option" \
-                sh -c 'case $1 in *" --$2 "*) ;; *) exit 1 ;; esac' - "$all" "$option"
+                among "$all" " --$option "
         done
     done
     for words in train,task train,activation train,padding train,prior train,optimizer \
         train,logdet train,roulette eval,split eval,logdet-method encode,roulette; do
         command=${words%,*} option=${words#*,}
-        known=$("$program" $command "--$option=?" 2>&1 | sed -n 's/.*is not one of //p' | tr -d ,)
+        known=$("$program" "$command" "--$option=?" 2>&1 | sed -n 's/.*is not one of //p' | tr -d ,)
         check "completion: words of $command --$option" \
-            [ "$known" = "$(completed $command "--$option" '')" ]
+            [ "$known" = "$(completed "$command" "--$option" '')" ]
     done
     known=$("$program" train --data toy:cats --task density --out out 2>&1 | sed -n 's/.*toy: has //p')
     for toy in $(completed train --data toy : ''); do
-        check "completion: $toy" sh -c 'case $1 in *$2*) ;; *) exit 1 ;; esac' - "$known" "$toy"
+        check "completion: $toy" among "$known" "$toy"
     done
     for preset in $(completed train --preset ''); do
         iresnet_untouched out 1 'no-such-device' train --preset "$preset" --device no-such-device \
@@ -503,10 +507,25 @@ for key in "nll_nats", "nll_nats_standard_error":
     iresnet 0 '^test density' train --data toy:moons --out moons --epochs 2 --quiet \
         --resume moons/checkpoint.safetensors
     iresnet 1 'value [0-9]+ of sample 0 is .*from -0.5 to 0.5' eval density --data npy:files/x-bright.npy
-    for method in exact series; do
-        iresnet 0 '' encode density --in files/x.npy --out zd.npy --logdet $method.npy \
-            --logdet-method $method --terms 30 --probes 500
-    done
+    iresnet 1 'value 0 of sample 0 is 0, level 127.5 of 0 to 255; the model is of data of 256' \
+        eval density --data npy:files/x.npy
+    iresnet 0 '^density .* bits per dimension of 3' eval density --data npy:files/x-levels.npy
+    iresnet_untouched ld.npy 1 'files/x-bright.npy: value [0-9]+ of sample 0 is .*from -0.5 to 0.5' \
+        encode density --in files/x-bright.npy --out zd.npy --logdet ld.npy
+    # shellcheck disable=SC2086
+    iresnet 0 '^certified' train --task density --data npy:files/x-bytes.npy --out bytes --epochs 1 \
+        --quiet $tiny
+    iresnet 0 '^density .* bits per dimension of 30' \
+        eval bytes/model.safetensors --data npy:files/x-bytes.npy
+    iresnet 1 'value [0-9]+ of sample 0 is .*, level .* of 0 to 16; the model is of data of 17 levels' \
+        eval $dense --data npy:files/x-bytes.npy
+    # shellcheck disable=SC2086
+    iresnet 1 'of 0 to 16; the model is of data of 17 levels' train --task density --quiet \
+        --data npy:files/x-bytes.npy --out bytes17 --epochs 1 --levels 17 $tiny
+    iresnet 0 '' encode density --in files/x.npy --out zd.npy --logdet exact.npy \
+        --logdet-method exact
+    iresnet 0 '' encode density --in files/x.npy --out zd.npy --logdet series.npy \
+        --logdet-method series --terms 30 --probes 500
     check 'encode --logdet: size' [ "$(wc -c <exact.npy)" -eq $((128 + 3 * 8)) ]
     check 'encode --logdet: the series is near the exact values' python3 -c '
 import struct

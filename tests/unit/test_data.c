@@ -39,7 +39,7 @@ START_TEST(digits_are_bundled)
     irn_dataset *set;
     testing_ok(irn_dataset_open(&set, "digits", IRN_TRAIN));
     irn_dataset_info info = irn_dataset_get_info(set);
-    ck_assert(info.count == 1437 && info.classes == 10);
+    ck_assert(info.count == 1437 && info.classes == 10 && info.levels == 256);
     ck_assert(info.channels == 1 && info.height == 8 && info.width == 8);
     float x[128];
     int labels[2];

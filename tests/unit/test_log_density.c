@@ -48,6 +48,13 @@ static irn_density_options options_of(irn_logdet_method method)
     return options;
 }
 
+/* Rounds the images to the model's 256 levels. */
+static void take_levels(subject *s)
+{
+    for (size_t i = 0; i < BATCH * s->size; i++)
+        s->x[i] = rintf((s->x[i] + 0.5F) * 255) / 255 - 0.5F;
+}
+
 static void evaluate(const subject *s, const irn_density_options *options, irn_log_density *out)
 {
     testing_ok(irn_model_log_density(s->model, s->x, BATCH, options, out, NULL));
@@ -352,6 +359,7 @@ START_TEST(noise)
     subject s = open_subject(context, 0);
     irn_density_options options = options_of(IRN_LOGDET_EXACT);
     irn_log_density plain[BATCH], noisy[BATCH], again[BATCH], other[BATCH];
+    take_levels(&s);
     evaluate(&s, &options, plain);
     options.dequantise = true;
     evaluate(&s, &options, noisy);
@@ -365,6 +373,11 @@ START_TEST(noise)
         host_check_number(plain[n].log_prior, noisy[n].log_prior, 0.1 * fabs(plain[n].log_prior),
                           "log p(z) with noise of a level");
     }
+    s.x[s.size + 3] = 100.25F / 255 - 0.5F;
+    testing_fails(irn_model_log_density(s.model, s.x, BATCH, &options, noisy, NULL),
+                  IRN_ERROR_ARGUMENT,
+                  "value 3 of sample 1 is -0.106863, level 100.25 of 0 to 255; the model is of "
+                  "data of 256 levels");
     s.x[s.size + 3] = 0.6F;
     testing_fails(irn_model_log_density(s.model, s.x, BATCH, &options, noisy, NULL),
                   IRN_ERROR_ARGUMENT, "value 3 of sample 1 is 0.6");
@@ -419,6 +432,7 @@ START_TEST(refused_options)
     options.terms = 0;
     evaluate(&s, &options, found);
     ck_assert(isnan(found[0].standard_error) && isfinite(found[0].logdet));
+    take_levels(&s);
     testing_ok(irn_model_log_density(s.model, s.x, BATCH, NULL, found, NULL));
     testing_ok(irn_model_log_density(s.model, s.x, 0, NULL, NULL, NULL));
     close_subject(&s);
