@@ -591,6 +591,8 @@ certify_tests() {
         iresnet_untouched c3.json 1 "$file" certify "files/$file" --size 8x8 --json c3.json
     done
     iresnet 0 'median' bench certify --preset digits --repeats 1
+    iresnet 0 'median' bench step --preset digits-density --repeats 1 --batch 8 --blocks 1,1 \
+        --channels 8,8
 }
 
 import_tests() {
