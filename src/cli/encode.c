@@ -1,8 +1,8 @@
 /* iresnet encode */
+#include "files.h"
 #include "logdet.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct encode_options {
     const char *in, *data, *out, *logdet;
@@ -139,8 +139,10 @@ static int run(const cli_command *self, int argc, char **argv)
     result = cli_logdet_check(self, &groups[1]);
     if (result != CLI_DONE)
         return result;
-    if (options.logdet && strcmp(options.out, options.logdet) == 0)
-        return cli_usage(self, "--out and --logdet are both '%s'", options.out);
+    const cli_file files[] = {{"out", options.out, {".npy"}}, {"logdet", options.logdet, {".npy"}}};
+    result = cli_check_files(&session, files, 2);
+    if (result != CLI_DONE)
+        return result;
     cli_progress_init(&session.progress, session.common.quiet);
     result = cli_session_model(&session, operands.values[0]);
     if (result == CLI_DONE)

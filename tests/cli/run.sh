@@ -262,6 +262,26 @@ combination_tests() {
     iresnet 2 '--in and --out are needed' decode m --in z.npy
     iresnet 2 'are both' decode m --in z.npy --out x.npy --errors x.npy
     iresnet 2 '--out is needed' sample m --count 3
+    mkdir -p twice
+    ln -sf twice same
+    echo old >twice/x.npy
+    ln -sf twice/x.npy link.npy
+    iresnet 2 'are both' sample m --out x.npy --errors ./x.npy
+    iresnet 2 'are both' sample m --out twice/new.npy --errors same/new.npy
+    iresnet 2 'are both' decode m --in z.npy --out twice/x.npy --errors link.npy
+    iresnet 2 'are both' encode m --in x.npy --out ./z.npy --logdet z.npy
+    iresnet 2 'are both' certify m --json ./a --singular-values a --layer x
+    for command in "decode m --in z.npy" "sample m" "interpolate m --data digits"; do
+        # shellcheck disable=SC2086
+        iresnet_untouched a.gif 2 "--out: 'a.gif' ends neither in .npy nor in .png" $command --out a.gif
+        # shellcheck disable=SC2086
+        iresnet_untouched a.png 2 "--errors: 'a.png' ends not in .npy" $command --out a.npy --errors a.png
+        # shellcheck disable=SC2086
+        iresnet 1 '^iresnet [a-z]+: missing/a.npy: cannot be written: No such' $command --out missing/a.npy
+    done
+    iresnet_untouched a.txt 2 "--out: 'a.txt' ends not in .png" density m --out a.txt
+    iresnet_untouched a.png 2 "--out: 'a.png' ends not in .npy" encode m --in x.npy --out a.png
+    iresnet_untouched a.png 2 "--out: 'a.png' ends not in .npy" predict m --in x.npy --out a.png
     iresnet 2 'are both' sample m --out x.npy --errors x.npy
     iresnet 2 '--data and --out are needed' interpolate m --out x.png
     iresnet 2 'needs two examples' interpolate m --data digits --out x.png --between 3
@@ -663,6 +683,8 @@ interpolate_tests() {
     iresnet 0 '' interpolate $model --data digits --split train --out i.png
     # Ten images in a row, 56 pixels wide and one apart.
     check 'interpolate: a strip' [ "$(od -An -tx1 -j16 -N8 i.png | tr -d ' ')" = 0000023900000038 ]
+    iresnet_untouched i2.png 1 'a grid of 20000 x 1 images .* above the limit' \
+        interpolate $model --data digits --steps 20000 --out i2.png
     iresnet_untouched i2.png 2 '360' interpolate $model --data digits --between 0,360 --out i2.png
     iresnet_untouched i2.png 1 'takes 1x8x8' interpolate $model --data toy:moons --out i2.png
     iresnet_untouched e2.npy 3 'no error can be claimed' interpolate plain/model.safetensors --data digits \
