@@ -82,7 +82,7 @@ static irn_status open_spec(irn_dataset *set, const char *spec, irn_split split)
     }
     return irn_fail(IRN_ERROR_ARGUMENT,
                     "\"%s\" is not a data set; one of: digits, mnist:DIR, cifar10:DIR, "
-                    "cifar100:DIR, idx:IMAGES,LABELS, npy:IMAGES[,LABELS], toy:NAME",
+                    "cifar100:DIR, idx:IMAGES[,LABELS], npy:IMAGES[,LABELS], toy:NAME",
                     spec);
 }
 

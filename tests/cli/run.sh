@@ -321,7 +321,8 @@ data_tests() {
     data() { iresnet_untouched out "$1" "$2" train --data "$3" --out out; }
     data 2 'dogs' dogs
     data 2 . 'digits:'
-    data 2 . 'idx:files/images'
+    data 1 'files/images: has no labels, which classifiers learn' 'idx:files/images'
+    data 2 'comma' 'idx:files/images,'
     data 1 missing mnist:files/missing
     data 1 mnist-empty mnist:files/mnist-empty
     data 1 mnist-empty cifar10:files/mnist-empty
@@ -537,6 +538,7 @@ for key in "nll_nats", "nll_nats_standard_error":
         --quiet $tiny
     iresnet 0 '^density .* bits per dimension of 30' \
         eval bytes/model.safetensors --data npy:files/x-bytes.npy
+    iresnet 0 '^density .* bits per dimension of' eval bytes/model.safetensors --data idx:files/images
     iresnet 1 'value [0-9]+ of sample 0 is .*, level .* of 0 to 16; the model is of data of 17 levels' \
         eval $dense --data npy:files/x-bytes.npy
     # shellcheck disable=SC2086
