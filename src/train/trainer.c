@@ -126,8 +126,8 @@ static irn_status check_options(const irn_train_options *o)
         {"augmentation.shift", (double)o->augmentation.shift, 0, 4096}};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (!(limits[i].value >= limits[i].low && limits[i].value <= limits[i].high))
-            return irn_fail(IRN_ERROR_ARGUMENT, "%s is %g; it must be %g to %g", limits[i].name,
-                            limits[i].value, limits[i].low, limits[i].high);
+            return irn_fail(IRN_ERROR_ARGUMENT, "%s is %.10g; it must be %.10g to %.10g",
+                            limits[i].name, limits[i].value, limits[i].low, limits[i].high);
     for (size_t i = 0; i < o->milestone_count; i++)
         if (!(o->milestones[i] >= 0 && o->milestones[i] <= 1))
             return irn_fail(IRN_ERROR_ARGUMENT, "milestone %zu is %g; it must be 0 to 1", i,

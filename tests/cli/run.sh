@@ -173,6 +173,8 @@ number_tests() {
         number coeff "$value" 'a number from 0 to'
     done
     number lr 0 'a number above 0'
+    number density-weight 1e-9 'a number from 1e-06 to 1000000'
+    number average 1 'a number from 0 to 0.999999999'
     number momentum 1.5 'a number from 0 to 1'
     number seed -1 'a whole number from 0 to 18446744073709551615'
     number seed 18446744073709551616 'a whole number'
