@@ -29,6 +29,13 @@ check() {
     if "$@"; then good; else bad "$name"; fi
 }
 
+# Under AddressSanitizer: the search for leaks, after the program has ended well, sometimes crashes
+# in the threads of a driver, and exits for it. That is no fault of the program.
+leak_check_broke() {
+    grep -q 'LeakSanitizer has encountered a fatal error' "$work/.err" &&
+        ! grep -Eq '^iresnet |ERROR: AddressSanitizer|runtime error' "$work/.err"
+}
+
 # iresnet STATUS PATTERN ARGUMENTS...: exit status, and an extended regular expression in the
 # output (status 0) or on standard error. Whatever happens, no temporary file may stay behind. When
 # it fails, nothing but at most three lines on standard error may be seen of it.
@@ -37,6 +44,7 @@ iresnet() {
     shift 2
     "$program" "$@" >"$work/.out" 2>"$work/.err" </dev/null
     found=$?
+    leak_check_broke && found=0
     stream=.err
     [ "$status" -eq 0 ] && stream=.out
     lines=$(wc -l <"$work/.err")
