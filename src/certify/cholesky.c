@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 /* A tile's accumulators fit the registers of common processors. */
-enum { TILE_ROWS = 8, TILE_COLUMNS = 2 };
+enum { TILE_ROWS = 4, TILE_COLUMNS = 2 };
 
 typedef struct tile {
     double re[TILE_COLUMNS][TILE_ROWS], im[TILE_COLUMNS][TILE_ROWS];
