@@ -116,7 +116,7 @@ INLINE void series_exact(const series *s, int slot, int blocks, __global const f
         const int last = k + 1 == TERMS;
         __global real *t_next = last ? stream_at(s, s->next, 0, blocks) : t + (k + 1) * stride;
         series_vjp(s, w + k * stride, slot + k, w + (k + 1) * stride, !last || s->activated);
-        series_jvp(s, t + k * stride, slot + k, t_next, !last || TERMS == 1);
+        series_jvp(s, t + k * stride, slot + k, t_next, TERMS == 1 || !last);
     }
     for (ulong k = 0; k < count; k++)
         combine_block(w, stream_at(s, s->a, slot, blocks), w, w, w, c, k, stride / B, 0,

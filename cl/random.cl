@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Random tensors by Philox4x32-10 (Salmon et al. 2011), the same bits on every device and, through
- * Random123, on the host: see base/philox.h. 16 channels of a pixel share a counter, however many a
- * block has.
+ * Random123, on the host: see base/philox.h. 16 channels of a pixel are a group, however many a
+ * block has; groups are numbered pixel by pixel.
  */
 
 INLINE uint4 philox(ulong index, uint stream0, uint stream1, uint key0, uint key1)
@@ -42,13 +42,27 @@ INLINE void normal_block(__global real *out, ulong group, int c, int count, uint
     }
 }
 
-/* Of signs: a bit of one counter each. */
-INLINE void sign_block(__global real *out, ulong group, int c, uint stream0, uint stream1,
-                       uint key0, uint key1)
+/* Of signs, a bit each: a counter serves 8 groups, so that only the first of a run of blocks on
+ * CPUs has to make one. */
+typedef struct signs {
+    ulong counter;
+    uint4 bits;
+} signs;
+
+INLINE void sign_block(__global real *out, ulong group, int c, signs *last, uint stream0,
+                       uint stream1, uint key0, uint key1)
 {
-    const uint signs = philox(group, stream0, stream1, key0, key1).s0 >> c % 16;
+    if (last->counter != group / 8) {
+        last->counter = group / 8;
+        last->bits = philox(group / 8, stream0, stream1, key0, key1);
+    }
+    const uint word = (uint)(group / 2 % 4), shift = (uint)(group % 2) * 16 + c % 16;
+    const uint bits = word == 0   ? last->bits.s0
+                      : word == 1 ? last->bits.s1
+                      : word == 2 ? last->bits.s2
+                                  : last->bits.s3;
     for (int k = 0; k < B; k++)
-        out[k] = signs >> k & 1 ? (real)1 : (real)-1;
+        out[k] = bits >> (shift + k) & 1 ? (real)1 : (real)-1;
 }
 
 /* A probe for every image: +1 and -1 (Rademacher), or standard normal numbers; padded channels are
@@ -57,15 +71,16 @@ KERNEL void probes(__global real *out, ulong out0, ulong count, int channels, in
                    int gaussian, uint key0, uint key1, uint stream0, uint stream1)
 {
     const int blocks = (channels + B - 1) / B, groups = (channels + 15) / 16;
+    signs last = {~(ulong)0, (uint4)(0)};
     EACH_BLOCK (i, count) {
         const ulong pixel = i % pixels, image = i / pixels / blocks + first;
         const int c = (int)(i / pixels % blocks) * B;
-        const ulong group = (image * pixels + pixel) * groups + c / 16;
+        const ulong group = (image * groups + c / 16) * pixels + pixel;
         __global real *to = out + out0 + i * B;
         if (gaussian)
             normal_block(to, group, c, channels - c, stream0, stream1, key0, key1);
         else
-            sign_block(to, group, c, stream0, stream1, key0, key1);
+            sign_block(to, group, c, &last, stream0, stream1, key0, key1);
         for (int k = 0; k < B; k++)
             if (c + k >= channels)
                 to[k] = 0;

@@ -94,12 +94,14 @@ INLINE void transform_gradients(__global const real *gy, __global const real *ze
     }
 }
 
-/* u (=, or += with `add`) sum over tiles of v outer g, for half of the channels of a block of
- * inputs and `blocks` <= OCB blocks of outputs, a constant. */
+/* u (=, or += with `add`) sum over tiles of v outer g, for `rows` <= HALF channels of a block of
+ * inputs and `blocks` <= OCB blocks of outputs, both constants. */
 #define HALF (B / 2)
+#define FEW 4
 
-INLINE void winograd_outer(const int blocks, __global const real *v, __global const real *g,
-                           int g_stride, __global real *u, int u_stride, int count, int add)
+INLINE void winograd_outer(const int blocks, const int rows, __global const real *v,
+                           __global const real *g, int g_stride, __global real *u, int u_stride,
+                           int count, int add)
 {
     realb acc[OCB * HALF];
 #pragma unroll
@@ -107,7 +109,7 @@ INLINE void winograd_outer(const int blocks, __global const real *v, __global co
 #pragma unroll
         for (int i = 0; i < HALF; i++) {
             acc[o * HALF + i] = (realb)(0);
-            if (o < blocks && add)
+            if (o < blocks && i < rows && add)
                 acc[o * HALF + i] = load_block(u + o * u_stride + i * B);
         }
     }
@@ -121,7 +123,7 @@ INLINE void winograd_outer(const int blocks, __global const real *v, __global co
             const realb vv = (realb)(v[i]);
 #pragma unroll
             for (int o = 0; o < OCB; o++) {
-                if (o < blocks)
+                if (o < blocks && i < rows)
                     acc[o * HALF + i] = fma(vv, gv[o], acc[o * HALF + i]);
             }
         }
@@ -132,10 +134,39 @@ INLINE void winograd_outer(const int blocks, __global const real *v, __global co
     for (int o = 0; o < OCB; o++) {
 #pragma unroll
         for (int i = 0; i < HALF; i++) {
-            if (o < blocks)
+            if (o < blocks && i < rows)
                 store_block(acc[o * HALF + i], u + o * u_stride + i * B);
         }
     }
+}
+
+/* The same for `channels` of v, from the first of a block on, and `outputs` blocks of g; blocks of
+ * v are v_block apart, and their u u_block. */
+INLINE void outer_products(int channels, __global const real *v, int v_block, int outputs,
+                           __global const real *g, int g_block, __global real *u, int u_block,
+                           int u_stride, int count, int add)
+{
+    for (int ob = 0; ob < outputs; ob += OCB, g += OCB * g_block, u += OCB * u_stride)
+        for (int c = 0; c < channels; c += HALF) {
+            __global const real *vp = v + c / B * v_block + c % B;
+            __global real *up = u + c / B * u_block + c % B * B;
+            const int few = channels - c <= FEW;
+            if (ob + OCB <= outputs && !few)
+                winograd_outer(OCB, HALF, vp, g, g_block, up, u_stride, count, add);
+            else if (ob + OCB <= outputs)
+                winograd_outer(OCB, FEW, vp, g, g_block, up, u_stride, count, add);
+            else
+                for (int o = 0; o < outputs - ob; o++)
+                    winograd_outer(1, HALF, vp, g + o * g_block, 0, up + o * u_stride, 0, count,
+                                   add);
+        }
+}
+
+/* Few outputs take the part of the inputs, so that lanes are not idle; blocks of the gradient are
+ * then transposed. */
+INLINE int transposed_gradient(int inputs, int outputs)
+{
+    return outputs <= FEW && inputs > FEW;
 }
 
 /*
@@ -147,7 +178,7 @@ INLINE void winograd_outer(const int blocks, __global const real *v, __global co
 KERNEL void winograd_weight_gradient(__global const real *x, ulong x0, __global const real *gy,
                                      ulong gy0, __global real *scratch, ulong scratch0, int slot,
                                      int N, int Ib, int Ob, int H, int W, int group, int inputs,
-                                     int flags)
+                                     int outputs, int flags)
 {
     const int tiles = N * ((H + 3) / 4) * ((W + 3) / 4);
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
@@ -176,40 +207,45 @@ KERNEL void winograd_weight_gradient(__global const real *x, ulong x0, __global 
         for (int k = 0; k < POINTS; k++) {
             fetch(0, x + x0, k, first + count, next, 0, Ib, Ib, H, W);
             fetch(0, gy + gy0, k, first + count, next, from, to, Ob, H, W);
-            for (int ob = from; ob < to; ob += OCB) {
-                __global const real *gp = g + k * g_stride + (ob - from) * group * B;
-                for (int c = 0; c < inputs; c += HALF) {
-                    __global const real *vp = v + k * v_stride + c / B * group * B + c % B;
-                    __global real *up =
-                        u + ob * u_stride + (c / B * POINTS + k) * B * B + c % B * B;
-                    if (ob + OCB <= to)
-                        winograd_outer(OCB, vp, gp, group * B, up, u_stride, count, first != begin);
-                    else
-                        for (int o = 0; o < to - ob; o++)
-                            winograd_outer(1, vp, gp + o * group * B, 0, up + o * u_stride, 0,
-                                           count, first != begin);
-                }
-            }
+            __global const real *vp = v + k * v_stride, *gp = g + k * g_stride;
+            __global real *up = u + from * u_stride + k * B * B;
+            if (transposed_gradient(inputs, outputs))
+                outer_products(outputs, gp, 0, Ib, vp, group * B, up, 0, POINTS * B * B, count,
+                               first != begin);
+            else
+                outer_products(inputs, vp, group * B, to - from, gp, group * B, up, POINTS * B * B,
+                               u_stride, count, first != begin);
         }
     }
+}
+
+/* A row of the block at `to`, or a column. */
+INLINE void store_gradient(realb v, __global real *to, int row, int turned)
+{
+    if (!turned)
+        store_block(v, to + row * B);
+    else
+        for (int c = 0; c < B; c++)
+            to[c * B + row] = ((const real *)&v)[c];
 }
 
 /* Adds up for the `inputs` channels what `items` along dimension 0 of winograd_weight_gradient
  * left, and overwrites grad_w, in the layout of direct weights, and, if biases is not 0, grad_b. */
 KERNEL void winograd_reduce_gradient(__global const real *scratch, ulong scratch0, int items,
                                      __global real *grad_w, ulong grad_w0, __global real *grad_b,
-                                     ulong grad_b0, int Ib, int Ob, int inputs, int biases)
+                                     ulong grad_b0, int Ib, int Ob, int inputs, int outputs,
+                                     int biases)
 {
     const int total = Ob * Ib * B, step = (int)get_global_size(0);
-    const int partial = total * POINTS * B + Ob * B;
+    const int partial = total * POINTS * B + Ob * B, turned = transposed_gradient(inputs, outputs);
     scratch += scratch0;
     for (int k = (int)get_global_id(0); k < total; k += step) {
         __global const real *from = scratch + ((ulong)(k / B) * POINTS * B + k % B) * B;
-        __global real *to = grad_w + grad_w0 + ((ulong)(k / B) * 9 * B + k % B) * B;
+        __global real *to = grad_w + grad_w0 + (ulong)(k / B) * 9 * B * B;
         realb u[POINTS], h[18], g[9];
-        if (k % (Ib * B) >= inputs) {
+        if (turned ? k % B >= outputs : k % (Ib * B) >= inputs) {
             for (int i = 0; i < 9; i++)
-                store_block((realb)(0), to + i * B * B);
+                store_gradient((realb)(0), to + i * B * B, k % B, turned);
             continue;
         }
 #pragma unroll
@@ -226,7 +262,7 @@ KERNEL void winograd_reduce_gradient(__global const real *scratch, ulong scratch
             winograd_taps(h + 6 * i, 1, g + 3 * i, 1);
 #pragma unroll
         for (int i = 0; i < 9; i++)
-            store_block(g[i], to + i * B * B);
+            store_gradient(g[i], to + i * B * B, k % B, turned);
     }
     scratch += (ulong)total * POINTS * B;
     for (int k = (int)get_global_id(0); k < (biases ? Ob : 0); k += step) {

@@ -16,6 +16,7 @@ typedef struct irn_dataset_info {
     size_t count;                   /* examples */
     size_t channels, height, width; /* of one example; points are channels x 1 x 1 */
     size_t classes;                 /* labels are 0..classes-1; 0: no labels */
+    size_t levels;                  /* 256: 8-bit values; 0: float32 values */
 } irn_dataset_info;
 
 /* Opens a data set. spec is one of
@@ -25,7 +26,7 @@ typedef struct irn_dataset_info {
  *   mnist:DIR               the four IDX files by their usual names, plain or .gz
  *   cifar10:DIR cifar100:DIR  the binary version's files (data_batch_N.bin, test_batch.bin;
  *                           train.bin, test.bin: fine labels)
- *   idx:IMAGES,LABELS       one IDX pair, plain or .gz; the same for both splits
+ *   idx:IMAGES[,LABELS]     one IDX pair or images alone, plain or .gz; the same for both splits
  *   npy:IMAGES[,LABELS]     images [N,C,H,W] (or points [N,D]) uint8 or float32, labels [N] int32,
  *                           int64 or uint8; the same for both splits
  *   toy:NAME                random points [2, 1, 1] without labels, always the same: 20,000 for

@@ -4,6 +4,7 @@
 #define IRESNET_DENSITY_H
 
 #include <iresnet/model.h>
+#include <iresnet/roulette.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,23 +24,26 @@ typedef enum irn_logdet_method {
 typedef struct irn_density_options {
     uint32_t version; /* IRN_DENSITY_OPTIONS_VERSION */
     irn_logdet_method method;
-    size_t terms;          /* of the series, 1 to 1000; of roulette, those always taken, or 0 */
-    size_t probes;         /* random vectors a sample and block, up to 1024; at least 2 for standard
-                              errors */
-    bool gaussian_probes;  /* standard normal ones; false: +1 and -1 */
-    double geometric;      /* roulette goes on with probability 1 - this after each further term;
-                              its variance is finite where L^2 < 1 - this for every block's L */
-    uint64_t seed;         /* of probes, roulette and dequantisation */
-    bool dequantise;       /* x has the model's discrete levels, to which uniform noise is added;
-                              false, or a model of continuous data: x is taken as it is */
-    irn_progress progress; /* may be NULL; counts samples */
+    size_t terms;         /* of the series, 1 to 1000; of roulette, those always taken, or 0 */
+    size_t probes;        /* random vectors a sample and block, up to 1024; at least 2 for standard
+                             errors */
+    bool gaussian_probes; /* standard normal ones; false: +1 and -1 */
+    irn_roulette_kind roulette;
+    double roulette_parameter; /* p or lambda; 0: lambda 2, or p = (1 - L^2)/2 for the largest
+                                  certified L of a block, from 0.05 to 0.5; uncertified: 0.5 */
+    uint64_t seed;             /* of probes, roulette and dequantisation */
+    bool dequantise;           /* x has the model's discrete levels, to which uniform noise is added
+                                  (other values are refused);
+                                  false, or a model of continuous data: x is taken as it is */
+    irn_progress progress;     /* may be NULL; counts samples */
     void *progress_payload;
 } irn_density_options;
 
 #define IRN_DENSITY_OPTIONS_VERSION 1
 #define IRN_DENSITY_OPTIONS_INIT                                                                   \
     {                                                                                              \
-        IRN_DENSITY_OPTIONS_VERSION, IRN_LOGDET_AUTO, 10, 4, false, 0.5, 0, true, NULL, NULL       \
+        IRN_DENSITY_OPTIONS_VERSION, IRN_LOGDET_AUTO, 10, 4, false, IRN_ROULETTE_GEOMETRIC, 0, 0,  \
+            true, NULL, NULL                                                                       \
     }
 
 /* Of one sample, in nats. */
@@ -60,11 +64,23 @@ typedef struct irn_log_density {
  * of many samples' log p(x) has the estimates' errors in it. actnorm's first values are taken as in
  * irn_model_encode(). options NULL: defaults.
  * Errors: IRN_ERROR_UNSUPPORTED (no prior, coefficient not in (0, 1), or a block of too many
- * dimensions for exact values), IRN_ERROR_ARGUMENT (options; values outside [-0.5, 0.5] that are to
- * be dequantised), IRN_ERROR_NUMERIC, IRN_ERROR_MEMORY, IRN_ERROR_DEVICE, IRN_ERROR_CANCELLED. */
+ * dimensions for exact values), IRN_ERROR_ARGUMENT (options; values to be dequantised that are
+ * not on the model's levels in [-0.5, 0.5]), IRN_ERROR_NUMERIC, IRN_ERROR_MEMORY, IRN_ERROR_DEVICE,
+ * IRN_ERROR_CANCELLED. */
 IRN_API irn_status irn_model_log_density(irn_model *model, const float *x, size_t batch,
                                          const irn_density_options *options, irn_log_density *out,
                                          float *z);
+
+/* How a model's log-determinants are evaluated with given options (NULL: defaults): the method, not
+ * AUTO, and roulette's parameter. finite: its variance is proven finite by the certified bounds. */
+typedef struct irn_logdet_plan {
+    irn_logdet_method method;
+    irn_roulette_kind roulette;
+    double parameter;
+    bool finite;
+} irn_logdet_plan;
+IRN_API irn_logdet_plan irn_model_plan_logdet(const irn_model *model,
+                                              const irn_density_options *options);
 
 /* z [count, D] drawn from the prior, standard deviations times `temperature` >= 0; the samples
  * first, first + 1, ... of the seed. Errors: IRN_ERROR_UNSUPPORTED (no prior),

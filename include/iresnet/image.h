@@ -20,6 +20,10 @@ IRN_API irn_status irn_png_write_grid(const float *images, size_t count, size_t 
                                       size_t height, size_t width, float low, float high,
                                       size_t columns, size_t scale, const char *path);
 
+/* Whether irn_png_write_grid() could draw so many; the same errors, before there are images. */
+IRN_API irn_status irn_png_check_grid(size_t count, size_t channels, size_t height, size_t width,
+                                      size_t columns, size_t scale);
+
 #ifdef __cplusplus
 }
 #endif

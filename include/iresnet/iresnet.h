@@ -11,6 +11,7 @@
 #include <iresnet/density.h>
 #include <iresnet/image.h>
 #include <iresnet/model.h>
+#include <iresnet/roulette.h>
 #include <iresnet/status.h>
 #include <iresnet/train.h>
 

@@ -108,8 +108,10 @@ IRN_API irn_status irn_file_is_model(const char *path, bool *is_model);
 
 /* Reads weights with the official PyTorch code's parameter names (stack.0.bottleneck_block.1.
  * weight_orig, ..., float32 or float64) and its options as JSON text: in_shape, nBlocks, nStrides,
- * nChannels, init_ds, inj_pad, coeff, nonlin, actnorm, nClasses, eps. config_path NULL: the options
- * are the file's metadata key `config`. */
+ * nChannels, init_ds, inj_pad, coeff, nonlin, actnorm, nClasses, eps. Without "task": "density",
+ * which gives a learned prior and 256 levels, the model is a classifier; "multiscale": true says
+ * that parts of z leave after each scale. config_path NULL: the options are the file's metadata key
+ * `config`. */
 IRN_API irn_status irn_model_import(irn_model **out, irn_context *context, const char *weights_path,
                                     const char *config_path);
 

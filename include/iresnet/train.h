@@ -5,6 +5,7 @@
 
 #include <iresnet/data.h>
 #include <iresnet/model.h>
+#include <iresnet/roulette.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,8 +21,9 @@ typedef enum irn_task { IRN_CLASSIFY, IRN_DENSITY, IRN_HYBRID } irn_task;
 /* How the gradient of log-determinants is estimated: that of the truncated power series, exactly
  * (Behrmann et al. 2019, algorithm 2); by the Neumann series, with the same expectation, in less
  * time and in memory that does not grow with the number of terms; or by the Neumann series with a
- * random number of terms, which is unbiased (Chen et al. 2019, "Residual Flows", section 3). EXACT
- * is no estimate but the whole Jacobian, for blocks of up to IRN_EXACT_DIMENSIONS dimensions. */
+ * random number of terms, which is unbiased (Chen et al. 2019, "Residual Flows", section 3) but for
+ * terms behind the 64th, which are never taken. EXACT is no estimate but the whole Jacobian, for
+ * blocks of up to IRN_EXACT_DIMENSIONS dimensions. */
 typedef enum irn_logdet_gradient {
     IRN_GRADIENT_SERIES,
     IRN_GRADIENT_NEUMANN,
@@ -39,9 +41,11 @@ typedef struct irn_train_options {
     double density_weight; /* hybrid: the loss is cross-entropy + this x bits per dimension; from
                               1e-6 to 1e6 */
     irn_logdet_gradient logdet;
-    size_t terms;         /* of the series; with roulette, of those always taken */
-    size_t probes;        /* random vectors a sample and block, of which the mean is taken */
-    bool gaussian_probes; /* standard normal ones; false: +1 and -1 (Rademacher) */
+    size_t terms; /* of the series; with roulette, of those always taken */
+    irn_roulette_kind roulette;
+    double roulette_parameter; /* p or lambda; 0: 0.5 or 2 */
+    size_t probes;             /* random vectors a sample and block, of which the mean is taken */
+    bool gaussian_probes;      /* standard normal ones; false: +1 and -1 (Rademacher) */
     irn_optimizer optimizer;
     double learning_rate;
     double momentum;              /* SGD */

@@ -147,8 +147,8 @@ static const char *useless_option(int what, const cli_group *groups)
 /* Of the options of a schedule those that make a difference to a step. */
 static void keep_step_options(cli_group *group)
 {
-    const char *const kept[] = {"optimizer", "power-iterations", "logdet",
-                                "terms",     "probes",           "gaussian-probes",
+    const char *const kept[] = {"optimizer", "power-iterations", "logdet",    "terms",
+                                "probes",    "gaussian-probes",  "roulette",  "roulette-parameter",
                                 "clip",      "average",          "accumulate"};
     for (size_t i = 0; i < group->count; i++) {
         bool keep = false;

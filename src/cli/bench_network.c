@@ -1,6 +1,7 @@
 /* Timings of whole networks on random images. */
 #include "bench.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,14 +42,16 @@ static irn_status call_certify(network_bench *self)
     return status;
 }
 
-/* Uniform in -0.5..0.5 by splitmix64. */
-static void fill_random(float *values, size_t count, uint64_t seed)
+/* Uniform in -0.5..0.5 by splitmix64; or on the levels of discrete data. */
+static void fill_random(float *values, size_t count, size_t levels, uint64_t seed)
 {
+    float top = (float)levels - 1;
     for (size_t i = 0; i < count; i++) {
         uint64_t bits = (seed += UINT64_C(0x9e3779b97f4a7c15));
         bits = (bits ^ (bits >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
         bits = (bits ^ (bits >> 27)) * UINT64_C(0x94d049bb133111eb);
-        values[i] = (float)((bits ^ (bits >> 31)) >> 40) * 0x1p-24f - 0.5f;
+        float share = (float)((bits ^ (bits >> 31)) >> 40) * 0x1p-24f;
+        values[i] = (levels > 1 ? floorf(share * (float)levels) / top : share) - 0.5f;
     }
 }
 
@@ -62,7 +65,7 @@ static int make_images(network_bench *self)
     self->labels = calloc(batch, sizeof *self->labels);
     if (!self->x || !self->z || !self->labels)
         return cli_error(self->session, CLI_FAILED, "no memory for %zu images", batch);
-    fill_random(self->x, batch * size, self->session->common.seed);
+    fill_random(self->x, batch * size, config->levels, self->session->common.seed);
     for (size_t i = 0; i < batch && config->classes > 0; i++)
         self->labels[i] = (int)(i % config->classes);
     return CLI_DONE;

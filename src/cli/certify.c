@@ -1,4 +1,5 @@
 /* iresnet certify */
+#include "files.h"
 #include "output.h"
 
 #include <limits.h>
@@ -242,7 +243,7 @@ static int run(const cli_command *self, int argc, char **argv)
     if (!options->singular_values != !options->layer)
         return cli_usage(self, "--singular-values and --layer go together");
     const char *json = options->json, *values = options->singular_values;
-    if (json && values && strcmp(json, values) == 0)
+    if (json && values && cli_same_file(json, values))
         return cli_usage(self, "--json and --singular-values are both '%s'", json);
     const char *out = options->out;
     if (out && ((json && strcmp(json, out) == 0) || (values && strcmp(values, out) == 0)))

@@ -123,5 +123,6 @@ double cli_larger(double a, double b);
 /* NULL-terminated words of irn_padding and irn_split, in their order. */
 extern const char *const cli_padding_words[];
 extern const char *const cli_split_words[];
+extern const char *const cli_roulette_words[];
 
 #endif

@@ -8,12 +8,13 @@ static const cli_option decode_table[] = {
      .help = "latents, float32 [N,D] (needed)"},
 };
 
-static int decode(cli_session *session, const char *in, const cli_inverse *options)
+static int decode(cli_session *session, const cli_inverse *options, const void *payload)
 {
+    const char *const *in = payload;
     cli_samples z = {.count = 0};
-    int result = cli_inverse_check_model(session, options);
+    int result = cli_read_latents(session, *in, &z);
     if (result == CLI_DONE)
-        result = cli_read_latents(session, in, &z);
+        result = cli_inverse_check_picture(session, options, z.count, 0);
     if (result == CLI_DONE)
         result = cli_inverse_run(session, options, &z, 0);
     cli_samples_free(&z);
@@ -34,15 +35,7 @@ static int run(const cli_command *self, int argc, char **argv)
         return result;
     if (!in || !options.out)
         return cli_usage(self, "--in and --out are needed");
-    result = cli_inverse_check_files(&session, &options);
-    if (result != CLI_DONE)
-        return result;
-    cli_progress_init(&session.progress, session.common.quiet);
-    result = cli_session_model(&session, operands.values[0]);
-    if (result == CLI_DONE)
-        result = decode(&session, in, &options);
-    cli_session_close(&session);
-    return result;
+    return cli_inverse_main(&session, operands.values[0], &options, decode, &in);
 }
 
 const cli_command cli_command_decode = {

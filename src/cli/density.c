@@ -1,4 +1,5 @@
 /* iresnet density */
+#include "files.h"
 #include "inverse.h"
 #include "output.h"
 #include "picture.h"
@@ -227,6 +228,10 @@ static int run(const cli_command *self, int argc, char **argv)
         return cli_usage(self, "--out is needed");
     if (strcmp(options.out, "-") == 0)
         return cli_usage(self, "--out: standard output is taken by the numbers");
+    const cli_file file = {"out", options.out, {".png"}};
+    result = cli_check_files(&session, &file, 1);
+    if (result != CLI_DONE)
+        return result;
     cli_progress_init(&session.progress, session.common.quiet);
     result = cli_session_model(&session, operands.values[0]);
     if (result == CLI_DONE)

@@ -183,6 +183,7 @@ static int print_json(cli_session *session, const evaluation *values)
 static void print_text(const evaluation *values)
 {
     const reconstruction *inverse = &values->inverse;
+    char bound[CLI_BOUND_TEXT];
     if (values->accuracy >= 0)
         printf("accuracy          %.2f %% of %zu\n", 100 * values->accuracy, values->count);
     else if (values->density.count == 0)
@@ -202,8 +203,8 @@ static void print_text(const evaluation *values)
         return;
     }
     printf("                  %.3g at most, with latents in float64\n", inverse->max_exact_error);
-    printf("proven bound      %.3g at most for these; every error is%s below its own\n",
-           inverse->max_bound, inverse->bound_holds ? "" : " NOT");
+    printf("proven bound      %s at most for these; every error is%s below its own\n",
+           cli_bound_upper(bound, inverse->max_bound), inverse->bound_holds ? "" : " NOT");
 }
 
 static bool has_density(const cli_session *session)
@@ -274,6 +275,9 @@ static int run(const cli_command *self, int argc, char **argv)
         return result;
     if (!options.data)
         return cli_usage(self, "--data is needed");
+    result = cli_logdet_check(self, &groups[1]);
+    if (result != CLI_DONE)
+        return result;
     cli_progress_init(&session.progress, session.common.quiet);
     result = cli_session_model(&session, operands.values[0]);
     if (result == CLI_DONE)

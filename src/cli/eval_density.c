@@ -32,10 +32,9 @@ static eval_mean bits_of(eval_mean nats, const irn_model *model)
     return (eval_mean){nats.value / unit + log2(levels), nats.error / unit};
 }
 
-static void summarise(const irn_log_density *samples, const cli_logdet *how, eval_density *out)
+static void summarise(const irn_log_density *samples, eval_density *out)
 {
     double n = (double)out->count, variance = 0;
-    int method = how->method;
     out->lower = (double)INFINITY;
     out->upper = -(double)INFINITY;
     for (size_t i = 0; i < out->count; i++) {
@@ -46,13 +45,6 @@ static void summarise(const irn_log_density *samples, const cli_logdet *how, eva
     }
     out->logdet_error = sqrt(variance) / n;
     out->truncation_upper = samples[0].truncation_upper;
-    /* Nothing but exact values leaves nothing out. */
-    if (method == IRN_LOGDET_AUTO)
-        method = out->truncation_upper > 0 ? IRN_LOGDET_ROULETTE : IRN_LOGDET_EXACT;
-    out->method = cli_logdet_words[method];
-    out->estimated = method != IRN_LOGDET_EXACT;
-    out->terms = how->terms;
-    out->probes = how->probes;
 }
 
 size_t eval_density_limit(const irn_model *model)
@@ -70,9 +62,14 @@ int eval_density_measure(cli_session *session, const cli_logdet *how, const cli_
     if (result == CLI_DONE) {
         bool shared = !(irn_model_get_config(session->model)->logit > 0);
         *out = (eval_density){.count = x->count, .shared = shared};
+        out->plan = cli_logdet_plan(session, how);
+        out->estimated = out->plan.method != IRN_LOGDET_EXACT;
+        out->roulette = out->plan.method == IRN_LOGDET_ROULETTE;
+        out->terms = how->terms;
+        out->probes = how->probes;
         out->nats = mean_nats(samples, x->count);
         out->bits = bits_of(out->nats, session->model);
-        summarise(samples, how, out);
+        summarise(samples, out);
     }
     free(samples);
     return result;
@@ -89,9 +86,14 @@ void eval_density_add_json(const eval_density *density, cli_json *json)
     cli_json_number(json, json->root, "nll_nats", density->nats.value);
     cli_json_number(json, json->root, "nll_nats_standard_error", density->nats.error);
     cJSON *part = cli_json_object(json, json->root, "logdet");
-    cli_json_text(json, part, "method", density->method);
+    cli_json_text(json, part, "method", cli_logdet_words[density->plan.method]);
     cli_json_number(json, part, "terms", density->estimated ? (double)density->terms : none);
     cli_json_number(json, part, "probes", density->estimated ? (double)density->probes : none);
+    if (density->roulette) {
+        cli_json_text(json, part, "roulette", cli_roulette_words[density->plan.roulette]);
+        cli_json_number(json, part, "roulette_parameter", density->plan.parameter);
+        cli_json_bool(json, part, "finite_variance", density->plan.finite);
+    }
     cli_json_number(json, part, "mean", density->logdet);
     cli_json_number(json, part, "mean_standard_error", density->logdet_error);
     cli_json_number(json, part, "lower", density->lower);
@@ -101,7 +103,8 @@ void eval_density_add_json(const eval_density *density, cli_json *json)
 
 static void print_mean(const char *label, eval_mean mean, const char *unit, size_t count)
 {
-    printf("%s%.4f %s of %zu", label, mean.value, unit, count);
+    char value[CLI_BOUND_TEXT];
+    printf("%s%s %s of %zu", label, cli_measured(value, mean.value), unit, count);
     if (isfinite(mean.error))
         printf(", standard error %.2g", mean.error);
     printf("\n");
@@ -130,16 +133,26 @@ static void print_truncation(const eval_density *density)
         printf("proven bias       none: the model is not certified\n");
 }
 
+static void print_method(const eval_density *density)
+{
+    const irn_logdet_plan *plan = &density->plan;
+    char mean[CLI_BOUND_TEXT];
+    printf("log-determinant   %s on average, %s", cli_measured(mean, density->logdet),
+           cli_logdet_words[plan->method]);
+    if (density->roulette)
+        printf(" (%s, %.3g)", cli_roulette_words[plan->roulette], plan->parameter);
+    if (density->estimated)
+        printf(" with %zu terms and %zu probes", density->terms, density->probes);
+    printf("\n");
+}
+
 void eval_density_print(const eval_density *density)
 {
     char lower[CLI_BOUND_TEXT], upper[CLI_BOUND_TEXT];
     if (density->count == 0)
         return;
     eval_density_print_value("density           ", density);
-    printf("log-determinant   %.4f on average, %s", density->logdet, density->method);
-    if (density->estimated)
-        printf(" with %zu terms and %zu probes", density->terms, density->probes);
-    printf("\n");
+    print_method(density);
     if (isfinite(density->lower) && isfinite(density->upper))
         printf("proven interval   %s to %s for every %s\n", cli_bound_lower(lower, density->lower),
                cli_bound_upper(upper, density->upper), density->shared ? "input" : "one of these");

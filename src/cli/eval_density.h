@@ -19,8 +19,9 @@ typedef struct eval_density {
     double lower, upper;     /* lemma 7's interval, which contains those of all examples */
     bool shared;             /* it is every input's, since there is no logit transform */
     double truncation_upper; /* theorem 3 */
-    const char *method;      /* that was used */
+    irn_logdet_plan plan;    /* that was used */
     bool estimated;          /* not exact: terms and probes count */
+    bool roulette;           /* and so do its distribution and parameter */
     size_t terms, probes;
 } eval_density;
 

@@ -13,8 +13,9 @@ static const cli_option import_table[] = {
      .argument = "CONFIG.json",
      .help = "the official code's options: in_shape, nBlocks,\n"
              "nStrides, nChannels, init_ds, inj_pad, coeff, nonlin,\n"
-             "actnorm, nClasses, eps (default: the file's metadata\n"
-             "key config)"},
+             "actnorm, nClasses, eps; of a density also \"task\":\n"
+             "\"density\", and \"multiscale\": true where scales leave\n"
+             "(default: the file's metadata key config)"},
     {.name = "out",
      .kind = CLI_TEXT,
      .offset = offsetof(import_options, out),

@@ -71,12 +71,12 @@ static void blend(const float *ends, size_t size, size_t steps, float *z)
     }
 }
 
-static int interpolate(cli_session *session, const interpolate_options *options,
-                       const cli_inverse *inverse)
+static int interpolate(cli_session *session, const cli_inverse *inverse, const void *payload)
 {
+    const interpolate_options *options = payload;
     cli_samples ends = {.count = 0};
     cli_samples z = {.count = options->steps, .size = irn_model_latent_size(session->model)};
-    int result = cli_inverse_check_model(session, inverse);
+    int result = cli_inverse_check_picture(session, inverse, z.count, z.count);
     if (result == CLI_DONE)
         result = read_ends(session, options, &ends);
     float *corners = calloc(2 * z.size, sizeof *corners);
@@ -114,15 +114,7 @@ static int run(const cli_command *self, int argc, char **argv)
         return cli_usage(self, "--data and --out are needed");
     if (options.given != 2)
         return cli_usage(self, "--between needs two examples: I,J");
-    result = cli_inverse_check_files(&session, &inverse);
-    if (result != CLI_DONE)
-        return result;
-    cli_progress_init(&session.progress, session.common.quiet);
-    result = cli_session_model(&session, operands.values[0]);
-    if (result == CLI_DONE)
-        result = interpolate(&session, &options, &inverse);
-    cli_session_close(&session);
-    return result;
+    return cli_inverse_main(&session, operands.values[0], &inverse, interpolate, &options);
 }
 
 const cli_command cli_command_interpolate = {

@@ -1,11 +1,12 @@
 #include "inverse.h"
 
+#include "files.h"
+#include "output.h"
 #include "picture.h"
 
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const cli_option inverse_table[] = {
     {.name = "out",
@@ -73,21 +74,39 @@ int cli_draw_latents(cli_session *session, size_t count, double temperature, cli
     return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
 }
 
-int cli_inverse_check_files(cli_session *session, const cli_inverse *options)
+static int check_files(cli_session *session, const cli_inverse *options)
 {
-    if (options->errors && strcmp(options->errors, options->out) == 0)
-        return cli_error(session, CLI_USAGE, "--out and --errors are both '%s'", options->out);
-    return CLI_DONE;
+    const cli_file files[] = {{"out", options->out, {".npy", ".png"}},
+                              {"errors", options->errors, {".npy"}}};
+    return cli_check_files(session, files, 2);
 }
 
-int cli_inverse_check_model(cli_session *session, const cli_inverse *options)
+int cli_inverse_check_picture(cli_session *session, const cli_inverse *options, size_t count,
+                              size_t columns)
 {
-    size_t channels = irn_model_get_config(session->model)->channels;
-    bool drawn = cli_has_suffix(options->out, ".png") && !cli_is_plane(session);
-    if (drawn && channels != 1 && channels != 3)
+    const irn_model_config *config = irn_model_get_config(session->model);
+    if (!cli_has_suffix(options->out, ".png") || cli_is_plane(session))
+        return CLI_DONE;
+    if (config->channels != 1 && config->channels != 3)
         return cli_error(session, CLI_FAILED, "%s: pictures have 1 or 3 channels, %s has %zu",
-                         options->out, session->model_path, channels);
-    return CLI_DONE;
+                         options->out, session->model_path, config->channels);
+    irn_status status =
+        irn_png_check_grid(count, config->channels, config->height, config->width, columns, 0);
+    return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
+}
+
+int cli_inverse_main(cli_session *session, const char *model, const cli_inverse *options,
+                     cli_inverse_work work, const void *payload)
+{
+    int result = check_files(session, options);
+    if (result != CLI_DONE)
+        return result;
+    cli_progress_init(&session->progress, session->common.quiet);
+    result = cli_session_model(session, model);
+    if (result == CLI_DONE)
+        result = work(session, options, payload);
+    cli_session_close(session);
+    return result;
 }
 
 void cli_inverse_report(cli_session *session, const irn_decode_options *how,
@@ -98,6 +117,7 @@ void cli_inverse_report(cli_session *session, const irn_decode_options *how,
                  session->model_path);
         return;
     }
+    char text[CLI_BOUND_TEXT];
     size_t missed = 0;
     double worst = 0;
     for (size_t i = 0; i < count; i++) {
@@ -106,13 +126,13 @@ void cli_inverse_report(cli_session *session, const irn_decode_options *how,
     }
     if (missed > 0)
         cli_note(session,
-                 "%zu of %zu samples miss the tolerance %g; the worst proven bound is %.3g (%s)",
-                 missed, count, how->tolerance, worst,
+                 "%zu of %zu samples miss the tolerance %g; the worst proven bound is %s (%s)",
+                 missed, count, how->tolerance, cli_bound_upper(text, worst),
                  decoding->iterations >= how->max_iterations ? "--max-iterations was reached"
                                                              : "rounding allows no better");
     else
-        cli_note(session, "%zu samples, proven errors at most %.3g, at most %zu steps a block",
-                 count, worst, decoding->iterations);
+        cli_note(session, "%zu samples, proven errors at most %s, at most %zu steps a block", count,
+                 cli_bound_upper(text, worst), decoding->iterations);
 }
 
 /* Where points lie, in the smallest square around 0 that holds them. */

@@ -19,10 +19,15 @@ typedef struct cli_inverse {
 /* The options --out, --errors, --tolerance and --max-iterations. */
 cli_group cli_inverse_group(cli_inverse *options);
 
-/* Whether the files asked for differ, and then, when the model is known, whether it can be drawn.
- */
-int cli_inverse_check_files(cli_session *session, const cli_inverse *options);
-int cli_inverse_check_model(cli_session *session, const cli_inverse *options);
+/* Loads the model and does the work, once the files asked for are known to be good. */
+typedef int (*cli_inverse_work)(cli_session *session, const cli_inverse *options,
+                                const void *payload);
+int cli_inverse_main(cli_session *session, const char *model, const cli_inverse *options,
+                     cli_inverse_work work, const void *payload);
+
+/* Whether so many images can be drawn, if a picture is asked for. */
+int cli_inverse_check_picture(cli_session *session, const cli_inverse *options, size_t count,
+                              size_t columns);
 
 /* Decodes z, writes the files and tells how good the inverses are. A picture has `columns` columns
  * (0: about as many as rows); of points in the plane it is a map of where they lie. */

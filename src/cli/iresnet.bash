@@ -7,17 +7,30 @@ _iresnet_options() {
         s/^  \(-[a-zA-Z], \)\{0,1\}\(--[a-z-]*\).*/\2/p'
 }
 
+_iresnet_toys="8gaussians 2spirals checkerboard circles moons pinwheel rings swissroll"
+
+# What may follow an option ($2) of a command ($1).
 _iresnet_words() {
-    case $1 in
-    --preset) echo digits mnist cifar10 ;;
-    --task) echo classify ;;
-    --activation) echo elu relu tanh softplus lipswish identity ;;
+    case $2 in
+    --preset) echo digits mnist cifar10 toy digits-density mnist-density cifar10-density ;;
+    --task) echo classify density hybrid ;;
+    --activation) echo identity elu relu tanh softplus lipswish ;;
     --padding) echo zeros circular ;;
+    --prior) echo none standard learned ;;
     --optimizer) echo sgd adam adamax ;;
     --split) echo train test ;;
+    --logdet) [ "$1" = encode ] || echo series neumann roulette exact ;;
     --logdet-method) echo auto exact series roulette ;;
+    --roulette) echo geometric poisson ;;
     --data | --test-data) echo digits mnist: cifar10: cifar100: idx: npy: toy: ;;
     esac
+}
+
+# Readline takes the colon for a word of its own.
+_iresnet_after_toy() {
+    local at=$COMP_CWORD
+    [ "${COMP_WORDS[at]}" = : ] || at=$((at - 1))
+    [ "$at" -ge 1 ] && [ "${COMP_WORDS[at - 1]}${COMP_WORDS[at]}" = toy: ]
 }
 
 _iresnet() {
@@ -27,7 +40,11 @@ _iresnet() {
         words="devices train eval predict encode decode sample interpolate density certify import bench"
         [ "$COMP_CWORD" -eq 1 ] && words="$words help --help --version"
     else
-        words=$(_iresnet_words "$before")
+        words=$(_iresnet_words "${COMP_WORDS[1]}" "$before")
+        if _iresnet_after_toy; then
+            words=$_iresnet_toys
+            word=${word#:}
+        fi
         if [ -z "$words" ]; then
             case $word in
             -*) words=$(_iresnet_options "$program" "${COMP_WORDS[1]}") ;;

@@ -7,6 +7,8 @@
 typedef struct cli_logdet {
     int method; /* irn_logdet_method */
     size_t terms, probes;
+    int roulette; /* irn_roulette_kind */
+    double roulette_parameter;
 } cli_logdet;
 
 /* NULL-terminated words of irn_logdet_method, in their order. */
@@ -15,6 +17,13 @@ extern const char *const cli_logdet_words[];
 /* The defaults of the library. */
 void cli_logdet_init(cli_logdet *logdet);
 cli_group cli_logdet_group(cli_logdet *values);
+
+/* Refuses options that the method leaves unused, and parameters that roulette cannot have. */
+int cli_logdet_check(const cli_command *command, const cli_group *group);
+int cli_roulette_check(const cli_command *command, int kind, double parameter);
+
+/* What the model makes of it. */
+irn_logdet_plan cli_logdet_plan(const cli_session *session, const cli_logdet *how);
 
 /* Densities [x->count] with progress; z may be NULL. A discrete model's x becomes continuous by
  * random noise if asked, else it is taken as it is. */

@@ -83,6 +83,15 @@ const char *cli_bound_lower(char out[CLI_BOUND_TEXT], double bound)
     return print_bound(out, bound, -1);
 }
 
+const char *cli_measured(char out[CLI_BOUND_TEXT], double value)
+{
+    if (isnan(value))
+        snprintf(out, CLI_BOUND_TEXT, "nan");
+    else
+        snprintf(out, CLI_BOUND_TEXT, fabs(value) < 1e7 ? "%.4f" : "%.6g", value);
+    return out;
+}
+
 const char *cli_bytes(char out[CLI_BOUND_TEXT], uint64_t bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};

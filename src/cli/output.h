@@ -30,6 +30,9 @@ int cli_json_print(cli_session *session, cli_json *json);
 const char *cli_bound_upper(char out[CLI_BOUND_TEXT], double bound);
 const char *cli_bound_lower(char out[CLI_BOUND_TEXT], double bound);
 
+/* A measured value with four decimals, a huge one in scientific form, NaN as "nan". Returns out. */
+const char *cli_measured(char out[CLI_BOUND_TEXT], double value);
+
 /* Bytes as "1.5 GiB". Returns out. */
 const char *cli_bytes(char out[CLI_BOUND_TEXT], uint64_t bytes);
 

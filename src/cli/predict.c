@@ -1,5 +1,5 @@
 /* iresnet predict */
-#include "cli.h"
+#include "files.h"
 
 #include <stdlib.h>
 
@@ -57,6 +57,10 @@ static int run(const cli_command *self, int argc, char **argv)
         return result;
     if (!options.in || !options.out)
         return cli_usage(self, "--in and --out are needed");
+    const cli_file file = {"out", options.out, {".npy"}};
+    result = cli_check_files(&session, &file, 1);
+    if (result != CLI_DONE)
+        return result;
     cli_progress_init(&session.progress, session.common.quiet);
     result = cli_session_model(&session, operands.values[0]);
     if (result == CLI_DONE)

@@ -25,17 +25,18 @@ static const cli_option sample_table[] = {
      .high = FLT_MAX},
 };
 
-static int sample(cli_session *session, const sample_options *options, const cli_inverse *inverse)
+static int sample(cli_session *session, const cli_inverse *inverse, const void *payload)
 {
     enum { IMAGES = 64, POINTS = 5000 };
+    const sample_options *options = payload;
     cli_samples z = {.count = 0};
     size_t enough = cli_is_plane(session) ? POINTS : IMAGES;
+    size_t count = options->count > 0 ? options->count : enough;
     int result = cli_check_prior(session);
     if (result == CLI_DONE)
-        result = cli_inverse_check_model(session, inverse);
+        result = cli_inverse_check_picture(session, inverse, count, 0);
     if (result == CLI_DONE)
-        result = cli_draw_latents(session, options->count > 0 ? options->count : enough,
-                                  options->temperature, &z);
+        result = cli_draw_latents(session, count, options->temperature, &z);
     if (result == CLI_DONE)
         result = cli_inverse_run(session, inverse, &z, 0);
     cli_samples_free(&z);
@@ -57,15 +58,7 @@ static int run(const cli_command *self, int argc, char **argv)
         return result;
     if (!inverse.out)
         return cli_usage(self, "--out is needed");
-    result = cli_inverse_check_files(&session, &inverse);
-    if (result != CLI_DONE)
-        return result;
-    cli_progress_init(&session.progress, session.common.quiet);
-    result = cli_session_model(&session, operands.values[0]);
-    if (result == CLI_DONE)
-        result = sample(&session, &options, &inverse);
-    cli_session_close(&session);
-    return result;
+    return cli_inverse_main(&session, operands.values[0], &inverse, sample, &options);
 }
 
 const cli_command cli_command_sample = {

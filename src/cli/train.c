@@ -85,7 +85,9 @@ static int open_data(training *self)
         return result;
     bool labels = self->files.task != IRN_DENSITY;
     if (labels && irn_dataset_get_info(self->train).classes == 0)
-        return cli_error(&self->session, CLI_FAILED, "%s: has no labels to learn", spec);
+        return cli_error(&self->session, CLI_FAILED,
+                         "%s: has no labels, which classifiers learn; --task density needs none",
+                         spec);
     bool split = strncmp(spec, "idx:", 4) != 0 && strncmp(spec, "npy:", 4) != 0;
     if (self->files.test_data)
         spec = self->files.test_data;

@@ -22,7 +22,7 @@ typedef struct train_model {
 
 typedef struct train_schedule {
     irn_train_options options;
-    int optimizer, logdet;
+    int optimizer, logdet, roulette;
     size_t shift;
 } train_schedule;
 

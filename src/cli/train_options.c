@@ -1,4 +1,5 @@
 /* What `iresnet train` can be told. */
+#include "logdet.h"
 #include "train.h"
 
 #include <string.h>
@@ -123,7 +124,8 @@ static const cli_option model_options[] = {
      .offset = offsetof(train_model, config.levels),
      .argument = "N",
      .help = "values that discrete data have, 256 for 8 bits;\n"
-             "0: they are continuous",
+             "0: they are continuous (default, densities without\n"
+             "preset: 256 for 8-bit data, 0 for others)",
      .high = 65536},
     {.name = "logit",
      .kind = CLI_REAL,
@@ -173,13 +175,27 @@ static const cli_option schedule_options[] = {
              "or, up to 64 dimensions, exact",
      .words = logdet_words},
     SCHEDULE_COUNT("terms", options.terms, 1, 64, "of the series, or those always taken"),
+    {.name = "roulette",
+     .kind = CLI_WORD,
+     .offset = offsetof(train_schedule, roulette),
+     .argument = "NAME",
+     .help = "distribution of the number of further terms: geometric\n"
+             "or poisson",
+     .words = cli_roulette_words},
+    SCHEDULE_REAL("roulette-parameter", options.roulette_parameter, 100, true,
+                  "its p, below 1, or its mean (default 0.5 or 2)"),
     SCHEDULE_COUNT("probes", options.probes, 1, 1024, "random vectors for each log-determinant"),
     {.name = "gaussian-probes",
      .kind = CLI_TOGGLE,
      .offset = offsetof(train_schedule, options.gaussian_probes),
      .help = "normal random vectors, not +1 and -1"},
-    SCHEDULE_REAL("density-weight", options.density_weight, 1e6, true,
-                  "hybrid: of bits per dimension in the loss"),
+    {.name = "density-weight",
+     .kind = CLI_REAL,
+     .offset = offsetof(train_schedule, options.density_weight),
+     .argument = "X",
+     .help = "hybrid: of bits per dimension in the loss",
+     .low = 1e-6,
+     .high = 1e6},
     SCHEDULE_REAL("clip", options.clip_norm, 1e30, false,
                   "longest gradient; longer ones are shortened; 0: none"),
     SCHEDULE_REAL("average", options.average_decay, 0.999999999, false,
@@ -267,6 +283,8 @@ static void fit_to_data(irn_model_config *config, irn_task task, const irn_datas
     config->classes = task == IRN_DENSITY ? 0 : info->classes;
     if (task != IRN_CLASSIFY && config->prior == IRN_PRIOR_NONE)
         config->prior = IRN_PRIOR_LEARNED;
+    if (task != IRN_CLASSIFY && config->levels == 0)
+        config->levels = info->levels;
 }
 
 int train_model_config(cli_session *session, const cli_group *group, const char *preset,
@@ -296,6 +314,29 @@ int train_model_config(cli_session *session, const cli_group *group, const char 
     return check_stages(session, group, &values);
 }
 
+/* Options of log-determinants that this run makes no use of. */
+static int check_logdet(cli_session *session, const cli_group *group, const irn_train_options *o)
+{
+    static const char *const all[] = {
+        "density-weight",    "logdet", "terms", "probes", "gaussian-probes", "roulette",
+        "roulette-parameter"};
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        if (!cli_given(group, all[i]))
+            continue;
+        if (o->task == IRN_CLASSIFY)
+            return cli_error(session, CLI_USAGE, "--%s is of densities, and the task is classify",
+                             all[i]);
+        if (i == 0 && o->task == IRN_DENSITY)
+            return cli_error(session, CLI_USAGE,
+                             "--density-weight is of hybrid, and the task is density");
+        bool roulette = i >= 5 && o->logdet != IRN_GRADIENT_ROULETTE;
+        if (roulette || (i >= 2 && o->logdet == IRN_GRADIENT_EXACT))
+            return cli_error(session, CLI_USAGE, "--%s is of no use with --logdet %s", all[i],
+                             logdet_words[o->logdet]);
+    }
+    return cli_roulette_check(session->command, (int)o->roulette, o->roulette_parameter);
+}
+
 int train_schedule_options(cli_session *session, const cli_group *group, const char *preset,
                            irn_task task, irn_train_options *out)
 {
@@ -307,14 +348,16 @@ int train_schedule_options(cli_session *session, const cli_group *group, const c
     values.options.task = task;
     values.optimizer = (int)values.options.optimizer;
     values.logdet = (int)values.options.logdet;
+    values.roulette = (int)values.options.roulette;
     values.shift = values.options.augmentation.shift;
     cli_copy_given(group, &values);
     values.options.optimizer = (irn_optimizer)values.optimizer;
     values.options.logdet = (irn_logdet_gradient)values.logdet;
+    values.options.roulette = (irn_roulette_kind)values.roulette;
     values.options.augmentation.shift = (unsigned)values.shift;
     *out = values.options;
     if (out->optimizer != IRN_SGD && cli_given(group, "momentum"))
         return cli_error(session, CLI_USAGE, "--momentum is of sgd, and the optimizer is %s",
                          optimizer_words[out->optimizer]);
-    return CLI_DONE;
+    return check_logdet(session, group, out);
 }

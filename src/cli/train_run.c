@@ -3,7 +3,6 @@
 #include "output.h"
 #include "train.h"
 
-#include <float.h>
 #include <math.h>
 
 /* What is known of the model at the end. */
@@ -20,23 +19,23 @@ static double share_done(const irn_fit_event *event)
     return ((double)event->epoch - 1 + epoch) / (double)event->epochs;
 }
 
-enum { REACHED_TEXT = 80 };
+enum { REACHED_TEXT = 120 };
 
 /* The loss, and what else there is to tell of the task. */
 static const char *describe(char out[REACHED_TEXT], const irn_fit_event *event)
 {
-    int used = snprintf(out, REACHED_TEXT, "loss %.4f", event->loss);
-    if (event->bits_per_dim >= -DBL_MAX)
-        used += snprintf(out + used, REACHED_TEXT - (size_t)used, "  bits/dim %.4f",
-                         event->bits_per_dim);
+    char loss[CLI_BOUND_TEXT], number[CLI_BOUND_TEXT], bits[48] = "", accuracy[32] = "";
+    if (!isnan(event->bits_per_dim))
+        snprintf(bits, sizeof bits, "  bits/dim %s", cli_measured(number, event->bits_per_dim));
     if (event->accuracy >= 0)
-        snprintf(out + used, REACHED_TEXT - (size_t)used, "  acc %.2f %%", 100 * event->accuracy);
+        snprintf(accuracy, sizeof accuracy, "  acc %.2f %%", 100 * event->accuracy);
+    snprintf(out, REACHED_TEXT, "loss %s%s%s", cli_measured(loss, event->loss), bits, accuracy);
     return out;
 }
 
 static void draw_event(training *self, const irn_fit_event *event)
 {
-    char label[64], left[CLI_DURATION], text[128];
+    char label[64], left[CLI_DURATION], text[REACHED_TEXT + 80];
     double share = share_done(event), gained = share - self->first_share;
     double spent = event->seconds - self->first_seconds;
     cli_duration(left, gained > 0 ? spent * (1 - share) / gained : NAN);

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const cli_padding_words[] = {"zeros", "circular", NULL}; /* order of irn_padding */
-const char *const cli_split_words[] = {"train", "test", NULL};       /* order of irn_split */
+const char *const cli_padding_words[] = {"zeros", "circular", NULL};     /* order of irn_padding */
+const char *const cli_split_words[] = {"train", "test", NULL};           /* order of irn_split */
+const char *const cli_roulette_words[] = {"geometric", "poisson", NULL}; /* of irn_roulette_kind */
 
 static bool read_whole(const char *text, size_t length, uint64_t *out)
 {

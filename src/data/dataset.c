@@ -82,7 +82,7 @@ static irn_status open_spec(irn_dataset *set, const char *spec, irn_split split)
     }
     return irn_fail(IRN_ERROR_ARGUMENT,
                     "\"%s\" is not a data set; one of: digits, mnist:DIR, cifar10:DIR, "
-                    "cifar100:DIR, idx:IMAGES,LABELS, npy:IMAGES[,LABELS], toy:NAME",
+                    "cifar100:DIR, idx:IMAGES[,LABELS], npy:IMAGES[,LABELS], toy:NAME",
                     spec);
 }
 
@@ -113,7 +113,9 @@ void irn_dataset_free(irn_dataset *dataset)
 
 irn_dataset_info irn_dataset_get_info(const irn_dataset *dataset)
 {
-    return dataset->info;
+    irn_dataset_info info = dataset->info;
+    info.levels = dataset->bytes ? UINT8_MAX + 1 : 0;
+    return info;
 }
 
 void irn_dataset_shuffle(const irn_dataset *dataset, uint64_t seed, uint64_t epoch, uint32_t *order)

@@ -1,5 +1,6 @@
 /* IDX, the format of MNIST: two zero bytes, a type (8: unsigned bytes), the number of dimensions,
- * big-endian sizes, values. Its users are here too: digits, mnist:DIR and idx:IMAGES,LABELS. */
+ * big-endian sizes, values. Its users are here too: digits, mnist:DIR and idx:IMAGES[,LABELS].
+ */
 #include "data/dataset.h"
 
 #include "base/embedded.h"
@@ -75,6 +76,7 @@ irn_status irn_idx_labels(irn_dataset *set, const uint8_t *bytes, size_t size, s
     return IRN_OK;
 }
 
+/* labels "": none. */
 static irn_status open_pair(irn_dataset *set, const char *images, const char *labels,
                             size_t classes)
 {
@@ -82,6 +84,8 @@ static irn_status open_pair(irn_dataset *set, const char *images, const char *la
     size_t size;
     IRN_TRY(irn_file_read(&bytes, &size, images, IDX_LIMIT, true));
     IRN_TRY(irn_idx_images(set, bytes, size, images));
+    if (labels[0] == '\0')
+        return IRN_OK;
     IRN_TRY(irn_file_read(&bytes, &size, labels, IDX_LIMIT, true));
     irn_status status = irn_idx_labels(set, bytes, size, classes, labels);
     free(bytes);
@@ -93,10 +97,7 @@ irn_status irn_open_idx(irn_dataset *set, const char *paths, irn_split split)
     (void)split;
     char *images, *labels;
     IRN_TRY(irn_split_paths(&images, &labels, paths));
-    irn_status status =
-        labels[0] ? open_pair(set, images, labels, 0)
-                  : irn_fail(IRN_ERROR_ARGUMENT,
-                             "\"idx:%s\": a file of labels is missing after a comma", paths);
+    irn_status status = open_pair(set, images, labels, 0);
     free(images);
     return status;
 }

@@ -3,20 +3,16 @@
 #include "flow/logdet_exact.h"
 #include "flow/powers.h"
 #include "flow/probe.h"
-#include "flow/roulette.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static irn_roulette roulette_of(const irn_density_options *o)
-{
-    return (irn_roulette){IRN_ROULETTE_GEOMETRIC, o->geometric, o->terms};
-}
-
 irn_status irn_estimate_check(const irn_density_options *o)
 {
-    const irn_roulette roulette = roulette_of(o);
-    size_t least = o->method == IRN_LOGDET_SERIES ? 1 : 0;
+    const irn_roulette roulette = irn_roulette_of(o->roulette, o->roulette_parameter, o->terms);
+    bool some = o->method == IRN_LOGDET_SERIES || o->roulette == IRN_ROULETTE_POISSON;
+    size_t least = some ? 1 : 0;
     if ((int)o->method < IRN_LOGDET_AUTO || o->method > IRN_LOGDET_ROULETTE)
         return irn_fail(IRN_ERROR_ARGUMENT, "there is no method %d for log-determinants",
                         (int)o->method);
@@ -26,9 +22,6 @@ irn_status irn_estimate_check(const irn_density_options *o)
     if (o->probes < 1 || o->probes > IRN_MOST_PROBES)
         return irn_fail(IRN_ERROR_ARGUMENT, "probes is %zu; it must be from 1 to %d", o->probes,
                         IRN_MOST_PROBES);
-    if (!(o->geometric > 0 && o->geometric < 1))
-        return irn_fail(IRN_ERROR_ARGUMENT, "geometric is %g; it must be between 0 and 1",
-                        o->geometric);
     return irn_roulette_check(&roulette);
 }
 
@@ -46,13 +39,38 @@ static irn_logdet_method resolve(const irn_model *model, irn_logdet_method metho
     return IRN_LOGDET_EXACT;
 }
 
+/* Infinite if any is unknown. */
+static double largest_lipschitz(const irn_model *model)
+{
+    double largest = 0;
+    for (size_t b = 0; b < model->block_count; b++) {
+        double upper = model->blocks[b].lipschitz_upper;
+        largest = fmax(largest, isnan(upper) ? (double)INFINITY : upper);
+    }
+    return largest;
+}
+
+irn_logdet_plan irn_model_plan_logdet(const irn_model *model, const irn_density_options *options)
+{
+    const irn_density_options defaults = IRN_DENSITY_OPTIONS_INIT;
+    const irn_density_options *o = options ? options : &defaults;
+    double lipschitz = largest_lipschitz(model), parameter = o->roulette_parameter;
+    if (parameter == 0 && o->roulette == IRN_ROULETTE_GEOMETRIC)
+        parameter = irn_roulette_fitting_p(lipschitz);
+    irn_roulette roulette = irn_roulette_of(o->roulette, parameter, o->terms);
+    return (irn_logdet_plan){resolve(model, o->method), roulette.kind, roulette.parameter,
+                             irn_roulette_finite(&roulette, lipschitz)};
+}
+
 irn_status irn_estimate_create(irn_estimate *out, const irn_model *model,
                                const irn_density_options *options, size_t images)
 {
     memset(out, 0, sizeof *out);
     out->model = model;
     out->options = options;
-    out->method = resolve(model, options->method);
+    irn_logdet_plan plan = irn_model_plan_logdet(model, options);
+    out->method = plan.method;
+    out->roulette = (irn_roulette){plan.roulette, plan.parameter, options->terms};
     irn_status status = irn_alloc(&out->means, images, sizeof *out->means);
     if (status == IRN_OK)
         status = irn_alloc(&out->squares, images, sizeof *out->squares);
@@ -79,14 +97,13 @@ void irn_estimate_free(irn_estimate *estimate)
 static size_t draw_terms(const irn_estimate *e, uint64_t stream, size_t first, size_t images,
                          size_t *terms)
 {
-    const irn_roulette roulette = roulette_of(e->options);
     size_t most = 0;
     for (size_t n = 0; n < images; n++) {
         uint32_t bits[4];
         terms[n] = e->options->terms;
         if (e->method == IRN_LOGDET_ROULETTE) {
             irn_philox(bits, e->options->seed, IRN_STREAM_ROULETTE, stream, first + n);
-            terms[n] = irn_roulette_draw(&roulette, irn_uniform_double(bits));
+            terms[n] = irn_roulette_draw(&e->roulette, irn_uniform_double(bits));
         }
         most = irn_larger(most, terms[n]);
     }
@@ -96,8 +113,7 @@ static size_t draw_terms(const irn_estimate *e, uint64_t stream, size_t first, s
 /* log det(I + J) = sum over k of (-1)^(k+1)/k tr(J^k). */
 static double coefficient(const irn_estimate *e, size_t k)
 {
-    const irn_roulette roulette = roulette_of(e->options);
-    double weight = e->method == IRN_LOGDET_ROULETTE ? irn_roulette_weight(&roulette, k) : 1;
+    double weight = e->method == IRN_LOGDET_ROULETTE ? irn_roulette_weight(&e->roulette, k) : 1;
     return (k % 2 ? weight : -weight) / (double)k;
 }
 

@@ -3,6 +3,7 @@
 #ifndef IRN_ESTIMATE_H
 #define IRN_ESTIMATE_H
 
+#include "flow/roulette.h"
 #include "flow/workspace.h"
 
 #include <iresnet/density.h>
@@ -13,7 +14,8 @@ typedef struct irn_estimate {
     const irn_model *model;
     const irn_density_options *options;
     irn_logdet_method method; /* not AUTO */
-    irn_workspace memory;     /* of the powers */
+    irn_roulette roulette;
+    irn_workspace memory; /* of the powers */
     irn_tensor probe;
     double *means, *squares; /* [images], over the probes: mean, sum of squares about it */
 } irn_estimate;

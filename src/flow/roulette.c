@@ -2,6 +2,25 @@
 
 #include <math.h>
 
+static const double usual_p = 0.5, usual_lambda = 2;
+
+irn_roulette irn_roulette_of(irn_roulette_kind kind, double parameter, size_t exact_terms)
+{
+    double usual = kind == IRN_ROULETTE_POISSON ? usual_lambda : usual_p;
+    return (irn_roulette){kind, parameter == 0 ? usual : parameter, exact_terms};
+}
+
+double irn_roulette_fitting_p(double lipschitz)
+{
+    double p = (1 - lipschitz * lipschitz) / 2;
+    return lipschitz < 1 ? fmin(fmax(p, IRN_ROULETTE_LEAST_P), usual_p) : usual_p;
+}
+
+bool irn_roulette_finite(const irn_roulette *r, double lipschitz)
+{
+    return r->kind == IRN_ROULETTE_GEOMETRIC && lipschitz * lipschitz < 1 - r->parameter;
+}
+
 irn_status irn_roulette_check(const irn_roulette *r)
 {
     double p = r->parameter;

@@ -193,13 +193,33 @@ static irn_status lay_out(grid *in, size_t columns, size_t scale)
     return check_size(in->canvas_height, in->canvas_width, in->canvas_channels);
 }
 
+static irn_status check_channels(size_t channels)
+{
+    if (channels != 1 && channels != 3)
+        return irn_fail(IRN_ERROR_ARGUMENT, "images of %zu channels; 1 and 3 can be drawn",
+                        channels);
+    return IRN_OK;
+}
+
+irn_status irn_png_check_grid(size_t count, size_t channels, size_t height, size_t width,
+                              size_t columns, size_t scale)
+{
+    grid in = {.count = count,
+               .channels = channels,
+               .height = height,
+               .width = width,
+               .canvas_channels = 3};
+    IRN_TRY(check_channels(channels));
+    return lay_out(&in, columns, scale);
+}
+
 irn_status irn_png_write_grid(const float *images, size_t count, size_t channels, size_t height,
                               size_t width, float low, float high, size_t columns, size_t scale,
                               const char *path)
 {
-    if (!images || (channels != 1 && channels != 3))
-        return irn_fail(IRN_ERROR_ARGUMENT, "images of %zu channels%s; 1 and 3 can be drawn",
-                        channels, images ? "" : " without values");
+    IRN_TRY(check_channels(channels));
+    if (!images)
+        return irn_fail(IRN_ERROR_ARGUMENT, "images without values cannot be drawn");
     if (!isfinite(low) || !isfinite(high) || !(low < high))
         return irn_fail(IRN_ERROR_ARGUMENT, "black at %g and white at %g: need low < high",
                         (double)low, (double)high);

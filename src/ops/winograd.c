@@ -209,6 +209,7 @@ static irn_status reduce(const irn_conv *conv, irn_context *context, cl_mem scra
     irn_call_int(&call, irn_channel_blocks(context, conv->inputs));
     irn_call_int(&call, irn_channel_blocks(context, conv->outputs));
     irn_call_int(&call, conv->inputs);
+    irn_call_int(&call, conv->outputs);
     irn_call_int(&call, bias.memory ? biases_of(context, conv) : 0);
     return irn_call_run(&call, irn_cpu_items(context), 1, 1, 1);
 }
@@ -225,6 +226,7 @@ irn_status irn_winograd_weight_gradient(const irn_conv *conv, const irn_tensor *
     irn_call_memory(&call, y->memory, y->offset);
     add_shape(&call, &d, x, y, scratch);
     irn_call_int(&call, x->channels);
+    irn_call_int(&call, y->channels);
     irn_call_int(&call, conv->padding == IRN_PAD_CIRCULAR ? IRN_CONV_WRAP : 0);
     IRN_TRY(irn_call_run(&call, d.items, d.parts, 1, 1));
     return reduce(conv, context, scratch, weights, bias, d.items);

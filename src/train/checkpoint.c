@@ -44,7 +44,8 @@ static const option_field density_fields[] = {DOUBLE_FIELD(density_weight), DOUB
                                               DOUBLE_FIELD(average_decay),  SIZE_FIELD(terms),
                                               SIZE_FIELD(probes),           SIZE_FIELD(accumulate)};
 /* Since then; each may be missing. */
-static const option_field later_fields[] = {DOUBLE_FIELD(power_tolerance)};
+static const option_field later_fields[] = {DOUBLE_FIELD(power_tolerance),
+                                            DOUBLE_FIELD(roulette_parameter)};
 enum { LATER_FIELD_COUNT = sizeof later_fields / sizeof *later_fields };
 enum { DENSITY_FIELD_COUNT = sizeof density_fields / sizeof *density_fields };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
@@ -73,6 +74,7 @@ static void add_options(cJSON *json, const irn_train_options *o)
     add_table(json, o, later_fields, LATER_FIELD_COUNT);
     cJSON_AddNumberToObject(json, "task", (double)o->task);
     cJSON_AddNumberToObject(json, "logdet", (double)o->logdet);
+    cJSON_AddNumberToObject(json, "roulette", (double)o->roulette);
     cJSON_AddBoolToObject(json, "gaussian_probes", o->gaussian_probes);
     cJSON_AddNumberToObject(json, "optimizer", (double)o->optimizer);
     cJSON_AddNumberToObject(json, "shift", (double)o->augmentation.shift);
@@ -187,7 +189,7 @@ static void read_milestones(irn_json_reader *r, irn_train_options *o)
 
 static void read_options(irn_json_reader *r, irn_train_options *o)
 {
-    size_t optimizer = 0, shift = 0;
+    size_t optimizer = 0, shift = 0, roulette = IRN_ROULETTE_GEOMETRIC;
     if (irn_train_options_init(o, NULL) != IRN_OK)
         return;
     read_table(r, o, fields, FIELD_COUNT);
@@ -196,11 +198,14 @@ static void read_options(irn_json_reader *r, irn_train_options *o)
     for (size_t i = 0; i < LATER_FIELD_COUNT; i++)
         if (cJSON_HasObjectItem(r->json, later_fields[i].name))
             read_table(r, o, &later_fields[i], 1);
+    if (cJSON_HasObjectItem(r->json, "roulette"))
+        irn_json_size(r, "roulette", IRN_ROULETTE_GEOMETRIC, IRN_ROULETTE_POISSON, &roulette);
     read_milestones(r, o);
     irn_json_size(r, "optimizer", IRN_SGD, IRN_ADAMAX, &optimizer);
     irn_json_size(r, "shift", 0, 4096, &shift);
     irn_json_bool(r, "flip", &o->augmentation.flip);
     o->optimizer = (irn_optimizer)optimizer;
+    o->roulette = (irn_roulette_kind)roulette;
     o->augmentation.shift = (unsigned)shift;
 }
 

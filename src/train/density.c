@@ -93,12 +93,12 @@ void irn_density_free(irn_density *density)
 
 /* ---- the step ---- */
 
-/* Of so many exact terms, geometrically many follow. One number serves the whole step: it decides
- * how long the step takes. */
+/* After the terms that are always taken, a random number follows. One number serves the whole step:
+ * it decides how long the step takes. */
 static irn_status begin_series(irn_density *density)
 {
     const irn_train_options *o = density->options;
-    const irn_roulette roulette = {IRN_ROULETTE_GEOMETRIC, 0.5, o->terms};
+    const irn_roulette roulette = irn_roulette_of(o->roulette, o->roulette_parameter, o->terms);
     irn_series *series = &density->series;
     if (o->logdet != IRN_GRADIENT_ROULETTE)
         return irn_series_init(series, o->terms, o->logdet == IRN_GRADIENT_NEUMANN);

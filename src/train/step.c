@@ -321,8 +321,8 @@ irn_status irn_trainer_report(irn_trainer *trainer, irn_step_report *report)
                    : o->task == IRN_DENSITY ? bits
                                             : cross_entropy + o->density_weight * bits;
     if (!isfinite(report->loss))
-        return irn_fail(IRN_ERROR_NUMERIC,
-                        "the loss is %g at step %llu; a smaller learning rate may help",
-                        report->loss, (unsigned long long)trainer->step);
+        return irn_fail(
+            IRN_ERROR_NUMERIC, "the loss is %g at step %llu; a smaller learning rate may help",
+            isnan(report->loss) ? (double)NAN : report->loss, (unsigned long long)trainer->step);
     return IRN_OK;
 }

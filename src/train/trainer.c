@@ -1,5 +1,6 @@
 /* Making trainers, and their options. */
 #include "train/trainer.h"
+#include "flow/roulette.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -103,6 +104,7 @@ static irn_status check_options(const irn_train_options *o)
         {"density_weight", o->density_weight, 1e-6, 1e6},
         {"logdet", (double)o->logdet, IRN_GRADIENT_SERIES, IRN_GRADIENT_EXACT},
         {"terms", (double)o->terms, 1, IRN_MAX_TERMS},
+        {"roulette", (double)o->roulette, IRN_ROULETTE_GEOMETRIC, IRN_ROULETTE_POISSON},
         {"probes", (double)o->probes, 1, 1024},
         {"clip_norm", o->clip_norm, 0, 1e30},
         {"average_decay", o->average_decay, 0, 1 - 1e-9},
@@ -124,13 +126,14 @@ static irn_status check_options(const irn_train_options *o)
         {"augmentation.shift", (double)o->augmentation.shift, 0, 4096}};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (!(limits[i].value >= limits[i].low && limits[i].value <= limits[i].high))
-            return irn_fail(IRN_ERROR_ARGUMENT, "%s is %g; it must be %g to %g", limits[i].name,
-                            limits[i].value, limits[i].low, limits[i].high);
+            return irn_fail(IRN_ERROR_ARGUMENT, "%s is %.10g; it must be %.10g to %.10g",
+                            limits[i].name, limits[i].value, limits[i].low, limits[i].high);
     for (size_t i = 0; i < o->milestone_count; i++)
         if (!(o->milestones[i] >= 0 && o->milestones[i] <= 1))
             return irn_fail(IRN_ERROR_ARGUMENT, "milestone %zu is %g; it must be 0 to 1", i,
                             o->milestones[i]);
-    return IRN_OK;
+    const irn_roulette roulette = irn_roulette_of(o->roulette, o->roulette_parameter, o->terms);
+    return irn_roulette_check(&roulette);
 }
 
 /* Whether the model has what the task needs. */

@@ -31,11 +31,14 @@ def wave(count):
 def npy_files():
     good = floats(wave(3 * 64))
     npy("x.npy", "<f4", (3, 1, 8, 8), good)
+    npy("x-levels.npy", "<f4", (3, 1, 8, 8),
+        floats([round((value + 0.5) * 255) / 255 - 0.5 for value in wave(192)]))
+    npy("x-bytes.npy", "|u1", (30, 1, 8, 8), bytes(i * 37 % 251 for i in range(30 * 64)))
     npy("labels.npy", "|u1", (3,), bytes([0, 1, 2]))
     npy("labels-negative.npy", "<i4", (3,), struct.pack("<3i", 0, -1, 2))
     npy("labels-few.npy", "<i4", (2,), struct.pack("<2i", 0, 1))
     npy("labels-many.npy", "<i4", (3,), struct.pack("<3i", 0, 1, 200))
-    npy("x-bright.npy", "<f4", (3, 1, 8, 8), floats([2 * value for value in wave(192)]))
+    npy("x-bright.npy", "<f4", (3, 1, 8, 8), floats([round((2 * value + 0.5) * 255) / 255 - 0.5 for value in wave(192)]))
     npy("x-double.npy", "<f8", (3, 1, 8, 8), struct.pack("<192d", *wave(192)))
     npy("x-7x8.npy", "<f4", (3, 1, 7, 8), floats(wave(3 * 56)))
     npy("x-flat.npy", "<f4", (3, 63), floats(wave(3 * 63)))

@@ -111,6 +111,56 @@ usage_tests() {
     iresnet 2 "unexpected argument '--json'" devices -- --json
 }
 
+among() { # among TEXT PART
+    case $1 in *"$2"*) ;; *) return 1 ;; esac
+}
+
+# completed WORDS...: what the completion makes of the last word, in one line.
+completed() {
+    bash -c '. "$0"; words=("$@"); COMP_WORDS=(iresnet "$@"); COMP_CWORD=$#
+        _iresnet "'"$program"'" "${words[-1]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        echo "${COMPREPLY[@]}"' "$here/../../src/cli/iresnet.bash" "$@" 2>/dev/null
+}
+
+# Every option of every command is in its part of the manual page, or among the common ones, and the
+# completion has it; what words an option takes the completion says as the program does.
+manual_tests() {
+    sed 's/\\-/-/g' "$here/../../src/cli/iresnet.1" >manual
+    sed -n '/^.SH COMMON OPTIONS/,/^.SH DATA/p' manual >common
+    for command in devices train eval predict encode decode sample interpolate density certify \
+        import bench; do
+        { sed -n "/^.SS iresnet $command/,/^.S[SH]/p" manual; cat common; } >part
+        "$program" $command --help >help.txt
+        options=$(sed -n 's/^  \(-., \)\{0,1\}--\(\[no-\]\)\{0,1\}\([a-z-]*\).*/\3/p' help.txt)
+        check "$command --help: has options" [ -n "$options" ]
+        all=" $(completed $command --) "
+        for option in $options; do
+            check "manual page: $command --$option" grep -Eq -- "--(\[no-\])?$option([^a-z-]|\$)" part
+            check "completion: $command --$option" \
+                among "$all" " --$option "
+        done
+    done
+    for words in train,task train,activation train,padding train,prior train,optimizer \
+        train,logdet train,roulette eval,split eval,logdet-method encode,roulette; do
+        command=${words%,*} option=${words#*,}
+        known=$("$program" "$command" "--$option=?" 2>&1 | sed -n 's/.*is not one of //p' | tr -d ,)
+        check "completion: words of $command --$option" \
+            [ "$known" = "$(completed "$command" "--$option" '')" ]
+    done
+    known=$("$program" train --data toy:cats --task density --out out 2>&1 | sed -n 's/.*toy: has //p')
+    for toy in $(completed train --data toy : ''); do
+        check "completion: $toy" among "$known" "$toy"
+    done
+    for preset in $(completed train --preset ''); do
+        iresnet_untouched out 1 'no-such-device' train --preset "$preset" --device no-such-device \
+            --data "$(case $preset in toy) echo toy:moons ;; *) echo digits ;; esac)" --out out \
+            --task "$(case $preset in *-* | toy) echo density ;; *) echo classify ;; esac)"
+    done
+    check 'completion: presets' [ "$(completed train --preset '' | wc -w)" -eq 7 ]
+    check 'completion: toys' [ "$(completed train --data toy : m)" = moons ]
+    check 'completion: encode --logdet is a file' [ -z "$(completed encode --logdet '')" ]
+}
+
 number() { # number OPTION VALUE PATTERN
     iresnet_untouched out 2 "--$1: '$2' is not $3" train --data digits --out out "--$1=$2"
 }
@@ -123,6 +173,8 @@ number_tests() {
         number coeff "$value" 'a number from 0 to'
     done
     number lr 0 'a number above 0'
+    number density-weight 1e-9 'a number from 1e-06 to 1000000'
+    number average 1 'a number from 0 to 0.999999999'
     number momentum 1.5 'a number from 0 to 1'
     number seed -1 'a whole number from 0 to 18446744073709551615'
     number seed 18446744073709551616 'a whole number'
@@ -171,6 +223,30 @@ combination_tests() {
     iresnet_untouched out 2 '--channels has' train --data digits --out out --blocks 1,1,1,1,1
     iresnet_untouched out 2 '--momentum is of sgd' \
         train --data digits --out out --optimizer adam --momentum 0.5
+    for option in --logdet=series --terms=3 --probes=2 --gaussian-probes --density-weight=2 \
+        --roulette=poisson --roulette-parameter=3; do
+        iresnet_untouched out 2 "${option%%=*} is of densities" \
+            train --data digits --out out $option
+    done
+    iresnet_untouched out 2 '--density-weight is of hybrid' \
+        train --task density --data digits --out out --density-weight 2
+    for option in --terms=3 --probes=2 --gaussian-probes --roulette=poisson; do
+        iresnet_untouched out 2 "${option%%=*} is of no use with --logdet exact" \
+            train --task density --data toy:moons --out out $option
+    done
+    iresnet_untouched out 2 '--roulette is of no use with --logdet neumann' \
+        train --task density --data digits --out out --roulette poisson
+    iresnet_untouched out 2 'must be below 1' \
+        train --task density --data digits --out out --logdet roulette --roulette-parameter 1
+    for option in --terms=3 --probes=2 --roulette=poisson --roulette-parameter=0.2; do
+        iresnet 2 "${option%%=*} is of no use with --logdet-method exact" \
+            eval m --data digits --logdet-method exact $option
+    done
+    iresnet 2 '--roulette is of no use with --logdet-method series' \
+        eval m --data digits --logdet-method series --roulette poisson
+    iresnet 2 'must be below 1' \
+        encode m --in x.npy --out z.npy --logdet l.npy --roulette-parameter 2
+    iresnet 2 '--logdet is of densities' bench step --preset digits --logdet series
     iresnet_untouched out 2 'preset' train --data digits --out out --preset imagenet
     iresnet 2 '--density-weight' train --task hybrid --data digits --out out --density-weight 0
     for option in --lr=1 --blocks=1 --preset=digits --seed=1 --task=density --force \
@@ -188,6 +264,26 @@ combination_tests() {
     iresnet 2 '--in and --out are needed' decode m --in z.npy
     iresnet 2 'are both' decode m --in z.npy --out x.npy --errors x.npy
     iresnet 2 '--out is needed' sample m --count 3
+    mkdir -p twice
+    ln -sf twice same
+    echo old >twice/x.npy
+    ln -sf twice/x.npy link.npy
+    iresnet 2 'are both' sample m --out x.npy --errors ./x.npy
+    iresnet 2 'are both' sample m --out twice/new.npy --errors same/new.npy
+    iresnet 2 'are both' decode m --in z.npy --out twice/x.npy --errors link.npy
+    iresnet 2 'are both' encode m --in x.npy --out ./z.npy --logdet z.npy
+    iresnet 2 'are both' certify m --json ./a --singular-values a --layer x
+    for command in "decode m --in z.npy" "sample m" "interpolate m --data digits"; do
+        # shellcheck disable=SC2086
+        iresnet_untouched a.gif 2 "--out: 'a.gif' ends neither in .npy nor in .png" $command --out a.gif
+        # shellcheck disable=SC2086
+        iresnet_untouched a.png 2 "--errors: 'a.png' ends not in .npy" $command --out a.npy --errors a.png
+        # shellcheck disable=SC2086
+        iresnet 1 '^iresnet [a-z]+: missing/a.npy: cannot be written: No such' $command --out missing/a.npy
+    done
+    iresnet_untouched a.txt 2 "--out: 'a.txt' ends not in .png" density m --out a.txt
+    iresnet_untouched a.png 2 "--out: 'a.png' ends not in .npy" encode m --in x.npy --out a.png
+    iresnet_untouched a.png 2 "--out: 'a.png' ends not in .npy" predict m --in x.npy --out a.png
     iresnet 2 'are both' sample m --out x.npy --errors x.npy
     iresnet 2 '--data and --out are needed' interpolate m --out x.png
     iresnet 2 'needs two examples' interpolate m --data digits --out x.png --between 3
@@ -227,7 +323,8 @@ data_tests() {
     data() { iresnet_untouched out "$1" "$2" train --data "$3" --out out; }
     data 2 'dogs' dogs
     data 2 . 'digits:'
-    data 2 . 'idx:files/images'
+    data 1 'files/images: has no labels, which classifiers learn' 'idx:files/images'
+    data 2 'comma' 'idx:files/images,'
     data 1 missing mnist:files/missing
     data 1 mnist-empty mnist:files/mnist-empty
     data 1 mnist-empty cifar10:files/mnist-empty
@@ -389,6 +486,17 @@ density_tests() {
     # shellcheck disable=SC2086
     iresnet 0 '"roulette"' eval $dense $options --json --logdet-method roulette --terms 5 --probes 20
     cp "$work/.out" roulette.json
+    # shellcheck disable=SC2086
+    iresnet 0 'roulette \(poisson, 4\) with 5 terms' eval $dense $options --logdet-method roulette \
+        --terms 5 --roulette poisson --roulette-parameter 4
+    check 'eval: says that no finite variance is proven' \
+        grep -q 'variance is not proven finite' "$work/.err"
+    # shellcheck disable=SC2086
+    iresnet 0 'roulette \(geometric, 0.2' eval $dense $options --logdet-method roulette
+    check 'eval: p by the certified bounds' [ ! -s "$work/.err" ]
+    # shellcheck disable=SC2086
+    iresnet 0 '^certified' train --task density --data digits --out poisson --epochs 1 --quiet \
+        --logdet roulette --roulette poisson --roulette-parameter 3 $tiny
     check 'eval --json: densities' python3 -c '
 import json, math
 exact, other = (json.load(open(name + ".json")) for name in ("exact", "roulette"))
@@ -422,10 +530,26 @@ for key in "nll_nats", "nll_nats_standard_error":
     iresnet 0 '^test density' train --data toy:moons --out moons --epochs 2 --quiet \
         --resume moons/checkpoint.safetensors
     iresnet 1 'value [0-9]+ of sample 0 is .*from -0.5 to 0.5' eval density --data npy:files/x-bright.npy
-    for method in exact series; do
-        iresnet 0 '' encode density --in files/x.npy --out zd.npy --logdet $method.npy \
-            --logdet-method $method --terms 30 --probes 500
-    done
+    iresnet 1 'value 0 of sample 0 is 0, level 127.5 of 0 to 255; the model is of data of 256' \
+        eval density --data npy:files/x.npy
+    iresnet 0 '^density .* bits per dimension of 3' eval density --data npy:files/x-levels.npy
+    iresnet_untouched ld.npy 1 'files/x-bright.npy: value [0-9]+ of sample 0 is .*from -0.5 to 0.5' \
+        encode density --in files/x-bright.npy --out zd.npy --logdet ld.npy
+    # shellcheck disable=SC2086
+    iresnet 0 '^certified' train --task density --data npy:files/x-bytes.npy --out bytes --epochs 1 \
+        --quiet $tiny
+    iresnet 0 '^density .* bits per dimension of 30' \
+        eval bytes/model.safetensors --data npy:files/x-bytes.npy
+    iresnet 0 '^density .* bits per dimension of' eval bytes/model.safetensors --data idx:files/images
+    iresnet 1 'value [0-9]+ of sample 0 is .*, level .* of 0 to 16; the model is of data of 17 levels' \
+        eval $dense --data npy:files/x-bytes.npy
+    # shellcheck disable=SC2086
+    iresnet 1 'of 0 to 16; the model is of data of 17 levels' train --task density --quiet \
+        --data npy:files/x-bytes.npy --out bytes17 --epochs 1 --levels 17 $tiny
+    iresnet 0 '' encode density --in files/x.npy --out zd.npy --logdet exact.npy \
+        --logdet-method exact
+    iresnet 0 '' encode density --in files/x.npy --out zd.npy --logdet series.npy \
+        --logdet-method series --terms 30 --probes 500
     check 'encode --logdet: size' [ "$(wc -c <exact.npy)" -eq $((128 + 3 * 8)) ]
     check 'encode --logdet: the series is near the exact values' python3 -c '
 import struct
@@ -500,6 +624,8 @@ certify_tests() {
         iresnet_untouched c3.json 1 "$file" certify "files/$file" --size 8x8 --json c3.json
     done
     iresnet 0 'median' bench certify --preset digits --repeats 1
+    iresnet 0 'median' bench step --preset digits-density --repeats 1 --batch 8 --blocks 1,1 \
+        --channels 8,8
 }
 
 import_tests() {
@@ -573,6 +699,8 @@ interpolate_tests() {
     iresnet 0 '' interpolate $model --data digits --split train --out i.png
     # Ten images in a row, 56 pixels wide and one apart.
     check 'interpolate: a strip' [ "$(od -An -tx1 -j16 -N8 i.png | tr -d ' ')" = 0000023900000038 ]
+    iresnet_untouched i2.png 1 'a grid of 20000 x 1 images .* above the limit' \
+        interpolate $model --data digits --steps 20000 --out i2.png
     iresnet_untouched i2.png 2 '360' interpolate $model --data digits --between 0,360 --out i2.png
     iresnet_untouched i2.png 1 'takes 1x8x8' interpolate $model --data toy:moons --out i2.png
     iresnet_untouched e2.npy 3 'no error can be claimed' interpolate plain/model.safetensors --data digits \
@@ -689,7 +817,7 @@ disk_tests() {
 : >"$work/.err"
 mkdir files
 python3 "$here/make_files.py" arrays files || bad make_files.py
-for group in usage number combination device data train stop model density terminal certify import \
+for group in usage manual number combination device data train stop model density terminal certify import \
     interpolate sample plane hostile disk; do
     "${group}_tests"
 done

@@ -67,6 +67,9 @@ static void check_range(irn_context *context, size_t parts)
     x[6 * SIZE + 4] = 0.75f;
     testing_fails(irn_trainer_step(trainer, x, NULL, BATCH, NULL), IRN_ERROR_ARGUMENT,
                   "value 4 of sample 6 is 0.75; the data must be from -0.5 to 0.5");
+    x[6 * SIZE + 4] = (float)(2.75 / 16 - 0.5);
+    testing_fails(irn_trainer_step(trainer, x, NULL, BATCH, NULL), IRN_ERROR_ARGUMENT,
+                  "value 4 of sample 6 is -0.328125, level 2.75 of 0 to 16");
     x[6 * SIZE + 4] = (float)NAN;
     testing_fails(irn_trainer_step(trainer, x, NULL, BATCH, NULL), IRN_ERROR_ARGUMENT,
                   "value 4 of sample 6 is");

@@ -293,6 +293,10 @@ START_TEST(roulette_is_unbiased)
     options.logdet = IRN_GRADIENT_ROULETTE;
     double unbiased = worst_deviation(model, options, x, exact);
     ck_assert_msg(unbiased <= 5, "%g standard errors", unbiased);
+    options.roulette = IRN_ROULETTE_POISSON;
+    options.roulette_parameter = 5;
+    unbiased = worst_deviation(model, options, x, exact);
+    ck_assert_msg(unbiased <= 5, "Poisson: %g standard errors", unbiased);
     options.logdet = IRN_GRADIENT_NEUMANN; /* the same without the random terms */
     double biased = worst_deviation(model, options, x, exact);
     ck_assert_msg(biased > 8, "a bias was not found: %g standard errors", biased);
@@ -337,6 +341,8 @@ START_TEST(resumed_densities)
     irn_trainer *trainer, *resumed;
     const char *path = testing_path("density.safetensors");
     options.logdet = IRN_GRADIENT_ROULETTE;
+    options.roulette = IRN_ROULETTE_POISSON;
+    options.roulette_parameter = 3;
     options.clip_norm = 0.1;
     options.accumulate = 2;
     testing_ok(irn_trainer_create(&trainer, model, &options));
@@ -348,6 +354,8 @@ START_TEST(resumed_densities)
     const irn_arena *arena = &model->parameters;
     testing_ok(irn_trainer_load(&resumed, &other, context, path));
     ck_assert_uint_eq(resumed->step, STEPS / 2);
+    ck_assert(resumed->options.roulette == IRN_ROULETTE_POISSON);
+    ck_assert(resumed->options.roulette_parameter == 3);
     for (size_t i = STEPS / 2; i < STEPS; i++)
         testing_ok(irn_trainer_step(resumed, x + i * BATCH * SIZE, NULL, BATCH, NULL));
     check_same(arena, read_all(arena, model->single.parameters), other->single.parameters,

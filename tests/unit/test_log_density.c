@@ -48,6 +48,13 @@ static irn_density_options options_of(irn_logdet_method method)
     return options;
 }
 
+/* Rounds the images to the model's 256 levels. */
+static void take_levels(subject *s)
+{
+    for (size_t i = 0; i < BATCH * s->size; i++)
+        s->x[i] = rintf((s->x[i] + 0.5F) * 255) / 255 - 0.5F;
+}
+
 static void evaluate(const subject *s, const irn_density_options *options, irn_log_density *out)
 {
     testing_ok(irn_model_log_density(s->model, s->x, BATCH, options, out, NULL));
@@ -198,20 +205,53 @@ START_TEST(roulette_without_bias)
     irn_log_density found[COUNT];
     float *x = host_narrow(host_normal(COUNT * SIZE), COUNT * SIZE);
     irn_density_options options = options_of(IRN_LOGDET_EXACT);
-    double mean = 0, variance = 0;
     testing_ok(irn_model_log_density(model, x, 1, &options, found, NULL));
     double exact = found[0].logdet;
-    options = options_of(IRN_LOGDET_ROULETTE);
-    options.terms = 0;
-    options.geometric = 0.25;
-    testing_ok(irn_model_log_density(model, x, COUNT, &options, found, NULL));
-    for (size_t n = 0; n < COUNT; n++) {
-        mean += found[n].logdet / COUNT;
-        variance += found[n].standard_error * found[n].standard_error / COUNT / COUNT;
+    for (int kind = IRN_ROULETTE_GEOMETRIC; kind <= IRN_ROULETTE_POISSON; kind++) {
+        double mean = 0, variance = 0;
+        options = options_of(IRN_LOGDET_ROULETTE);
+        options.roulette = (irn_roulette_kind)kind;
+        options.terms = kind == IRN_ROULETTE_POISSON;
+        options.roulette_parameter = kind == IRN_ROULETTE_POISSON ? 6 : 0.25;
+        testing_ok(irn_model_log_density(model, x, COUNT, &options, found, NULL));
+        for (size_t n = 0; n < COUNT; n++) {
+            mean += found[n].logdet / COUNT;
+            variance += found[n].standard_error * found[n].standard_error / COUNT / COUNT;
+        }
+        host_check_number(exact, mean, 4 * sqrt(variance), "mean of %d estimates, roulette %d",
+                          COUNT, kind);
+        ck_assert_msg(sqrt(variance) < 0.1, "standard error %g", sqrt(variance));
     }
-    host_check_number(exact, mean, 4 * sqrt(variance), "mean of %d estimates", COUNT);
-    ck_assert_msg(sqrt(variance) < 0.1, "standard error %g", sqrt(variance));
     irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+/* p follows from the certified bounds; Poisson's variance is never proven finite. */
+START_TEST(plans)
+{
+    irn_context *context = devices_open(_i);
+    subject s = open_subject(context, 0);
+    irn_density_options options = options_of(IRN_LOGDET_ROULETTE);
+    options.roulette_parameter = 0;
+    irn_logdet_plan plan = irn_model_plan_logdet(s.model, &options);
+    ck_assert(plan.parameter == 0.5 && !plan.finite);
+    certify(&s);
+    double largest = 0;
+    for (size_t b = 0; b < s.model->block_count; b++)
+        largest = fmax(largest, s.model->blocks[b].lipschitz_upper);
+    plan = irn_model_plan_logdet(s.model, &options);
+    ck_assert(plan.finite && plan.method == IRN_LOGDET_ROULETTE);
+    host_check_number(fmin((1 - largest * largest) / 2, 0.5), plan.parameter, 1e-15, "p");
+    options.roulette_parameter = 1 - 0.99 * largest * largest;
+    ck_assert(!irn_model_plan_logdet(s.model, &options).finite);
+    options.roulette_parameter = 1 - 1.01 * largest * largest;
+    ck_assert(irn_model_plan_logdet(s.model, &options).finite);
+    options.roulette = IRN_ROULETTE_POISSON;
+    options.roulette_parameter = 0;
+    plan = irn_model_plan_logdet(s.model, &options);
+    ck_assert(plan.parameter == 2 && !plan.finite);
+    close_subject(&s);
     devices_close(context);
 }
 END_TEST
@@ -319,6 +359,7 @@ START_TEST(noise)
     subject s = open_subject(context, 0);
     irn_density_options options = options_of(IRN_LOGDET_EXACT);
     irn_log_density plain[BATCH], noisy[BATCH], again[BATCH], other[BATCH];
+    take_levels(&s);
     evaluate(&s, &options, plain);
     options.dequantise = true;
     evaluate(&s, &options, noisy);
@@ -332,6 +373,11 @@ START_TEST(noise)
         host_check_number(plain[n].log_prior, noisy[n].log_prior, 0.1 * fabs(plain[n].log_prior),
                           "log p(z) with noise of a level");
     }
+    s.x[s.size + 3] = 100.25F / 255 - 0.5F;
+    testing_fails(irn_model_log_density(s.model, s.x, BATCH, &options, noisy, NULL),
+                  IRN_ERROR_ARGUMENT,
+                  "value 3 of sample 1 is -0.106863, level 100.25 of 0 to 255; the model is of "
+                  "data of 256 levels");
     s.x[s.size + 3] = 0.6F;
     testing_fails(irn_model_log_density(s.model, s.x, BATCH, &options, noisy, NULL),
                   IRN_ERROR_ARGUMENT, "value 3 of sample 1 is 0.6");
@@ -359,20 +405,24 @@ START_TEST(refused_options)
         irn_density_options options;
         const char *words;
     } cases[] = {
-        {{1, IRN_LOGDET_SERIES, 0, 4, false, 0.5, 0, false, NULL, NULL},
+        {{1, IRN_LOGDET_SERIES, 0, 4, false, IRN_ROULETTE_GEOMETRIC, 0.5, 0, false, NULL, NULL},
          "terms is 0; it must be from 1 to 1000"},
-        {{1, IRN_LOGDET_ROULETTE, 1001, 4, false, 0.5, 0, false, NULL, NULL},
+        {{1, IRN_LOGDET_ROULETTE, 1001, 4, false, IRN_ROULETTE_GEOMETRIC, 0.5, 0, false, NULL,
+          NULL},
          "terms is 1001; it must be from 0 to 1000"},
-        {{1, IRN_LOGDET_AUTO, 4, 0, false, 0.5, 0, false, NULL, NULL},
+        {{1, IRN_LOGDET_AUTO, 4, 0, false, IRN_ROULETTE_GEOMETRIC, 0.5, 0, false, NULL, NULL},
          "probes is 0; it must be from 1 to 1024"},
-        {{1, IRN_LOGDET_AUTO, 4, 1025, false, 0.5, 0, false, NULL, NULL},
+        {{1, IRN_LOGDET_AUTO, 4, 1025, false, IRN_ROULETTE_GEOMETRIC, 0.5, 0, false, NULL, NULL},
          "probes is 1025; it must be from 1 to 1024"},
-        {{1, IRN_LOGDET_AUTO, 4, 4, false, 0, 0, false, NULL, NULL},
-         "geometric is 0; it must be between 0 and 1"},
-        {{1, IRN_LOGDET_AUTO, 4, 4, false, (double)NAN, 0, false, NULL, NULL},
-         "geometric is nan; it must"},
-        {{1, (irn_logdet_method)4, 4, 4, false, 0.5, 0, false, NULL, NULL}, "no method 4"},
-        {{7, IRN_LOGDET_AUTO, 4, 4, false, 0.5, 0, false, NULL, NULL}, "version"},
+        {{1, IRN_LOGDET_AUTO, 4, 4, false, IRN_ROULETTE_GEOMETRIC, 1, 0, false, NULL, NULL},
+         "the geometric distribution's p is 1, not between 0 and 1"},
+        {{1, IRN_LOGDET_AUTO, 4, 4, false, IRN_ROULETTE_GEOMETRIC, (double)NAN, 0, false, NULL,
+          NULL},
+         "p is nan, not"},
+        {{1, (irn_logdet_method)4, 4, 4, false, IRN_ROULETTE_GEOMETRIC, 0.5, 0, false, NULL, NULL},
+         "no method 4"},
+        {{7, IRN_LOGDET_AUTO, 4, 4, false, IRN_ROULETTE_GEOMETRIC, 0.5, 0, false, NULL, NULL},
+         "version"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         testing_fails(irn_model_log_density(s.model, s.x, BATCH, &cases[i].options, found, NULL),
@@ -382,6 +432,7 @@ START_TEST(refused_options)
     options.terms = 0;
     evaluate(&s, &options, found);
     ck_assert(isnan(found[0].standard_error) && isfinite(found[0].logdet));
+    take_levels(&s);
     testing_ok(irn_model_log_density(s.model, s.x, BATCH, NULL, found, NULL));
     testing_ok(irn_model_log_density(s.model, s.x, 0, NULL, NULL, NULL));
     close_subject(&s);
@@ -425,6 +476,7 @@ int main(void)
     devices_add(values, estimates);
     devices_add(values, errors_are_as_announced);
     devices_add(values, roulette_without_bias);
+    devices_add(values, plans);
     devices_add(values, bounds);
     devices_add(values, chunks);
     devices_add(values, noise);

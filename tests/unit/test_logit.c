@@ -148,6 +148,8 @@ static void check_loss(irn_context *context, size_t levels, size_t accumulate)
     irn_log_density found[BATCH];
     double bits = levels ? log2((double)levels) : 0;
     float *x = uniform(BATCH * SIZE);
+    for (size_t i = 0; i < BATCH * SIZE && levels > 0; i++)
+        x[i] = rintf((x[i] + 0.5F) * (float)(levels - 1)) / (float)(levels - 1) - 0.5F;
     config.levels = levels;
     irn_model *model = make(context, &config);
     testing_ok(irn_model_encode(model, x, BATCH, host_floats(BATCH * SIZE))); /* for actnorm */

@@ -28,6 +28,18 @@ static long double mass(const irn_roulette *r, size_t j)
     return expl(i * logl(p) - p - lgammal(i + 1));
 }
 
+START_TEST(parameters)
+{
+    ck_assert(irn_roulette_of(IRN_ROULETTE_GEOMETRIC, 0, 3).parameter == 0.5);
+    ck_assert(irn_roulette_of(IRN_ROULETTE_POISSON, 0, 3).parameter == 2);
+    ck_assert(irn_roulette_of(IRN_ROULETTE_POISSON, 7, 3).parameter == 7);
+    ck_assert(irn_roulette_fitting_p(0) == 0.5);
+    ck_assert(irn_roulette_fitting_p(0.5) == 0.375);
+    ck_assert(irn_roulette_fitting_p(0.999) == IRN_ROULETTE_LEAST_P);
+    ck_assert(irn_roulette_fitting_p((double)INFINITY) == 0.5);
+}
+END_TEST
+
 /* 1 / P(N >= k), summed from the small end, until the probability is far below what can be drawn.
  */
 START_TEST(weights)
@@ -222,6 +234,7 @@ int main(void)
     TCase *test = testing_case(suite, "roulette");
     tcase_add_checked_fixture(test, host_restart, host_free_all);
     tcase_set_timeout(test, 60);
+    tcase_add_test(test, parameters);
     tcase_add_loop_test(test, weights, 0, ROULETTES);
     tcase_add_loop_test(test, frequencies, 0, ROULETTES);
     tcase_add_loop_test(test, extreme_draws, 0, ROULETTES);
