@@ -45,6 +45,24 @@ IRN_API irn_status irn_certify_kernel(irn_bound *out, irn_context *context, cons
                                       const irn_kernel_shape *shape,
                                       const irn_certify_options *options);
 
+/* Bounds one kernel (float, row-major) held in memory on the host, by a proof in float64 that
+ * counts every rounding error: entries of the symbol by the sum over taps, then Gram matrices and
+ * Cholesky factorisations that run to completion at every frequency (Rump 2006); no transform and
+ * no singular value is trusted. Circular: upper/lower - 1 is near 1e-10. Zero padding: upper is
+ * that of the smallest torus that contains the layer, lower 0. Slower than irn_certify_kernel(),
+ * and needs no device. Errors: IRN_ERROR_NUMERIC (NaN or Inf), IRN_ERROR_ARGUMENT (an empty shape,
+ * one that overflows), IRN_ERROR_MEMORY, IRN_ERROR_NOT_CERTIFIED (no factorisation completes). */
+IRN_API irn_status irn_prove_kernel(irn_bound *out, const float *kernel,
+                                    const irn_kernel_shape *shape);
+
+/* The same for the layer on maps of every size, with either padding: upper is above the norms on
+ * all of them, lower below their supremum. From a grid of shape->height x shape->width frequencies,
+ * each more than the kernel's size less 1; upper exceeds the supremum by a share of at most about
+ * pi^2 d^2 / (2 N^2) for each dimension, d half the kernel's size and N the grid's (Ehlich, Zeller
+ * 1964). shape->padding does not matter. */
+IRN_API irn_status irn_prove_kernel_any_size(irn_bound *out, const float *kernel,
+                                             const irn_kernel_shape *shape);
+
 /* All singular values of the circular layer on the shape's map: float64 [height, width,
  * min(outputs, inputs)], descending within a frequency, relative to the largest correct to 1e-10.
  * The caller frees the array. */

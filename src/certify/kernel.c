@@ -1,17 +1,18 @@
 /* The public functions on a single kernel in memory. */
 #include "certify/bound.h"
+#include "certify/proof.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 /* The kernel in float64; the caller frees. */
-static irn_status widened(double **out, const void *result, const irn_context *context,
-                          const float *kernel, const irn_kernel_shape *shape)
+static irn_status widened(double **out, const void *result, const float *kernel,
+                          const irn_kernel_shape *shape)
 {
     size_t count;
     *out = NULL;
-    if (!result || !context || !kernel || !shape)
-        return irn_fail(IRN_ERROR_ARGUMENT, "a kernel's result, context, values or shape is NULL");
+    if (!result || !kernel || !shape)
+        return irn_fail(IRN_ERROR_ARGUMENT, "a kernel's result, values or shape is NULL");
     IRN_TRY(irn_shape_check(shape, "kernel", &count));
     IRN_TRY(irn_alloc(out, count, sizeof **out));
     for (size_t i = 0; i < count; i++)
@@ -27,13 +28,34 @@ irn_status irn_certify_kernel(irn_bound *out, irn_context *context, const float 
     if (options)
         IRN_TRY(irn_check_version("irn_certify_options", options->version,
                                   IRN_CERTIFY_OPTIONS_VERSION));
-    IRN_TRY(widened(&wide, out, context, kernel, shape));
+    if (!context)
+        return irn_fail(IRN_ERROR_ARGUMENT, "a kernel's context is NULL");
+    IRN_TRY(widened(&wide, out, kernel, shape));
     irn_status status = irn_certify_progress(options, 0, 1, "kernel");
     if (status == IRN_OK)
         status = irn_spectrum_create(&spectrum, context);
     if (status == IRN_OK)
         status = irn_bound_kernel(out, spectrum, wide, shape, "kernel");
     irn_spectrum_free(spectrum);
+    free(wide);
+    return status;
+}
+
+irn_status irn_prove_kernel(irn_bound *out, const float *kernel, const irn_kernel_shape *shape)
+{
+    double *wide;
+    IRN_TRY(widened(&wide, out, kernel, shape));
+    irn_status status = irn_prove_symbol(out, wide, shape, 0, "kernel");
+    free(wide);
+    return status;
+}
+
+irn_status irn_prove_kernel_any_size(irn_bound *out, const float *kernel,
+                                     const irn_kernel_shape *shape)
+{
+    double *wide;
+    IRN_TRY(widened(&wide, out, kernel, shape));
+    irn_status status = irn_prove_any_size(out, wide, shape, "kernel");
     free(wide);
     return status;
 }
@@ -109,7 +131,9 @@ irn_status irn_singular_values(irn_array *out, irn_context *context, const float
                                const irn_kernel_shape *shape)
 {
     double *wide;
-    IRN_TRY(widened(&wide, out, context, kernel, shape));
+    if (!context)
+        return irn_fail(IRN_ERROR_ARGUMENT, "a kernel's context is NULL");
+    IRN_TRY(widened(&wide, out, kernel, shape));
     irn_status status = irn_symbol_values(out, context, wide, shape, "kernel");
     free(wide);
     return status;

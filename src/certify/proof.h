@@ -1,0 +1,88 @@
+/* Bounds on the norms of matrices and convolutions that hold in real arithmetic, in spite of the
+ * rounding of the computation that proves them. The theorems are in proof.c and proof_symbol.c. */
+#ifndef IRN_PROOF_H
+#define IRN_PROOF_H
+
+#include "certify/cholesky.h"
+
+#include <iresnet/certify.h>
+
+/* ---- the theorem ---- */
+
+/* Arithmetic that rounds to nearest: unit roundoff, and the smallest positive normal number. */
+typedef struct irn_rounding {
+    double unit, tiny;
+} irn_rounding;
+
+/* float64 on the host. */
+irn_rounding irn_rounding_64(void);
+/* float32, for a device whose Gram matrices and factorisations are proven with the same theorem. */
+irn_rounding irn_rounding_32(void);
+
+/* What a factorisation of shift I - G that ran to completion left behind, G the Gram matrix of the
+ * rows of a rows x columns matrix. */
+typedef struct irn_proof_terms {
+    size_t rows, columns;
+    double shift;
+    double trace; /* of shift I - G */
+    double gram;  /* trace of G */
+    double error; /* upper bound of the norm of what the matrix's entries are wrong by */
+} irn_proof_terms;
+
+/* An upper bound of the exact matrix's norm; infinity where the theorem says nothing, for sizes of
+ * 1/1000 of 1/unit and more. */
+double irn_proof_upper(irn_rounding rounding, const irn_proof_terms *terms);
+
+/* ---- one matrix ---- */
+
+/* The matrix X, rows <= columns, and space to prove with. */
+typedef struct irn_prover {
+    irn_planes matrix, gram, factor;
+    double error;                  /* as in irn_proof_terms */
+    double *vector_re, *vector_im; /* near the leading left singular vector, after a search */
+} irn_prover;
+
+/* Errors: IRN_ERROR_ARGUMENT (sizes), IRN_ERROR_MEMORY. */
+irn_status irn_prover_create(irn_prover *out, size_t rows, size_t columns);
+void irn_prover_free(irn_prover *prover);
+
+/* Begins on a new matrix that is in prover->matrix, with entries of order 1. */
+void irn_prover_gram(irn_prover *prover);
+
+/* A proven bound near sqrt(shift), or infinity where shift is too small. */
+double irn_prover_try(irn_prover *prover, double shift);
+
+/* Raises *shift from one that is too small to just above the squared norm, and returns what that
+ * proves; infinity if none of a bounded number of trials succeeds. */
+double irn_prover_search(irn_prover *prover, double *shift);
+
+/* ||X^H v|| / ||v|| for the vector that the search left, less all rounding: a lower bound. */
+double irn_prover_lower(const irn_prover *prover);
+
+/* An upper bound of the norm of the outputs x inputs matrix (interleaved complex, row-major, each
+ * entry within `error` of the exact one) at about the candidate, or infinity if the candidate is
+ * too small; candidate 0 searches for the smallest. lower may be NULL; it is 0 with a candidate.
+ * Errors: IRN_ERROR_NUMERIC (NaN or infinity), IRN_ERROR_ARGUMENT, IRN_ERROR_MEMORY. */
+irn_status irn_prove_matrix(double *upper, double *lower, const double *matrix, size_t outputs,
+                            size_t inputs, double error, double candidate);
+
+/* ---- convolutions ---- */
+
+/* Bounds of a kernel [outputs, inputs, kernel_height, kernel_width] in real arithmetic with the
+ * given values. Circular: of the layer on the shape's map, upper / lower - 1 is near 1e-10. Zero
+ * padding: the upper bound is that of the layer on the smallest torus that contains it, and lower
+ * is 0, for irn_padded_quotient() or the operator's own matrix to replace. candidate: where to try
+ * first, in the kernel's units, or 0; one that is above the norm is what is proven, and leaves
+ * lower 0. name is for sentences. Errors: as of irn_certify_kernel(); IRN_ERROR_NOT_CERTIFIED if no
+ * trial succeeds. */
+irn_status irn_prove_symbol(irn_bound *out, const double *kernel, const irn_kernel_shape *shape,
+                            double candidate, const char *name);
+
+/* upper: of the layer on every map, with either padding; lower: of its supremum over the maps. From
+ * a grid of shape->height x shape->width frequencies, more than kernel - 1 in each dimension; the
+ * padding does not matter. The bound exceeds the supremum by at most pi^2 d^2 / (2 N^2) for each
+ * dimension, d half the kernel's size and N the grid's. Errors: as above. */
+irn_status irn_prove_any_size(irn_bound *out, const double *kernel, const irn_kernel_shape *shape,
+                              const char *name);
+
+#endif
