@@ -31,8 +31,13 @@ static irn_status certify_layer(irn_certificate *certificate, irn_spectrum *spec
     double *kernel;
     irn_bound bound = {0, 0};
     IRN_TRY(irn_model_layer(model, index, &view));
-    irn_kernel_shape shape = {view.outputs, view.inputs, view.kernel,         view.kernel,
-                              view.height,  view.width,  certificate->padding};
+    irn_kernel_shape shape = {.outputs = view.outputs,
+                              .inputs = view.inputs,
+                              .kernel_height = view.kernel,
+                              .kernel_width = view.kernel,
+                              .height = view.height,
+                              .width = view.width,
+                              .padding = certificate->padding};
     if (!isfinite(view.scale))
         return irn_fail(IRN_ERROR_NUMERIC, "%s: its normalisation is %f, not a finite number",
                         view.name, view.scale);

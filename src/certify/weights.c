@@ -24,13 +24,13 @@ static irn_status layer_shape(const setting *s, size_t index, irn_padding paddin
     if (!*is_layer)
         return IRN_OK;
     bool map = view.rank == 4;
-    *shape = (irn_kernel_shape){view.shape[0],
-                                view.shape[1],
-                                map ? view.shape[2] : 1,
-                                map ? view.shape[3] : 1,
-                                map ? s->height : 1,
-                                map ? s->width : 1,
-                                padding};
+    *shape = (irn_kernel_shape){.outputs = view.shape[0],
+                                .inputs = view.shape[1],
+                                .kernel_height = map ? view.shape[2] : 1,
+                                .kernel_width = map ? view.shape[3] : 1,
+                                .height = map ? s->height : 1,
+                                .width = map ? s->width : 1,
+                                .padding = padding};
     return IRN_OK;
 }
 

@@ -170,7 +170,7 @@ END_TEST
 START_TEST(not_a_number)
 {
     const double uppers[] = {NAN, INFINITY, 1};
-    irn_kernel_shape shape = {1, 1, 1, 1, 1, 1, IRN_PAD_ZEROS};
+    irn_kernel_shape shape = {1, 1, 1, 1, 1, 1, IRN_PAD_ZEROS, 1, 1, 1, false};
     irn_certificate *certificate;
     testing_ok(irn_certificate_create(&certificate, context, 1, 1));
     certificate->of_model = true;
@@ -209,7 +209,7 @@ START_TEST(wide_range)
 {
     const double acting[] = {1e-20, 1e-310, 5e-324, 1e-20, 1e300, DBL_MAX};
     const double idle[] = {1e300, 1, DBL_MAX, 0, 1e-300, DBL_MAX};
-    irn_kernel_shape shape = {1, 1, 5, 5, 2, 2, IRN_PAD_ZEROS};
+    irn_kernel_shape shape = {1, 1, 5, 5, 2, 2, IRN_PAD_ZEROS, 1, 1, 1, false};
     double kernel[25] = {0};
     irn_spectrum *spectrum;
     irn_bound bound;

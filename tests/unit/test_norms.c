@@ -57,10 +57,14 @@ static double dense_norm(const float *kernel, const irn_kernel_shape *s)
 }
 
 static const irn_kernel_shape shapes[] = {
-    {3, 2, 3, 3, 7, 5, 0},  {2, 5, 3, 3, 4, 4, 0},  {4, 4, 2, 2, 5, 6, 0},  {1, 1, 4, 6, 9, 8, 0},
-    {3, 3, 5, 5, 2, 3, 0},  {2, 2, 7, 7, 1, 5, 0},  {2, 3, 3, 3, 1, 1, 0},  {6, 4, 1, 1, 3, 4, 0},
-    {1, 3, 1, 5, 1, 17, 0}, {5, 1, 6, 1, 4, 1, 0},  {3, 3, 8, 8, 3, 3, 0},  {9, 17, 1, 1, 1, 1, 0},
-    {8, 6, 3, 3, 8, 8, 0},  {3, 2, 3, 5, 12, 9, 0}, {20, 20, 3, 3, 9, 8, 0}};
+    {3, 2, 3, 3, 7, 5, 0, 1, 1, 1, false},  {2, 5, 3, 3, 4, 4, 0, 1, 1, 1, false},
+    {4, 4, 2, 2, 5, 6, 0, 1, 1, 1, false},  {1, 1, 4, 6, 9, 8, 0, 1, 1, 1, false},
+    {3, 3, 5, 5, 2, 3, 0, 1, 1, 1, false},  {2, 2, 7, 7, 1, 5, 0, 1, 1, 1, false},
+    {2, 3, 3, 3, 1, 1, 0, 1, 1, 1, false},  {6, 4, 1, 1, 3, 4, 0, 1, 1, 1, false},
+    {1, 3, 1, 5, 1, 17, 0, 1, 1, 1, false}, {5, 1, 6, 1, 4, 1, 0, 1, 1, 1, false},
+    {3, 3, 8, 8, 3, 3, 0, 1, 1, 1, false},  {9, 17, 1, 1, 1, 1, 0, 1, 1, 1, false},
+    {8, 6, 3, 3, 8, 8, 0, 1, 1, 1, false},  {3, 2, 3, 5, 12, 9, 0, 1, 1, 1, false},
+    {20, 20, 3, 3, 9, 8, 0, 1, 1, 1, false}};
 
 START_TEST(dense)
 {
@@ -119,7 +123,8 @@ END_TEST
 START_TEST(extremes)
 {
     const double scales[] = {1e-30, 1e30, 0x1p-140, 0x1p-149};
-    irn_kernel_shape shape = {3, 2, 3, 3, 7, 5, _i % 2 ? IRN_PAD_CIRCULAR : IRN_PAD_ZEROS};
+    irn_kernel_shape shape = {3, 2, 3, 3,    7, 5, _i % 2 ? IRN_PAD_CIRCULAR : IRN_PAD_ZEROS,
+                              1, 1, 1, false};
     float *kernel = random_kernel(&shape, 5);
     size_t count = shape.outputs * shape.inputs * 9;
     for (size_t i = 0; i < count; i++) {

@@ -223,7 +223,11 @@ static irn_kernel_shape random_shape(size_t most_channels, size_t most_map)
                           host_between(1, 7),
                           host_between(1, most_map),
                           host_between(1, most_map / 2 + 1),
-                          IRN_PAD_CIRCULAR};
+                          IRN_PAD_CIRCULAR,
+                          1,
+                          1,
+                          1,
+                          false};
     return s;
 }
 
@@ -284,10 +288,12 @@ START_TEST(contained_dense)
 }
 END_TEST
 
-static const irn_kernel_shape wide[] = {
-    {16, 16, 3, 3, 8, 8, IRN_PAD_CIRCULAR}, {3, 16, 7, 7, 9, 5, IRN_PAD_CIRCULAR},
-    {16, 2, 1, 1, 4, 4, IRN_PAD_CIRCULAR},  {2, 3, 3, 3, 33, 17, IRN_PAD_CIRCULAR},
-    {1, 1, 7, 5, 1, 17, IRN_PAD_CIRCULAR},  {1, 1, 2, 2, 33, 1, IRN_PAD_CIRCULAR}};
+static const irn_kernel_shape wide[] = {{16, 16, 3, 3, 8, 8, IRN_PAD_CIRCULAR, 1, 1, 1, false},
+                                        {3, 16, 7, 7, 9, 5, IRN_PAD_CIRCULAR, 1, 1, 1, false},
+                                        {16, 2, 1, 1, 4, 4, IRN_PAD_CIRCULAR, 1, 1, 1, false},
+                                        {2, 3, 3, 3, 33, 17, IRN_PAD_CIRCULAR, 1, 1, 1, false},
+                                        {1, 1, 7, 5, 1, 17, IRN_PAD_CIRCULAR, 1, 1, 1, false},
+                                        {1, 1, 2, 2, 33, 1, IRN_PAD_CIRCULAR, 1, 1, 1, false}};
 
 START_TEST(contained_wide)
 {
@@ -528,7 +534,7 @@ END_TEST
 START_TEST(given)
 {
     host_restart();
-    irn_kernel_shape s = {5, 7, 3, 3, 6, 4, IRN_PAD_CIRCULAR};
+    irn_kernel_shape s = {5, 7, 3, 3, 6, 4, IRN_PAD_CIRCULAR, 1, 1, 1, false};
     double *kernel = make_kernel(RANDOM, &s);
     irn_bound found, proven, raised;
     testing_ok(irn_prove_symbol(&found, kernel, &s, 0, "kernel"));
@@ -542,7 +548,7 @@ END_TEST
 
 START_TEST(refused)
 {
-    irn_kernel_shape s = {1, 1, 2, 1, 4, 4, IRN_PAD_CIRCULAR};
+    irn_kernel_shape s = {1, 1, 2, 1, 4, 4, IRN_PAD_CIRCULAR, 1, 1, 1, false};
     irn_bound b;
     double upper;
     testing_fails(irn_prove_symbol(&b, (double[]){1, (double)NAN}, &s, 0, "weights"),

@@ -81,13 +81,13 @@ static void check_case(const irn_safetensors *file, const cJSON *about)
     testing_ok(irn_safetensors_view(file, irn_safetensors_find(file, tensor), &expected));
     double *values = calloc(irn_array_count(&expected), sizeof *values);
     testing_ok(irn_safetensors_read_double(file, tensor, irn_array_count(&expected), values));
-    irn_kernel_shape shape = {weight.shape[0],
-                              weight.shape[1],
-                              weight.shape[2],
-                              weight.shape[3],
-                              (size_t)number(about, "height"),
-                              (size_t)number(about, "width"),
-                              IRN_PAD_CIRCULAR};
+    irn_kernel_shape shape = {.outputs = weight.shape[0],
+                              .inputs = weight.shape[1],
+                              .kernel_height = weight.shape[2],
+                              .kernel_width = weight.shape[3],
+                              .height = (size_t)number(about, "height"),
+                              .width = (size_t)number(about, "width"),
+                              .padding = IRN_PAD_CIRCULAR};
     testing_ok(irn_singular_values(&got, context, kernel, &shape));
     ck_assert_uint_eq(irn_array_count(&got), irn_array_count(&expected));
     check_values(values, &got);
@@ -116,10 +116,12 @@ END_TEST
 
 static void check_route(irn_spectrum_route route)
 {
-    const irn_kernel_shape some[] = {
-        {20, 13, 3, 3, 10, 12, IRN_PAD_CIRCULAR}, {7, 33, 3, 5, 6, 5, IRN_PAD_ZEROS},
-        {2, 2, 9, 4, 4, 7, IRN_PAD_CIRCULAR},     {1, 3, 1, 6, 5, 20, IRN_PAD_ZEROS},
-        {70, 70, 1, 1, 1, 1, IRN_PAD_ZEROS},      {3, 1, 2, 1, 17, 1, IRN_PAD_CIRCULAR}};
+    const irn_kernel_shape some[] = {{20, 13, 3, 3, 10, 12, IRN_PAD_CIRCULAR, 1, 1, 1, false},
+                                     {7, 33, 3, 5, 6, 5, IRN_PAD_ZEROS, 1, 1, 1, false},
+                                     {2, 2, 9, 4, 4, 7, IRN_PAD_CIRCULAR, 1, 1, 1, false},
+                                     {1, 3, 1, 6, 5, 20, IRN_PAD_ZEROS, 1, 1, 1, false},
+                                     {70, 70, 1, 1, 1, 1, IRN_PAD_ZEROS, 1, 1, 1, false},
+                                     {3, 1, 2, 1, 17, 1, IRN_PAD_CIRCULAR, 1, 1, 1, false}};
     for (size_t k = 0; k < sizeof some / sizeof *some; k++) {
         float *kernel = random_kernel(&some[k], 3);
         double *wide = widened(kernel, &some[k]);
@@ -168,7 +170,7 @@ END_TEST
 START_TEST(two_at_a_time)
 {
     irn_spectrum *first, *second;
-    irn_kernel_shape shape = {2, 2, 3, 3, 8, 8, IRN_PAD_CIRCULAR};
+    irn_kernel_shape shape = {2, 2, 3, 3, 8, 8, IRN_PAD_CIRCULAR, 1, 1, 1, false};
     double kernel[36] = {1, 2, 3, 4, 5}, norms[2];
     irn_taps taps;
     size_t where;
@@ -192,7 +194,7 @@ START_TEST(refusals)
     irn_bound bound = {7, 8};
     irn_array values;
     float kernel[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
-    const irn_kernel_shape good = {1, 1, 3, 3, 4, 4, IRN_PAD_ZEROS};
+    const irn_kernel_shape good = {1, 1, 3, 3, 4, 4, IRN_PAD_ZEROS, 1, 1, 1, false};
     irn_kernel_shape bad = good;
     bad.inputs = 0;
     testing_fails(irn_certify_kernel(&bound, context, kernel, &bad, NULL), IRN_ERROR_ARGUMENT,
