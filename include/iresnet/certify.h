@@ -122,6 +122,10 @@ typedef struct irn_layer_bound {
 typedef struct irn_block_bound {
     const char *name;
     double lipschitz_upper; /* of g: product over its layers and activations */
+    size_t dimension;
+    size_t steps; /* so many iterations x <- y - g(x), from any first x, leave an error of at most
+                     1e-6 times the length of the first step; 0: no number is known to */
+    double logdet_lower, logdet_upper; /* of log|det| of x + g(x) (iR lemma 7) */
 } irn_block_bound;
 
 /* Bounds every layer and block of a model, and remembers the blocks' L in the model, where
@@ -149,6 +153,15 @@ IRN_API irn_block_bound irn_certificate_block(const irn_certificate *certificate
 IRN_API double irn_certificate_lipschitz_upper(const irn_certificate *certificate);
 IRN_API double irn_certificate_inverse_lipschitz_upper(const irn_certificate *certificate);
 
+/* The same of log|det| of the blocks' x + g(x) together, actnorm left out (iR lemma 7). */
+IRN_API void irn_certificate_logdet(const irn_certificate *certificate, double *lower,
+                                    double *upper);
+
+/* Whether it is of a model, not of bare weights, and what its verdict compares with: every block's
+ * bound (then 1), or every layer's. */
+IRN_API bool irn_certificate_of_model(const irn_certificate *certificate);
+IRN_API double irn_certificate_below(const irn_certificate *certificate);
+
 /* As irn_certify_model(), then scales down the weights of blocks whose bound is above `most` (0 <
  * most < 1) until every block is certified at it, and changes nothing else: in such a block the
  * layers with the largest bounds are brought down to a common one. changed, if not NULL, receives
@@ -159,23 +172,27 @@ IRN_API irn_status irn_certify_enforce(irn_certificate **out, irn_model *model, 
                                        const irn_certify_options *options, size_t *changed);
 
 /* Writes a certificate as JSON: verdict ("certified" | "not certified"), padding, precision,
- * device, model_sha256, blocks [{name, lipschitz_upper}], layers [{name, kernel, height, width,
- * lower, upper, every parameter of its proof}], ..., and the SHA-256 of all that. model_path is the
- * file whose SHA-256 is recorded. "-" is standard output. */
+ * device, model_sha256, blocks [{name, lipschitz_upper, ...}], layers [{name, kernel, height,
+ * width, lower, upper, every parameter of its proof}], ..., and the SHA-256 of all that. model_path
+ * is the file whose SHA-256 is recorded; NULL: that which a certificate that was read has. "-" is
+ * standard output. */
 IRN_API irn_status irn_certificate_write(const irn_certificate *certificate, const char *model_path,
                                          const char *path);
 
-/* Reads a certificate's file. Errors: IRN_ERROR_FILE, IRN_ERROR_FORMAT (anything in it is not as
- * irn_certificate_write() left it). */
+/* Reads a certificate's file; "-" is standard input. Errors: IRN_ERROR_FILE, IRN_ERROR_FORMAT
+ * (anything in it, to the last byte, is not as irn_certificate_write() left it), IRN_ERROR_MEMORY.
+ */
 IRN_API irn_status irn_certificate_read(irn_certificate **out, const char *path);
 
 /* Checks a certificate that was read against the file of the model, or of bare weights, without
  * trusting who made it: that the file is the one that was certified, that layers, scales and sizes
- * are the file's, and by factorisations of its own on the host, sharing no code with the prover,
- * that every upper bound holds; products and the verdict are computed again. It needs no device.
- * Errors: IRN_ERROR_NOT_CERTIFIED with a sentence on what is wrong; IRN_ERROR_FILE,
- * IRN_ERROR_FORMAT for the model's file; IRN_ERROR_MEMORY; IRN_ERROR_CANCELLED. IRN_OK says that
- * the certificate is true, whatever its verdict. */
+ * are the file's, and by factorisations of its own in float64 on the host, sharing no code with the
+ * prover, that every upper bound holds; products and the verdict are computed again. Of lower
+ * bounds it asks only that they are none above the upper. It needs no device. What weights stand
+ * for (padding, map, stride, ...) is not in their file: it is the certificate's to say.
+ * options->arithmetic: AUTO or HOST_FLOAT64. Errors: IRN_ERROR_NOT_CERTIFIED with a sentence on
+ * what is wrong; IRN_ERROR_FILE, IRN_ERROR_FORMAT for the model's file; IRN_ERROR_MEMORY;
+ * IRN_ERROR_CANCELLED. IRN_OK says that the certificate is true, whatever its verdict. */
 IRN_API irn_status irn_certificate_verify(const irn_certificate *certificate,
                                           const char *model_path,
                                           const irn_certify_options *options);

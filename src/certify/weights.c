@@ -52,7 +52,9 @@ static irn_status certify_tensor(irn_certificate *certificate, const setting *s,
         status = irn_bound_kernel(&bound, s->spectrum, kernel, &shape, name);
     free(kernel);
     IRN_TRY(status);
-    return irn_certificate_add_layer(certificate, name, &shape, 1, bound);
+    irn_layer_bound layer = {
+        .name = name, .shape = shape, .scale = 1, .bound = bound, .kernel_upper = bound.upper};
+    return irn_certificate_add_layer(certificate, &layer);
 }
 
 static irn_status certify(irn_certificate *certificate, const setting *s,
@@ -78,8 +80,9 @@ static irn_status check_arguments(const void *out, const irn_context *context, c
 {
     if (!out || !context || !path)
         return irn_fail(IRN_ERROR_ARGUMENT, "a certificate's result, context or path is NULL");
-    if (!(below > 0))
-        return irn_fail(IRN_ERROR_ARGUMENT, "bounds are to be below %g: must be above 0", below);
+    if (!(below > 0 && isfinite(below)))
+        return irn_fail(IRN_ERROR_ARGUMENT, "bounds are to be below %g: must be above 0 and finite",
+                        below);
     if (options)
         IRN_TRY(irn_check_version("irn_certify_options", options->version,
                                   IRN_CERTIFY_OPTIONS_VERSION));

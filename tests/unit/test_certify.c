@@ -174,9 +174,10 @@ START_TEST(not_a_number)
     irn_certificate *certificate;
     testing_ok(irn_certificate_create(&certificate, context, 1, 1));
     certificate->of_model = true;
-    irn_bound bound = {0, uppers[_i]};
-    testing_ok(irn_certificate_add_layer(certificate, "a", &shape, 1, bound));
-    testing_ok(irn_certificate_add_block(certificate, "b", uppers[_i]));
+    irn_layer_bound layer = {"a", shape, 1, {0, uppers[_i]}, uppers[_i], {0}};
+    irn_block_bound bound = irn_block_bound_of("b", uppers[_i], 4);
+    testing_ok(irn_certificate_add_layer(certificate, &layer));
+    testing_ok(irn_certificate_add_block(certificate, &bound));
     irn_certificate_judge(certificate);
     ck_assert(!irn_certificate_verdict(certificate));
     testing_ok(irn_certificate_write(certificate, NULL, testing_path("c.json")));
