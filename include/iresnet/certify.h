@@ -117,6 +117,7 @@ typedef struct irn_layer_bound {
     irn_bound bound;
     double kernel_upper; /* of the kernel without the scale: what was proven */
     irn_proof proof;
+    double upper_before; /* irn_certify_enforce() brought it down from this; 0: it did not */
 } irn_layer_bound;
 
 typedef struct irn_block_bound {
