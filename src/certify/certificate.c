@@ -44,16 +44,15 @@ void irn_certificate_free(irn_certificate *certificate)
         free((char *)certificate->blocks[i].name);
     free(certificate->layers);
     free(certificate->blocks);
+    free((char *)certificate->weights.pattern);
     free(certificate);
 }
 
-static irn_status copied(const char **out, const char *name)
+static irn_status copied(char **out, const char *name)
 {
     size_t size = strlen(name) + 1;
-    char *copy;
-    IRN_TRY(irn_alloc(&copy, size, 1));
-    memcpy(copy, name, size);
-    *out = copy;
+    IRN_TRY(irn_alloc(out, size, 1));
+    memcpy(*out, name, size);
     return IRN_OK;
 }
 
@@ -62,13 +61,33 @@ static void set_one(size_t *value)
     *value = *value > 0 ? *value : 1;
 }
 
+irn_status irn_certificate_set_weights(irn_certificate *certificate,
+                                       const irn_weights_options *weights)
+{
+    irn_weights_options *own = &certificate->weights;
+    char *pattern = NULL;
+    if (weights->pattern)
+        IRN_TRY(copied(&pattern, weights->pattern));
+    *own = *weights;
+    own->pattern = pattern;
+    own->coefficient = own->epsilon = 0;
+    set_one(&own->stride);
+    set_one(&own->dilation);
+    set_one(&own->groups);
+    certificate->padding = weights->padding;
+    certificate->below = weights->below;
+    return IRN_OK;
+}
+
 irn_status irn_certificate_add_layer(irn_certificate *certificate, const irn_layer_bound *layer)
 {
     irn_layer_bound added = *layer;
     set_one(&added.shape.stride);
     set_one(&added.shape.dilation);
     set_one(&added.shape.groups);
-    IRN_TRY(copied(&added.name, layer->name));
+    char *name;
+    IRN_TRY(copied(&name, layer->name));
+    added.name = name;
     certificate->layers[certificate->layer_count++] = added;
     return IRN_OK;
 }
@@ -76,7 +95,9 @@ irn_status irn_certificate_add_layer(irn_certificate *certificate, const irn_lay
 irn_status irn_certificate_add_block(irn_certificate *certificate, const irn_block_bound *block)
 {
     irn_block_bound added = *block;
-    IRN_TRY(copied(&added.name, block->name));
+    char *name;
+    IRN_TRY(copied(&name, block->name));
+    added.name = name;
     certificate->blocks[certificate->block_count++] = added;
     return IRN_OK;
 }
@@ -195,14 +216,9 @@ double irn_certificate_inverse_lipschitz_upper(const irn_certificate *certificat
     return certificate->inverse_lipschitz_upper;
 }
 
-bool irn_certificate_of_model(const irn_certificate *certificate)
+const irn_weights_options *irn_certificate_weights(const irn_certificate *certificate)
 {
-    return certificate->of_model;
-}
-
-double irn_certificate_below(const irn_certificate *certificate)
-{
-    return certificate->below;
+    return certificate->of_model ? NULL : &certificate->weights;
 }
 
 void irn_certificate_logdet(const irn_certificate *certificate, double *lower, double *upper)

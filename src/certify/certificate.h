@@ -15,7 +15,9 @@ struct irn_certificate {
     double below; /* what every block's, or layer's, upper bound has to be less than */
     double lipschitz_upper, inverse_lipschitz_upper;
     irn_interval logdet; /* sum of the blocks' */
-    char library[64];    /* that made it, and where the bounds were computed */
+    irn_weights_options
+        weights;      /* what bare weights were taken for; coefficient 0: none needed it */
+    char library[64]; /* that made it, and where the bounds were computed */
     char device[192], driver[128];
     char model_sha256[IRN_SHA256_HEX]; /* of a certificate that was read; "": not recorded */
     irn_layer_bound *layers;
@@ -31,6 +33,11 @@ irn_status irn_certificate_create(irn_certificate **out, const irn_context *cont
 /* The name is copied. Errors: IRN_ERROR_MEMORY. */
 irn_status irn_certificate_add_layer(irn_certificate *certificate, const irn_layer_bound *layer);
 irn_status irn_certificate_add_block(irn_certificate *certificate, const irn_block_bound *block);
+
+/* Makes it one of bare weights, the pattern copied too; coefficient and epsilon are left to who
+ * finds a layer that needs them. */
+irn_status irn_certificate_set_weights(irn_certificate *certificate,
+                                       const irn_weights_options *weights);
 
 /* What a bound L of g proves of a block on so many dimensions. */
 irn_block_bound irn_block_bound_of(const char *name, double lipschitz_upper, size_t dimension);

@@ -132,6 +132,25 @@ static bool add_network(cJSON *root, const irn_certificate *certificate)
            add_number(root, "steps_factor", IRN_STEPS_FACTOR);
 }
 
+static bool add_weights(cJSON *root, const irn_certificate *certificate)
+{
+    const irn_weights_options *w = &certificate->weights;
+    cJSON *object;
+    if (certificate->of_model)
+        return true;
+    return (object = cJSON_AddObjectToObject(root, "weights")) &&
+           add_size(object, "height", w->height, false) &&
+           add_size(object, "width", w->width, false) &&
+           add_size(object, "stride", w->stride, false) &&
+           add_size(object, "dilation", w->dilation, false) &&
+           add_size(object, "groups", w->groups, false) &&
+           cJSON_AddBoolToObject(object, "transposed", w->transposed) &&
+           (w->pattern ? add_text(object, "pattern", w->pattern)
+                       : cJSON_AddNullToObject(object, "pattern") != NULL) &&
+           add_number(object, "coefficient", w->coefficient) &&
+           add_number(object, "epsilon", w->epsilon);
+}
+
 static bool fill(cJSON *root, const irn_certificate *certificate, const char *sha256)
 {
     return add_text(root, "verdict", irn_certificate_verdicts[certificate->verdict]) &&
@@ -146,7 +165,7 @@ static bool fill(cJSON *root, const irn_certificate *certificate, const char *sh
            (*sha256 ? add_text(root, "model_sha256", sha256)
                     : cJSON_AddNullToObject(root, "model_sha256") != NULL) &&
            add_number(root, "below", certificate->below) && add_network(root, certificate) &&
-           add_lists(root, certificate);
+           add_weights(root, certificate) && add_lists(root, certificate);
 }
 
 /* Takes the end off the object's text, "\n}", and puts the hash of all before it there. */

@@ -35,6 +35,7 @@ static const char *const root_keys[] = {"verdict",
                                         "logdet_lower",
                                         "logdet_upper",
                                         "steps_factor",
+                                        "weights",
                                         "blocks",
                                         "layers",
                                         "sha256",
@@ -42,6 +43,9 @@ static const char *const root_keys[] = {"verdict",
 static const char *const layer_keys[] = {
     "name",       "kernel", "height", "width", "stride",       "dilation", "groups",
     "transposed", "scale",  "lower",  "upper", "kernel_upper", "proof",    NULL};
+static const char *const weights_keys[] = {"height",  "width",      "stride",  "dilation",
+                                           "groups",  "transposed", "pattern", "coefficient",
+                                           "epsilon", NULL};
 static const char *const proof_keys[] = {"method", "precision", "arithmetic", "torus", NULL};
 static const char *const block_keys[] = {
     "name", "dimension", "lipschitz_upper", "steps", "logdet_lower", "logdet_upper", NULL};
@@ -179,6 +183,33 @@ static void read_network(irn_json_reader *r, irn_certificate *c)
     irn_json_number_or_null(r, "logdet_upper", 0, DBL_MAX, INFINITY, &c->logdet.upper);
 }
 
+static void read_weights(irn_json_reader *outer, irn_certificate *c)
+{
+    irn_weights_options w = IRN_WEIGHTS_OPTIONS_INIT;
+    if (c->of_model || outer->status != IRN_OK)
+        return;
+    irn_json_reader r =
+        within(outer, cJSON_GetObjectItemCaseSensitive(outer->json, "weights"), "weights");
+    w.padding = c->padding;
+    w.below = c->below;
+    irn_json_only(&r, weights_keys);
+    irn_json_size(&r, "height", 0, most_pixels, &w.height);
+    irn_json_size(&r, "width", 0, most_pixels, &w.width);
+    irn_json_size(&r, "stride", 1, most_pixels, &w.stride);
+    irn_json_size(&r, "dilation", 1, most_pixels, &w.dilation);
+    irn_json_size(&r, "groups", 1, most_channels, &w.groups);
+    irn_json_bool(&r, "transposed", &w.transposed);
+    if (!cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(r.json, "pattern")))
+        irn_json_text(&r, "pattern", &w.pattern);
+    irn_json_number(&r, "coefficient", 0, DBL_MAX, &w.coefficient);
+    irn_json_number(&r, "epsilon", 0, DBL_MAX, &w.epsilon);
+    if (r.status == IRN_OK)
+        r.status = irn_certificate_set_weights(c, &w);
+    c->weights.coefficient = w.coefficient;
+    c->weights.epsilon = w.epsilon;
+    outer->status = r.status;
+}
+
 static size_t length_of(const cJSON *list)
 {
     return list ? (size_t)cJSON_GetArraySize(list) : 0;
@@ -192,6 +223,7 @@ static irn_status read_all(irn_certificate **out, irn_json_reader *r)
     IRN_TRY(irn_certificate_create(out, NULL, length_of(layers), length_of(blocks)));
     read_head(r, *out);
     read_network(r, *out);
+    read_weights(r, *out);
     cJSON_ArrayForEach(item, blocks) if (r->status == IRN_OK) read_block(r, item, *out);
     cJSON_ArrayForEach(item, layers) if (r->status == IRN_OK) read_layer(r, item, *out);
     return r->status;

@@ -7,9 +7,11 @@
 
 typedef struct irn_subject irn_subject;
 
-/* From bytes of a file, taken over also on failure; path is for sentences. Errors:
+/* From bytes of a file, taken over also on failure; path is for sentences. What bare weights stand
+ * for is taken from the certificate: which tensors count, and their normalisation. Errors:
  * IRN_ERROR_FORMAT, IRN_ERROR_MEMORY. */
-irn_status irn_subject_open(irn_subject **out, uint8_t *bytes, size_t size, const char *path);
+irn_status irn_subject_open(irn_subject **out, const irn_certificate *certificate, uint8_t *bytes,
+                            size_t size, const char *path);
 void irn_subject_free(irn_subject *subject);
 
 /* Else bare weights. */

@@ -5,9 +5,11 @@
 #include "certify/verify.h"
 #include "flow/config_json.h"
 #include "flow/model.h"
+#include "flow/official.h"
 #include "io/file.h"
 #include "io/safetensors.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +22,7 @@ typedef struct place {
 } place;
 
 struct irn_subject {
+    const irn_certificate *certificate;
     irn_safetensors *file;
     bool is_model;
     irn_model_config config;
@@ -159,46 +162,87 @@ static irn_status affine(const irn_subject *subject, size_t block, irn_interval 
 
 /* ---- bare weights ---- */
 
+static irn_status is_layer(const irn_subject *subject, size_t index, bool *out)
+{
+    const char *pattern = subject->certificate->weights.pattern;
+    const char *name = irn_safetensors_tensor_name(subject->file, index);
+    irn_array view;
+    *out = !pattern || fnmatch(pattern, name, 0) == 0;
+    if (!*out)
+        return IRN_OK;
+    IRN_TRY(irn_safetensors_view(subject->file, index, &view));
+    bool real = view.type == IRN_FLOAT32 || view.type == IRN_FLOAT64;
+    *out = real && view.rank >= 2 && view.rank <= 4;
+    return IRN_OK;
+}
+
 static irn_status open_weights(irn_subject *subject)
 {
     size_t count = irn_safetensors_count(subject->file);
     IRN_TRY(irn_alloc(&subject->tensors, count, sizeof *subject->tensors));
     for (size_t i = 0; i < count; i++) {
-        irn_array view;
-        IRN_TRY(irn_safetensors_view(subject->file, i, &view));
-        if ((view.rank == 2 || view.rank == 4) &&
-            (view.type == IRN_FLOAT32 || view.type == IRN_FLOAT64))
+        bool layer;
+        IRN_TRY(is_layer(subject, i, &layer));
+        if (layer)
             subject->tensors[subject->layer_count++] = i;
     }
     return IRN_OK;
 }
 
-/* What the tensor has of the shape, the rest as claimed where a kernel has it. */
-static irn_status weights_shape(const irn_subject *subject, size_t index,
-                                const irn_kernel_shape *claimed, irn_kernel_shape *out)
+/* A tensor with 2 dimensions is a dense layer, with 3 a convolution of a row. */
+static irn_status weights_shape(const irn_subject *subject, size_t index, irn_kernel_shape *out)
 {
+    const irn_weights_options *w = &subject->certificate->weights;
     irn_array view;
     IRN_TRY(irn_safetensors_view(subject->file, subject->tensors[index], &view));
-    *out = *claimed;
-    if (view.rank == 2)
-        *out = (irn_kernel_shape){.height = 1,
-                                  .width = 1,
-                                  .padding = claimed->padding,
-                                  .stride = 1,
-                                  .dilation = 1,
-                                  .groups = 1};
-    out->outputs = view.shape[0];
-    out->kernel_height = view.rank == 4 ? view.shape[2] : 1;
-    out->kernel_width = view.rank == 4 ? view.shape[3] : 1;
+    bool dense = view.rank == 2, row = view.rank == 3;
+    *out = (irn_kernel_shape){.outputs = view.shape[0],
+                              .kernel_height = view.rank == 4 ? view.shape[2] : 1,
+                              .kernel_width = dense ? 1 : view.shape[view.rank - 1],
+                              .height = dense || (row && w->height > 0) ? 1 : w->height,
+                              .width = dense ? 1 : w->width,
+                              .padding = w->padding,
+                              .stride = dense ? 1 : w->stride,
+                              .dilation = dense ? 1 : w->dilation,
+                              .groups = dense ? 1 : w->groups,
+                              .transposed = !dense && w->transposed};
     const size_t inputs[] = {view.shape[1], out->groups};
     if (!irn_product(&out->inputs, inputs, 2))
         out->inputs = 0; /* like no claim */
     return IRN_OK;
 }
 
+/* X_orig beside X_sigma is a kernel of the official code before its normalisation. */
+static irn_status weights_scale(const irn_subject *subject, const char *name,
+                                const irn_kernel_shape *shape, double *scale)
+{
+    static const char before[] = "_orig", beside[] = "_sigma";
+    const irn_weights_options *w = &subject->certificate->weights;
+    size_t length = strlen(name), stem = length - irn_smaller(length, strlen(before));
+    bool large = shape->kernel_height > 1 || shape->kernel_width > 1;
+    char *other;
+    float sigma;
+    *scale = 1;
+    if (stem == 0 || strcmp(name + stem, before) != 0)
+        return IRN_OK;
+    IRN_TRY(irn_alloc(&other, stem + sizeof beside, 1));
+    snprintf(other, stem + sizeof beside, "%.*s%s", (int)stem, name, beside);
+    irn_status status = IRN_OK;
+    if (irn_safetensors_find(subject->file, other) != SIZE_MAX) {
+        status = irn_safetensors_read_float(subject->file, other, 1, &sigma);
+        if (status == IRN_OK)
+            *scale = w->coefficient > 0 ? (double)irn_official_scale((double)sigma, w->coefficient,
+                                                                     w->epsilon, large)
+                                        : NAN; /* none that could be claimed */
+    }
+    free(other);
+    return status;
+}
+
 /* ---- both ---- */
 
-irn_status irn_subject_open(irn_subject **out, uint8_t *bytes, size_t size, const char *path)
+irn_status irn_subject_open(irn_subject **out, const irn_certificate *certificate, uint8_t *bytes,
+                            size_t size, const char *path)
 {
     irn_safetensors *file;
     irn_subject *subject;
@@ -210,6 +254,7 @@ irn_status irn_subject_open(irn_subject **out, uint8_t *bytes, size_t size, cons
         return status;
     }
     const char *json = irn_safetensors_metadata(file, "iresnet");
+    subject->certificate = certificate;
     subject->file = file;
     subject->is_model = json != NULL;
     status = json ? open_model(subject, json) : open_weights(subject);
@@ -269,7 +314,8 @@ irn_status irn_subject_compare(const irn_subject *subject, size_t index,
         IRN_TRY(model_scale(subject, name, &scale));
     } else {
         name = irn_safetensors_tensor_name(subject->file, subject->tensors[index]);
-        IRN_TRY(weights_shape(subject, index, &layer->shape, &shape));
+        IRN_TRY(weights_shape(subject, index, &shape));
+        IRN_TRY(weights_scale(subject, name, &shape, &scale));
     }
     if (strcmp(name, layer->name) != 0)
         return mismatch(index, name, "another stands in its place in the certificate");
