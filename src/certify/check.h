@@ -53,10 +53,11 @@ bool irn_check_prove(const irn_check_claim *claim, irn_check_matrix *gram, const
 
 /* One dimension of a layer: which taps can act, at which offsets, and where. */
 typedef struct irn_check_axis {
-    size_t first, taps; /* of the kernel's taps those that can act */
-    size_t before;      /* of them, those at negative offsets */
-    size_t dilation;    /* pixels from one tap to the next */
-    size_t stride; /* of the outputs; of the symbol 1 where that bounds the layer all the same */
+    size_t first, taps;  /* from the kernel's first to its last tap that acts and is not 0 */
+    size_t step;         /* divides the distances between those; 0: there is one, or none */
+    int64_t offset;      /* of the first, in pixels */
+    size_t dilation;     /* pixels from one tap to the next */
+    size_t stride;       /* of the outputs; of the symbol 1 where that bounds the layer too */
     size_t map, outputs; /* pixels; 0: any number */
     size_t torus;        /* frequencies of the symbol */
 } irn_check_axis;
@@ -76,7 +77,7 @@ typedef struct irn_check_watch {
     size_t done, total;
 } irn_check_watch;
 
-/* Of those that act, tap number `tap`. */
+/* Tap number `tap` of y.taps x x.taps. */
 double irn_check_tap(const irn_check_layer *layer, size_t output, size_t input, size_t tap);
 
 /* Proves bound->kernel_upper for a kernel [outputs, inputs / groups, kernel_height, kernel_width]

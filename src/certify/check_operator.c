@@ -80,21 +80,20 @@ static void load(irn_check_matrix *out, const own_matrix *w, size_t tap)
                 w->layer, w->near_outputs ? near : far, w->near_outputs ? far : near, tap);
 }
 
-/* The near pixel of a far one and a tap, in one dimension; false if there is none. */
+/* The near pixel of a far one and a tap, in one dimension; false if there is none. An input is read
+ * at stride times the output, plus the tap's offset. */
 static bool near_pixel(const own_matrix *w, const irn_check_axis *axis, size_t far, size_t tap,
                        size_t *near)
 {
-    size_t forward = tap * axis->dilation, back = axis->before * axis->dilation;
-    if (w->near_outputs) { /* far + back - forward = stride near */
-        if (far + back < forward || (far + back - forward) % axis->stride > 0)
-            return false;
-        *near = (far + back - forward) / axis->stride;
-        return *near < axis->outputs;
-    }
-    if (far * axis->stride + forward < back)
+    int64_t offset = axis->offset + (int64_t)(tap * axis->dilation);
+    int64_t stride = (int64_t)axis->stride;
+    int64_t at = w->near_outputs ? (int64_t)far - offset : (int64_t)far * stride + offset;
+    int64_t pixels = (int64_t)(w->near_outputs ? axis->outputs : axis->map);
+    if (at < 0 || (w->near_outputs && at % stride > 0))
         return false;
-    *near = far * axis->stride + forward - back;
-    return *near < axis->map;
+    at /= w->near_outputs ? stride : 1;
+    *near = (size_t)at;
+    return at < pixels;
 }
 
 static bool near_place(const own_matrix *w, size_t far_y, size_t far_x, size_t tap, size_t *place)

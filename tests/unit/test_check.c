@@ -192,6 +192,59 @@ START_TEST(tori)
 }
 END_TEST
 
+/* Frequencies along an axis when only taps first .. last are not 0. */
+static size_t sparse_torus(const irn_kernel_shape *s, size_t taps, size_t map, size_t first,
+                           size_t last)
+{
+    long center = (long)(taps - 1) / 2;
+    size_t before = first < (size_t)center ? (size_t)center - first : 0;
+    size_t after = last > (size_t)center ? last - (size_t)center : 0;
+    if (first == last || map == 1)
+        return 1;
+    return s->padding == IRN_PAD_CIRCULAR ? map : map + (before > after ? before : after);
+}
+
+/* Taps that are 0 all over do not count, and single ones move pixels only. */
+START_TEST(sparse)
+{
+    host_restart();
+    for (int trial = 0; trial < 200; trial += host_step(1)) {
+        irn_kernel_shape shape = {2, 3, 1, 5,    1, 5 + host_below(4), (irn_padding)host_below(2),
+                                  1, 1, 1, false};
+        size_t first = host_below(5), last = first + host_below(5 - first);
+        double *kernel = host_normal(kernel_count(&shape));
+        for (size_t i = 0; i < kernel_count(&shape); i++)
+            kernel[i] *= i % 5 >= first && i % 5 <= last;
+        double norm = true_norm(kernel, &shape);
+        irn_proof proof = {IRN_PROOF_SYMBOL,
+                           IRN_ARITHMETIC_HOST_FLOAT64,
+                           {1, sparse_torus(&shape, 5, shape.width, first, last)}};
+        refused(kernel, &shape, proof, norm * (1 - 1e-10));
+        testing_ok(
+            claim(kernel, &shape, proof,
+                  norm * (shape.padding == IRN_PAD_CIRCULAR || first == last ? 1 + 1e-10 : 2)));
+        proof.torus[1]--;
+        refused(kernel, &shape, proof, norm * 4);
+        host_free_all();
+    }
+}
+END_TEST
+
+/* Taps that fall on the same pixel of a circular map, in whatever phase of a stride. */
+START_TEST(folded)
+{
+    irn_kernel_shape shape = {1, 1, 1, 6, 1, 5, IRN_PAD_CIRCULAR, 1, 1, 1, false};
+    const double kernel[6] = {1, 0, 0, 0, 0, 1};
+    const irn_proof proof = {IRN_PROOF_SYMBOL, IRN_ARITHMETIC_HOST_FLOAT64, {1, 1}};
+    for (shape.stride = 1; shape.stride < 7; shape.stride++) {
+        ck_assert(fabs(true_norm(kernel, &shape) - 2) < 1e-12);
+        refused(kernel, &shape, proof, 1.999);
+        testing_ok(claim(kernel, &shape, proof, 2.001));
+    }
+    host_free_all();
+}
+END_TEST
+
 /* ---- against the prover ---- */
 
 static const double scales[] = {1, 1e-30, 1e30, 1e-300, 1e300, 5e-324};
@@ -339,6 +392,8 @@ int main(void)
     tcase_add_loop_test(test, circular, 0, CASES);
     tcase_add_loop_test(test, zeros, 0, CASES);
     tcase_add_loop_test(test, tori, 0, 2);
+    tcase_add_test(test, sparse);
+    tcase_add_test(test, folded);
     tcase_add_test(test, proofs);
     tcase_add_test(test, adversarial);
     tcase_add_loop_test(test, any_size, 0, 5);
