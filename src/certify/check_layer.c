@@ -102,6 +102,8 @@ static bool set_torus(irn_check_axis *axis, size_t torus, irn_padding padding)
     const size_t most_grid = 4096;
     bool any = axis->map == 0, circular = !any && padding == IRN_PAD_CIRCULAR;
     size_t distance = axis->step * axis->dilation;
+    if (any)
+        axis->dilation = 1; /* it would skip frequencies of the grid that are others of a map */
     if (any || (circular && axis->map % axis->stride > 0))
         axis->stride = 1; /* whose norm bounds that of all strides */
     axis->torus = torus;

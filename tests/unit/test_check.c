@@ -341,8 +341,9 @@ START_TEST(any_size)
     testing_ok(claim(kernel, &any, proof, bound.upper));
     refused(kernel, &any, proof, bound.lower);
     any.padding = IRN_PAD_CIRCULAR;
-    any.dilation = 3;
+    any.dilation = 4; /* of which 32 and 40 are multiples */
     testing_ok(claim(kernel, &any, proof, bound.upper));
+    refused(kernel, &any, proof, bound.lower);
     refused(kernel, &any, operator_proof, bound.upper * 2);
     proof.torus[1] = shape.kernel_width / 2 * 2;
     refused(kernel, &any, proof, bound.upper * 2);
