@@ -48,12 +48,11 @@ static irn_status copied(const char **out, const char *name)
     return IRN_OK;
 }
 
-irn_status irn_certificate_add_layer(irn_certificate *certificate, const char *name,
-                                     const irn_kernel_shape *shape, double scale, irn_bound bound)
+irn_status irn_certificate_add_layer(irn_certificate *certificate, const irn_layer_bound *layer)
 {
-    irn_layer_bound layer = {.shape = *shape, .scale = scale, .bound = bound};
-    IRN_TRY(copied(&layer.name, name));
-    certificate->layers[certificate->layer_count++] = layer;
+    irn_layer_bound copy = *layer;
+    IRN_TRY(copied(&copy.name, layer->name));
+    certificate->layers[certificate->layer_count++] = copy;
     return IRN_OK;
 }
 

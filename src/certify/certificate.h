@@ -22,9 +22,8 @@ struct irn_certificate {
 irn_status irn_certificate_create(irn_certificate **out, const irn_context *context, size_t layers,
                                   size_t blocks);
 
-/* The name is copied. Errors: IRN_ERROR_MEMORY. */
-irn_status irn_certificate_add_layer(irn_certificate *certificate, const char *name,
-                                     const irn_kernel_shape *shape, double scale, irn_bound bound);
+/* The names are copied. Errors: IRN_ERROR_MEMORY. */
+irn_status irn_certificate_add_layer(irn_certificate *certificate, const irn_layer_bound *layer);
 irn_status irn_certificate_add_block(irn_certificate *certificate, const char *name,
                                      double lipschitz_upper);
 

@@ -9,7 +9,8 @@
 /* What all layers of a file have in common. */
 typedef struct setting {
     const irn_safetensors *file;
-    irn_spectrum *spectrum;
+    irn_context *context;
+    irn_arithmetic arithmetic;
     size_t height, width;
 } setting;
 
@@ -41,7 +42,7 @@ static irn_status certify_tensor(irn_certificate *certificate, const setting *s,
     bool is_layer;
     size_t count;
     double *kernel;
-    irn_bound bound = {0, 0};
+    irn_layer_bound layer = {.name = name, .scale = 1};
     IRN_TRY(layer_shape(s, index, certificate->padding, &is_layer, &shape));
     if (!is_layer)
         return IRN_OK;
@@ -49,10 +50,13 @@ static irn_status certify_tensor(irn_certificate *certificate, const setting *s,
     IRN_TRY(irn_alloc(&kernel, count, sizeof *kernel));
     irn_status status = irn_safetensors_read_double(s->file, name, count, kernel);
     if (status == IRN_OK)
-        status = irn_bound_kernel(&bound, s->spectrum, kernel, &shape, name);
+        status = irn_bound_kernel(&layer.bound, &layer.proof, s->context, s->arithmetic, kernel,
+                                  &shape, name);
     free(kernel);
     IRN_TRY(status);
-    return irn_certificate_add_layer(certificate, name, &shape, 1, bound);
+    layer.shape = shape;
+    layer.kernel_upper = layer.bound.upper;
+    return irn_certificate_add_layer(certificate, &layer);
 }
 
 static irn_status certify(irn_certificate *certificate, const setting *s,
@@ -94,19 +98,19 @@ irn_status irn_certify_weights(irn_certificate **out, irn_context *context, cons
     *out = NULL;
     irn_certificate *certificate = NULL;
     irn_safetensors *file;
-    setting s = {.height = height, .width = width};
+    setting s = {.context = context,
+                 .arithmetic = irn_certify_arithmetic(options),
+                 .height = height,
+                 .width = width};
     IRN_TRY(irn_safetensors_open(&file, path));
     s.file = file;
     irn_status status =
         irn_certificate_create(&certificate, context, irn_safetensors_count(file), 0);
-    if (status == IRN_OK)
-        status = irn_spectrum_create(&s.spectrum, context);
     if (status == IRN_OK) {
         certificate->padding = padding;
         certificate->below = below;
         status = certify(certificate, &s, options);
     }
-    irn_spectrum_free(s.spectrum);
     irn_safetensors_free(file);
     if (status == IRN_OK)
         *out = certificate;
