@@ -95,13 +95,40 @@ IRN_API irn_status irn_prove_kernel(irn_bound *out, const float *kernel,
 IRN_API irn_status irn_singular_values(irn_array *out, irn_context *context, const float *kernel,
                                        const irn_kernel_shape *shape);
 
-/* The same of a model's layer by its name ("blocks.3.conv0"), its scale included, or of a 2-D or
- * 4-D tensor of a safetensors file on a height x width map. Errors: IRN_ERROR_ARGUMENT (no such
- * layer). */
+/* The same of a model's layer by its name ("blocks.3.conv0"), its scale included. Errors:
+ * IRN_ERROR_ARGUMENT (no such layer). */
 IRN_API irn_status irn_model_singular_values(irn_array *out, irn_model *model, const char *layer);
+
+/* What the tensors of a safetensors file stand for, which the file does not say. Those of float32
+ * or float64 with 2 dimensions are dense layers, with 4 convolutions of the map, with 3
+ * convolutions of a row of its width.
+ *
+ * A tensor X_orig beside X_sigma is a kernel of the official i-ResNet code before its
+ * normalisation: the layer is X_orig / (max(1, X_sigma / coefficient) + epsilon), epsilon for
+ * kernels larger than 1x1 only. */
+typedef struct irn_weights_options {
+    uint32_t version; /* IRN_WEIGHTS_OPTIONS_VERSION */
+    irn_padding padding;
+    size_t height, width; /* of the map; both 0: maps of every size, as in irn_kernel_shape */
+    size_t stride, dilation, groups; /* of convolutions; 0 stands for 1 */
+    bool transposed;                 /* convolutions are: kernels [inputs, outputs / groups, ...] */
+    const char *pattern; /* of the names of the tensors that count, for fnmatch(3); NULL: any */
+    double coefficient;  /* 0: as the file's metadata key `config` has it (coeff and eps) */
+    double epsilon;      /* with a coefficient that is not 0 */
+    double below;        /* the verdict: whether every upper bound is less */
+} irn_weights_options;
+
+#define IRN_WEIGHTS_OPTIONS_VERSION 1
+#define IRN_WEIGHTS_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        IRN_WEIGHTS_OPTIONS_VERSION, IRN_PAD_ZEROS, 0, 0, 1, 1, 1, false, NULL, 0, 1e-5, 1         \
+    }
+
+/* As irn_singular_values(), of one tensor. Errors: IRN_ERROR_ARGUMENT (there is none, or it is no
+ * layer). */
 IRN_API irn_status irn_weights_singular_values(irn_array *out, irn_context *context,
-                                               const char *path, const char *tensor, size_t height,
-                                               size_t width);
+                                               const char *path, const char *tensor,
+                                               const irn_weights_options *weights);
 
 typedef struct irn_certificate irn_certificate;
 
@@ -112,11 +139,16 @@ typedef struct irn_layer_bound {
     irn_bound bound;
     double kernel_upper; /* of the kernel without the scale: what was proven */
     irn_proof proof;
+    double upper_before; /* irn_certify_enforce() brought it down from this; 0: it did not */
 } irn_layer_bound;
 
 typedef struct irn_block_bound {
     const char *name;
     double lipschitz_upper; /* of g: product over its layers and activations */
+    size_t dimension;
+    size_t steps; /* so many iterations x <- y - g(x), from any first x, leave an error of at most
+                     1e-6 times the length of the first step; 0: no number is known to */
+    double logdet_lower, logdet_upper; /* of log|det| of x + g(x) (iR lemma 7) */
 } irn_block_bound;
 
 /* Bounds every layer and block of a model, and remembers the blocks' L in the model, where
@@ -125,11 +157,13 @@ typedef struct irn_block_bound {
 IRN_API irn_status irn_certify_model(irn_certificate **out, irn_model *model,
                                      const irn_certify_options *options);
 
-/* Every 2-D and 4-D tensor of a safetensors file as a layer (float32 or float64) on a height x
- * width map; the verdict is whether every upper bound is < below. */
+/* Every tensor of a safetensors file that is a layer by the description. Errors:
+ * IRN_ERROR_ARGUMENT, also for a kernel of the official code whose coefficient is not known;
+ * IRN_ERROR_FORMAT (none is a layer); those of irn_certify_kernel(). Where a kernel has the name of
+ * one that is normalised, X_orig, and there is no X_sigma, the context's log is told that it is
+ * bounded as it is stored. */
 IRN_API irn_status irn_certify_weights(irn_certificate **out, irn_context *context,
-                                       const char *path, irn_padding padding, size_t height,
-                                       size_t width, double below,
+                                       const char *path, const irn_weights_options *weights,
                                        const irn_certify_options *options);
 
 IRN_API void irn_certificate_free(irn_certificate *certificate);
@@ -144,6 +178,13 @@ IRN_API irn_block_bound irn_certificate_block(const irn_certificate *certificate
 IRN_API double irn_certificate_lipschitz_upper(const irn_certificate *certificate);
 IRN_API double irn_certificate_inverse_lipschitz_upper(const irn_certificate *certificate);
 
+/* The same of log|det| of the blocks' x + g(x) together, actnorm left out (iR lemma 7). */
+IRN_API void irn_certificate_logdet(const irn_certificate *certificate, double *lower,
+                                    double *upper);
+
+/* What bare weights were taken for, with the coefficient that was used, or 0; NULL for a model. */
+IRN_API const irn_weights_options *irn_certificate_weights(const irn_certificate *certificate);
+
 /* As irn_certify_model(), then scales down the weights of blocks whose bound is above `most` (0 <
  * most < 1) until every block is certified at it, and changes nothing else: in such a block the
  * layers with the largest bounds are brought down to a common one. changed, if not NULL, receives
@@ -154,23 +195,27 @@ IRN_API irn_status irn_certify_enforce(irn_certificate **out, irn_model *model, 
                                        const irn_certify_options *options, size_t *changed);
 
 /* Writes a certificate as JSON: verdict ("certified" | "not certified"), padding, precision,
- * device, model_sha256, blocks [{name, lipschitz_upper}], layers [{name, kernel, height, width,
- * lower, upper, every parameter of its proof}], ..., and the SHA-256 of all that. model_path is the
- * file whose SHA-256 is recorded. "-" is standard output. */
+ * device, model_sha256, blocks [{name, lipschitz_upper, ...}], layers [{name, kernel, height,
+ * width, lower, upper, every parameter of its proof}], ..., and the SHA-256 of all that. model_path
+ * is the file whose SHA-256 is recorded; NULL: that which a certificate that was read has. "-" is
+ * standard output. */
 IRN_API irn_status irn_certificate_write(const irn_certificate *certificate, const char *model_path,
                                          const char *path);
 
-/* Reads a certificate's file. Errors: IRN_ERROR_FILE, IRN_ERROR_FORMAT (anything in it is not as
- * irn_certificate_write() left it). */
+/* Reads a certificate's file; "-" is standard input. Errors: IRN_ERROR_FILE, IRN_ERROR_FORMAT
+ * (anything in it, to the last byte, is not as irn_certificate_write() left it), IRN_ERROR_MEMORY.
+ */
 IRN_API irn_status irn_certificate_read(irn_certificate **out, const char *path);
 
 /* Checks a certificate that was read against the file of the model, or of bare weights, without
  * trusting who made it: that the file is the one that was certified, that layers, scales and sizes
- * are the file's, and by factorisations of its own on the host, sharing no code with the prover,
- * that every upper bound holds; products and the verdict are computed again. It needs no device.
- * Errors: IRN_ERROR_NOT_CERTIFIED with a sentence on what is wrong; IRN_ERROR_FILE,
- * IRN_ERROR_FORMAT for the model's file; IRN_ERROR_MEMORY; IRN_ERROR_CANCELLED. IRN_OK says that
- * the certificate is true, whatever its verdict. */
+ * are the file's, and by factorisations of its own in float64 on the host, sharing no code with the
+ * prover, that every upper bound holds; products and the verdict are computed again. Of lower
+ * bounds it asks only that they are none above the upper. It needs no device. What weights stand
+ * for (padding, map, stride, ...) is not in their file: it is the certificate's to say.
+ * options->arithmetic: AUTO or HOST_FLOAT64. Errors: IRN_ERROR_NOT_CERTIFIED with a sentence on
+ * what is wrong; IRN_ERROR_FILE, IRN_ERROR_FORMAT for the model's file; IRN_ERROR_MEMORY;
+ * IRN_ERROR_CANCELLED. IRN_OK says that the certificate is true, whatever its verdict. */
 IRN_API irn_status irn_certificate_verify(const irn_certificate *certificate,
                                           const char *model_path,
                                           const irn_certify_options *options);

@@ -81,8 +81,9 @@ static irn_status certify_network(irn_certificate *certificate, const irn_model 
     irn_interval stretch;
     IRN_TRY(irn_network_stretch(model, &stretch));
     bool proven = certificate->verdict && stretch.lower > 0;
-    certificate->lipschitz_upper = proven ? stretch.upper : INFINITY;
-    certificate->inverse_lipschitz_upper = proven ? irn_round_up(1 / stretch.lower) : INFINITY;
+    certificate->lipschitz_upper = proven ? irn_widened_upper(stretch.upper) : INFINITY;
+    certificate->inverse_lipschitz_upper =
+        proven ? irn_widened_upper(irn_round_up(1 / stretch.lower)) : INFINITY;
     return IRN_OK;
 }
 
@@ -92,7 +93,10 @@ static irn_status certify_blocks(irn_certificate *certificate, irn_model *model,
     for (size_t block = 0; block < blocks; block++) {
         char name[48];
         snprintf(name, sizeof name, "blocks.%zu", block);
-        IRN_TRY(irn_certificate_add_block(certificate, name, block_uppers[block]));
+        const irn_block *at = &model->blocks[block];
+        size_t dimension = at->channels * at->height * at->width;
+        irn_block_bound bound = irn_block_bound_of(name, block_uppers[block], dimension);
+        IRN_TRY(irn_certificate_add_block(certificate, &bound));
     }
     for (size_t block = 0; block < blocks; block++)
         irn_model_set_lipschitz(model, block, block_uppers[block]);

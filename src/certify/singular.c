@@ -1,10 +1,11 @@
 /* Singular values of layers by name, in models and in weights files. */
 #include "certify/bound.h"
+#include "certify/weights.h"
 #include "flow/model.h"
-#include "io/safetensors.h"
 
 #include <iresnet/certify.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,13 @@ static irn_status find_layer(const irn_model *model, const char *name, size_t *i
     return irn_fail(IRN_ERROR_ARGUMENT,
                     "the model has no layer '%s'; its layers are blocks.N.convI with N below %zu",
                     name, irn_model_block_count(model));
+}
+
+static void multiply(const irn_array *values, double scale)
+{
+    double *data = values->data;
+    for (size_t i = 0; i < irn_array_count(values); i++)
+        data[i] *= scale;
 }
 
 irn_status irn_model_singular_values(irn_array *out, irn_model *model, const char *layer)
@@ -42,59 +50,50 @@ irn_status irn_model_singular_values(irn_array *out, irn_model *model, const cha
     irn_status status = irn_model_layer_weights(model, index, kernel);
     if (status == IRN_OK)
         status = irn_singular_values(out, model->context, kernel, &shape);
-    double *values = out->data;
-    for (size_t i = 0; status == IRN_OK && i < irn_array_count(out); i++)
-        values[i] *= view.scale;
     free(kernel);
+    if (status == IRN_OK)
+        multiply(out, fabs(view.scale));
     return status;
 }
 
-static irn_status tensor_shape(const irn_safetensors *file, const char *tensor, size_t height,
-                               size_t width, irn_kernel_shape *shape)
+static irn_status find_tensor(const irn_safetensors *file, const char *tensor, size_t *index)
 {
-    irn_array view;
-    size_t index = irn_safetensors_find(file, tensor);
-    if (index == SIZE_MAX)
+    bool is_layer;
+    *index = irn_safetensors_find(file, tensor);
+    if (*index == SIZE_MAX)
         return irn_fail(IRN_ERROR_ARGUMENT, "%s has no tensor '%s'", irn_safetensors_name(file),
                         tensor);
-    IRN_TRY(irn_safetensors_view(file, index, &view));
-    if (view.rank != 2 && view.rank != 4)
-        return irn_fail(IRN_ERROR_ARGUMENT, "%s: tensor '%s' has rank %zu; a layer has 2 or 4",
-                        irn_safetensors_name(file), tensor, view.rank);
-    bool map = view.rank == 4;
-    *shape = (irn_kernel_shape){.outputs = view.shape[0],
-                                .inputs = view.shape[1],
-                                .kernel_height = map ? view.shape[2] : 1,
-                                .kernel_width = map ? view.shape[3] : 1,
-                                .height = map ? height : 1,
-                                .width = map ? width : 1,
-                                .padding = IRN_PAD_CIRCULAR};
+    IRN_TRY(irn_weights_is_layer(&is_layer, file, *index));
+    if (!is_layer)
+        return irn_fail(IRN_ERROR_ARGUMENT,
+                        "%s: tensor '%s' is no layer, that is no float32 or float64 tensor with "
+                        "2, 3 or 4 dimensions",
+                        irn_safetensors_name(file), tensor);
     return IRN_OK;
 }
 
 static irn_status from_file(irn_array *out, irn_context *context, const irn_safetensors *file,
-                            const char *tensor, size_t height, size_t width)
+                            const char *tensor, const irn_weights_options *weights)
 {
-    irn_kernel_shape shape;
-    size_t count = 0;
-    double *kernel;
-    IRN_TRY(tensor_shape(file, tensor, height, width, &shape));
-    IRN_TRY(irn_shape_check(&shape, tensor, &count));
-    IRN_TRY(irn_alloc(&kernel, count, sizeof *kernel));
-    irn_status status = irn_safetensors_read_double(file, tensor, count, kernel);
+    size_t index;
+    irn_weights_layer layer;
+    IRN_TRY(find_tensor(file, tensor, &index));
+    IRN_TRY(irn_weights_layer_read(&layer, file, index, weights));
+    irn_status status = irn_symbol_values(out, context, layer.kernel, &layer.shape, tensor);
+    irn_weights_layer_free(&layer);
     if (status == IRN_OK)
-        status = irn_symbol_values(out, context, kernel, &shape, tensor);
-    free(kernel);
+        multiply(out, layer.scale);
     return status;
 }
 
 irn_status irn_weights_singular_values(irn_array *out, irn_context *context, const char *path,
-                                       const char *tensor, size_t height, size_t width)
+                                       const char *tensor, const irn_weights_options *weights)
 {
     irn_safetensors *file;
     memset(out, 0, sizeof *out);
+    IRN_TRY(irn_weights_options_check(weights));
     IRN_TRY(irn_safetensors_open(&file, path));
-    irn_status status = from_file(out, context, file, tensor, height, width);
+    irn_status status = from_file(out, context, file, tensor, weights);
     irn_safetensors_free(file);
     return status;
 }

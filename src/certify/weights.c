@@ -1,89 +1,93 @@
 /* Certificates of bare weights files. */
+#include "certify/weights.h"
 #include "certify/bound.h"
 #include "certify/certificate.h"
-#include "io/safetensors.h"
 
-#include <math.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 
-/* What all layers of a file have in common. */
-typedef struct setting {
+typedef struct reading {
     const irn_safetensors *file;
     irn_context *context;
     irn_arithmetic arithmetic;
-    size_t height, width;
-} setting;
+    const irn_weights_options *how;
+    size_t bare; /* kernels of which no normalisation was found */
+} reading;
 
-/* Whether the tensor is a layer, and its shape. */
-static irn_status layer_shape(const setting *s, size_t index, irn_padding padding, bool *is_layer,
-                              irn_kernel_shape *shape)
+static irn_status certify_layer(irn_certificate *certificate, reading *self, size_t index)
 {
-    irn_array view;
-    IRN_TRY(irn_safetensors_view(s->file, index, &view));
-    *is_layer = (view.rank == 2 || view.rank == 4) &&
-                (view.type == IRN_FLOAT32 || view.type == IRN_FLOAT64);
-    if (!*is_layer)
-        return IRN_OK;
-    bool map = view.rank == 4;
-    *shape = (irn_kernel_shape){.outputs = view.shape[0],
-                                .inputs = view.shape[1],
-                                .kernel_height = map ? view.shape[2] : 1,
-                                .kernel_width = map ? view.shape[3] : 1,
-                                .height = map ? s->height : 1,
-                                .width = map ? s->width : 1,
-                                .padding = padding};
-    return IRN_OK;
-}
-
-static irn_status certify_tensor(irn_certificate *certificate, const setting *s, size_t index)
-{
-    const char *name = irn_safetensors_tensor_name(s->file, index);
-    irn_kernel_shape shape;
-    bool is_layer;
-    size_t count;
-    double *kernel;
-    irn_layer_bound layer = {.name = name, .scale = 1};
-    IRN_TRY(layer_shape(s, index, certificate->padding, &is_layer, &shape));
-    if (!is_layer)
-        return IRN_OK;
-    IRN_TRY(irn_shape_check(&shape, name, &count));
-    IRN_TRY(irn_alloc(&kernel, count, sizeof *kernel));
-    irn_status status = irn_safetensors_read_double(s->file, name, count, kernel);
-    if (status == IRN_OK)
-        status = irn_bound_kernel(&layer.bound, &layer.proof, s->context, s->arithmetic, kernel,
-                                  &shape, name);
-    free(kernel);
+    const char *name = irn_safetensors_tensor_name(self->file, index);
+    irn_weights_layer layer;
+    irn_bound bound = {0, 0};
+    irn_proof proof = {0};
+    IRN_TRY(irn_weights_layer_read(&layer, self->file, index, self->how));
+    self->bare += layer.bare;
+    irn_status status = irn_bound_kernel(&bound, &proof, self->context, self->arithmetic,
+                                         layer.kernel, &layer.shape, name);
+    irn_weights_layer_free(&layer);
     IRN_TRY(status);
-    layer.shape = shape;
-    layer.kernel_upper = layer.bound.upper;
-    return irn_certificate_add_layer(certificate, &layer);
+    if (layer.coefficient > 0) {
+        certificate->weights.coefficient = layer.coefficient;
+        certificate->weights.epsilon = layer.epsilon;
+    }
+    irn_layer_bound added = {.name = name,
+                             .shape = layer.shape,
+                             .scale = layer.scale,
+                             .bound = layer.coefficient > 0 ? irn_bound_scaled(bound, layer.scale)
+                                                            : bound,
+                             .kernel_upper = bound.upper,
+                             .proof = proof};
+    return irn_certificate_add_layer(certificate, &added);
 }
 
-static irn_status certify(irn_certificate *certificate, const setting *s,
+static irn_status certify_tensor(irn_certificate *certificate, reading *self, size_t index)
+{
+    bool is_layer;
+    const char *pattern = self->how->pattern;
+    if (pattern && fnmatch(pattern, irn_safetensors_tensor_name(self->file, index), 0) != 0)
+        return IRN_OK;
+    IRN_TRY(irn_weights_is_layer(&is_layer, self->file, index));
+    return is_layer ? certify_layer(certificate, self, index) : IRN_OK;
+}
+
+static irn_status no_layers(const reading *self)
+{
+    const char *pattern = self->how->pattern;
+    return irn_fail(IRN_ERROR_FORMAT,
+                    "%s: holds no layer%s%s%s, that is no float32 or float64 tensor with 2, 3 or 4 "
+                    "dimensions, among its %zu tensors",
+                    irn_safetensors_name(self->file), pattern ? " of a name like '" : "",
+                    pattern ? pattern : "", pattern ? "'" : "", irn_safetensors_count(self->file));
+}
+
+static irn_status certify(irn_certificate *certificate, reading *self, const irn_context *context,
                           const irn_certify_options *options)
 {
-    size_t tensors = irn_safetensors_count(s->file);
+    size_t tensors = irn_safetensors_count(self->file);
     IRN_TRY(irn_certify_progress(options, 0, tensors, "tensors"));
     for (size_t i = 0; i < tensors; i++) {
-        IRN_TRY(certify_tensor(certificate, s, i));
+        IRN_TRY(certify_tensor(certificate, self, i));
         IRN_TRY(irn_certify_progress(options, i + 1, tensors, "tensors"));
     }
     if (certificate->layer_count == 0)
-        return irn_fail(IRN_ERROR_FORMAT,
-                        "%s: holds no layer, that is no float32 or float64 tensor with 2 or 4 "
-                        "dimensions, among its %zu tensors",
-                        irn_safetensors_name(s->file), tensors);
+        return no_layers(self);
+    if (self->bare > 0)
+        irn_log(context,
+                "%s: %zu kernels are named as if normalised later (_orig) without a norm beside "
+                "them (_sigma), and are bounded as they are stored",
+                irn_safetensors_name(self->file), self->bare);
     irn_certificate_judge(certificate);
     return IRN_OK;
 }
 
 static irn_status check_arguments(const void *out, const irn_context *context, const char *path,
-                                  double below, const irn_certify_options *options)
+                                  const irn_weights_options *weights,
+                                  const irn_certify_options *options)
 {
-    if (!out || !context || !path)
-        return irn_fail(IRN_ERROR_ARGUMENT, "a certificate's result, context or path is NULL");
-    if (!(below > 0))
-        return irn_fail(IRN_ERROR_ARGUMENT, "bounds are to be below %g: must be above 0", below);
+    if (!out || !context || !path || !weights)
+        return irn_fail(IRN_ERROR_ARGUMENT,
+                        "a certificate's result, context, path or description is NULL");
+    IRN_TRY(irn_weights_options_check(weights));
     if (options)
         IRN_TRY(irn_check_version("irn_certify_options", options->version,
                                   IRN_CERTIFY_OPTIONS_VERSION));
@@ -91,26 +95,23 @@ static irn_status check_arguments(const void *out, const irn_context *context, c
 }
 
 irn_status irn_certify_weights(irn_certificate **out, irn_context *context, const char *path,
-                               irn_padding padding, size_t height, size_t width, double below,
+                               const irn_weights_options *weights,
                                const irn_certify_options *options)
 {
-    IRN_TRY(check_arguments(out, context, path, below, options));
+    IRN_TRY(check_arguments(out, context, path, weights, options));
     *out = NULL;
     irn_certificate *certificate = NULL;
     irn_safetensors *file;
-    setting s = {.context = context,
-                 .arithmetic = irn_certify_arithmetic(options),
-                 .height = height,
-                 .width = width};
+    reading self = {
+        .how = weights, .context = context, .arithmetic = irn_certify_arithmetic(options)};
     IRN_TRY(irn_safetensors_open(&file, path));
-    s.file = file;
+    self.file = file;
     irn_status status =
         irn_certificate_create(&certificate, context, irn_safetensors_count(file), 0);
-    if (status == IRN_OK) {
-        certificate->padding = padding;
-        certificate->below = below;
-        status = certify(certificate, &s, options);
-    }
+    if (status == IRN_OK)
+        status = irn_certificate_set_weights(certificate, weights);
+    if (status == IRN_OK)
+        status = certify(certificate, &self, context, options);
     irn_safetensors_free(file);
     if (status == IRN_OK)
         *out = certificate;

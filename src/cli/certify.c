@@ -1,89 +1,130 @@
 /* iresnet certify */
+#include "certify.h"
 #include "files.h"
-#include "output.h"
 
 #include <limits.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-typedef struct certify_options {
-    int padding;
-    size_t size[2];
-    double below;
-    const char *json, *singular_values, *layer, *out;
-} certify_options;
+static const char *const any_size[] = {"any", NULL};
+
+#define CERTIFY_TEXT(option, field, word, text)                                                    \
+    {                                                                                              \
+        .name = option, .kind = CLI_TEXT, .offset = offsetof(certify_options, field),              \
+        .argument = word, .help = text                                                             \
+    }
+#define CERTIFY_COUNT(option, field, text)                                                         \
+    {                                                                                              \
+        .name = option, .kind = CLI_COUNT, .offset = offsetof(certify_options, field),             \
+        .argument = "N", .help = text, .low = 1, .high = INT_MAX / 8                               \
+    }
 
 static const cli_option certify_table[] = {
+    CERTIFY_TEXT("json", json, "FILE",
+                 "write the certificate as JSON; - is standard output, in\n"
+                 "place of the table"),
+    CERTIFY_TEXT("out", out, "FILE",
+                 "write the model with its bounds, which may be the same\n"
+                 "file"),
+    {.name = "enforce",
+     .kind = CLI_REAL,
+     .offset = offsetof(certify_options, enforce),
+     .argument = "C",
+     .help = "in blocks whose bound is above C scale the largest layers\n"
+             "down, so that every block is certified at C; with --out",
+     .high = 0.999999999,
+     .above = true},
+    {.name = "arithmetic",
+     .kind = CLI_WORD,
+     .offset = offsetof(certify_options, arithmetic),
+     .argument = "NAME",
+     .help = CLI_ARITHMETIC_HELP,
+     .words = cli_arithmetic_words},
+    CERTIFY_TEXT("plot", plot, "FILE.png",
+                 "draw the bounds of all layers, or with --layer the\n"
+                 "singular values of one"),
+    CERTIFY_TEXT("singular-values", singular_values, "FILE.npy",
+                 "write all singular values of one layer with circular\n"
+                 "padding, float64 [H,W,min(outputs,inputs)]"),
+    CERTIFY_TEXT("layer", layer, "NAME", "that layer, as the table names it"),
+};
+
+static const cli_option weights_table[] = {
+    {.name = "size",
+     .kind = CLI_MAP,
+     .offset = offsetof(certify_options, size),
+     .argument = "HxW|any",
+     .help = "map that the layers work on, or any: bounds that hold on\n"
+             "maps of every size (needed); a model knows its own",
+     .words = any_size,
+     .low = 1,
+     .high = INT_MAX / 8},
     {.name = "padding",
      .kind = CLI_WORD,
      .offset = offsetof(certify_options, padding),
      .argument = "NAME",
-     .help = "of the convolutions in a weights file: zeros (default)\n"
-             "or circular; a model knows its own",
+     .help = "of the convolutions: zeros (default) or circular; a model\n"
+             "knows its own",
      .words = cli_padding_words},
-    {.name = "size",
-     .kind = CLI_MAP,
-     .offset = offsetof(certify_options, size),
-     .argument = "HxW",
-     .help = "map that the layers of a weights file work on (needed\n"
-             "for one); a model knows its own",
-     .low = 1,
-     .high = INT_MAX / 8},
+    CERTIFY_TEXT("only", only, "PATTERN",
+                 "layers whose names it matches, as the shell matches names\n"
+                 "of files: 'features.*.weight' (default: all)"),
+    CERTIFY_COUNT("stride", stride, "of the convolutions (default 1)"),
+    CERTIFY_COUNT("dilation", dilation, "of the convolutions (default 1)"),
+    CERTIFY_COUNT("groups", groups, "of the convolutions (default 1)"),
+    {.name = "transposed",
+     .kind = CLI_FLAG,
+     .offset = offsetof(certify_options, transposed),
+     .help = "the convolutions are transposed ones"},
     {.name = "below",
      .kind = CLI_REAL,
      .offset = offsetof(certify_options, below),
      .argument = "X",
-     .help = "weights file: what every bound must be below (default 1)",
+     .help = "what every bound must be below (default 1)",
      .high = 1e300,
      .above = true},
-    {.name = "json",
-     .kind = CLI_TEXT,
-     .offset = offsetof(certify_options, json),
-     .argument = "FILE",
-     .help = "write the certificate as JSON; - is standard output, in\n"
-             "place of the table"},
-    {.name = "singular-values",
-     .kind = CLI_TEXT,
-     .offset = offsetof(certify_options, singular_values),
-     .argument = "FILE.npy",
-     .help = "write all singular values of one layer with circular\n"
-             "padding, float64 [H,W,min(outputs,inputs)]"},
-    {.name = "layer",
-     .kind = CLI_TEXT,
-     .offset = offsetof(certify_options, layer),
-     .argument = "NAME",
-     .help = "that layer, as the table names it"},
-    {.name = "out",
-     .kind = CLI_TEXT,
-     .offset = offsetof(certify_options, out),
-     .argument = "FILE",
-     .help = "write the model with its bounds, which may be the same file"},
+    {.name = "coeff",
+     .kind = CLI_REAL,
+     .offset = offsetof(certify_options, coefficient),
+     .argument = "C",
+     .help = "kernels of the official code, X_orig beside X_sigma, are\n"
+             "divided by max(1, X_sigma / C) (default: as the file's\n"
+             "metadata key config says)",
+     .high = 1e300,
+     .above = true},
+    {.name = "eps",
+     .kind = CLI_REAL,
+     .offset = offsetof(certify_options, epsilon),
+     .argument = "X",
+     .help = "with --coeff: added to that of kernels larger than 1x1\n"
+             "(default 1e-5)",
+     .high = 1},
 };
 
-typedef struct certification {
-    cli_session session;
-    certify_options options;
-    cli_group *group;
-    const char *path;
-    bool is_model;
-    irn_certificate *certificate;
-} certification;
+#define COUNT_OF(table) (sizeof(table) / sizeof *(table))
+enum { CERTIFY_GENERAL, CERTIFY_WEIGHTS, CERTIFY_COMMON, CERTIFY_GROUPS };
 
 /* The options must suit the kind of file, and agree with a model. */
 static int check_model(certification *self)
 {
     const irn_model_config *config = irn_model_get_config(self->session.model);
     const certify_options *options = &self->options;
-    if (cli_given(self->group, "below"))
-        return cli_error(
-            &self->session, CLI_USAGE,
-            "--below is for weights files, and %s is a model: its blocks must be below 1",
-            self->path);
-    if (cli_given(self->group, "padding") && (irn_padding)options->padding != config->padding)
+    const cli_group *weights = &self->group[CERTIFY_WEIGHTS];
+    static const char *const foreign[] = {"only",       "stride", "dilation", "groups",
+                                          "transposed", "below",  "coeff",    "eps"};
+    for (size_t i = 0; i < COUNT_OF(foreign); i++)
+        if (cli_given(weights, foreign[i]))
+            return cli_error(&self->session, CLI_USAGE,
+                             "--%s is for weights files, and %s is a model: its blocks must be "
+                             "below 1",
+                             foreign[i], self->path);
+    if (cli_given(weights, "padding") && (irn_padding)options->padding != config->padding)
         return cli_error(&self->session, CLI_FAILED, "%s: its padding is %s, not %s", self->path,
                          cli_padding_words[config->padding], cli_padding_words[options->padding]);
-    if (cli_given(self->group, "size") &&
+    if (cli_given(weights, "size") && options->size[0] == 0)
+        return cli_error(&self->session, CLI_FAILED, "%s: its input is %zux%zu, not of any size",
+                         self->path, config->height, config->width);
+    if (cli_given(weights, "size") &&
         (options->size[0] != config->height || options->size[1] != config->width))
         return cli_error(&self->session, CLI_FAILED, "%s: its input is %zux%zu, not %zux%zu",
                          self->path, config->height, config->width, options->size[0],
@@ -93,165 +134,172 @@ static int check_model(certification *self)
 
 static int certify_model(certification *self, const irn_certify_options *how)
 {
+    irn_certificate **certificate = &self->certificate;
     int result = cli_session_model(&self->session, self->path);
     if (result == CLI_DONE)
         result = check_model(self);
     if (result != CLI_DONE)
         return result;
-    irn_status status = irn_certify_model(&self->certificate, self->session.model, how);
+    irn_model *model = self->session.model;
+    irn_status status =
+        cli_given(&self->group[CERTIFY_GENERAL], "enforce")
+            ? irn_certify_enforce(certificate, model, self->options.enforce, how, NULL)
+            : irn_certify_model(certificate, model, how);
     return status == IRN_OK ? CLI_DONE : cli_fail(&self->session, status);
 }
 
-static int certify_weights(certification *self, const irn_certify_options *how)
+static int check_weights(certification *self)
 {
     const certify_options *options = &self->options;
     if (options->out)
         return cli_error(&self->session, CLI_USAGE,
                          "--out is for models, and %s has bare weights: see --json", self->path);
-    if (!cli_given(self->group, "size"))
+    if (!cli_given(&self->group[CERTIFY_WEIGHTS], "size"))
         return cli_error(&self->session, CLI_USAGE,
                          "%s is no model but bare weights: --size HxW is needed", self->path);
-    irn_status status = irn_certify_weights(&self->certificate, self->session.context, self->path,
-                                            (irn_padding)options->padding, options->size[0],
-                                            options->size[1], options->below, how);
-    return status == IRN_OK ? CLI_DONE : cli_fail(&self->session, status);
+    if (options->layer && options->size[0] == 0)
+        return cli_error(&self->session, CLI_USAGE,
+                         "--layer: singular values are those on a map, not on --size any");
+    return CLI_DONE;
 }
 
-static int write_singular_values(certification *self)
+static int certify_weights(certification *self, const irn_certify_options *how)
 {
     const certify_options *options = &self->options;
-    if (!options->singular_values)
-        return CLI_DONE;
-    irn_array values = {.rank = 0};
+    irn_weights_options *weights = &self->weights;
+    int result = check_weights(self);
+    if (result != CLI_DONE)
+        return result;
+    *weights = (irn_weights_options)IRN_WEIGHTS_OPTIONS_INIT;
+    weights->padding = (irn_padding)options->padding;
+    weights->height = options->size[0];
+    weights->width = options->size[1];
+    weights->stride = options->stride;
+    weights->dilation = options->dilation;
+    weights->groups = options->groups;
+    weights->transposed = options->transposed;
+    weights->pattern = options->only;
+    weights->coefficient = options->coefficient;
+    weights->epsilon = options->epsilon;
+    weights->below = options->below;
     irn_status status =
-        self->is_model
-            ? irn_model_singular_values(&values, self->session.model, options->layer)
-            : irn_weights_singular_values(&values, self->session.context, self->path,
-                                          options->layer, options->size[0], options->size[1]);
-    if (status == IRN_OK)
-        status = irn_npy_write(&values, options->singular_values);
-    irn_array_free(&values);
-    return status == IRN_OK ? CLI_DONE : cli_fail_option(&self->session, status);
-}
-
-static int write_model(certification *self)
-{
-    if (!self->options.out)
-        return CLI_DONE;
-    irn_status status = irn_model_save(self->session.model, self->options.out);
+        irn_certify_weights(&self->certificate, self->session.context, self->path, weights, how);
     return status == IRN_OK ? CLI_DONE : cli_fail(&self->session, status);
 }
 
-static void print_layers(const irn_certificate *certificate)
+static int find_singular_values(certification *self)
 {
-    printf("%-28s  %-16s  %-9s  %12s  %12s\n", "layer", "kernel", "map", "lower", "upper");
-    for (size_t i = 0; i < irn_certificate_layer_count(certificate); i++) {
-        irn_layer_bound layer = irn_certificate_layer(certificate, i);
-        const irn_kernel_shape *shape = &layer.shape;
-        char kernel[96], map[48], lower[CLI_BOUND_TEXT], upper[CLI_BOUND_TEXT];
-        snprintf(kernel, sizeof kernel, "%zux%zux%zux%zu", shape->outputs, shape->inputs,
-                 shape->kernel_height, shape->kernel_width);
-        snprintf(map, sizeof map, "%zux%zu", shape->height, shape->width);
-        printf("%-28s  %-16s  %-9s  %12s  %12s\n", layer.name, kernel, map,
-               cli_bound_lower(lower, layer.bound.lower),
-               cli_bound_upper(upper, layer.bound.upper));
-    }
+    const char *layer = self->options.layer;
+    cli_session *session = &self->session;
+    if (!layer)
+        return CLI_DONE;
+    irn_status status = self->is_model
+                            ? irn_model_singular_values(&self->values, session->model, layer)
+                            : irn_weights_singular_values(&self->values, session->context,
+                                                          self->path, layer, &self->weights);
+    return status == IRN_OK ? CLI_DONE : cli_fail_option(session, status);
 }
 
-static void print_blocks(const irn_certificate *certificate)
+/* The model goes before the certificate, which names a file by its hash: the one just written, if
+ * there is one. */
+static int write_files(certification *self)
 {
-    char upper[CLI_BOUND_TEXT];
-    size_t count = irn_certificate_block_count(certificate);
-    if (count > 0)
-        printf("\n%-28s  %12s\n", "block", "Lip(g) <=");
-    for (size_t i = 0; i < count; i++) {
-        irn_block_bound block = irn_certificate_block(certificate, i);
-        printf("%-28s  %12s\n", block.name, cli_bound_upper(upper, block.lipschitz_upper));
-    }
-}
-
-static void print_verdict(const certification *self)
-{
-    const irn_certificate *certificate = self->certificate;
-    bool good = irn_certificate_verdict(certificate);
-    if (self->is_model) {
-        char upper[CLI_BOUND_TEXT], inverse[CLI_BOUND_TEXT];
-        double bound = irn_certificate_lipschitz_upper(certificate);
-        double inverse_bound = irn_certificate_inverse_lipschitz_upper(certificate);
-        if (isfinite(bound) && isfinite(inverse_bound))
-            printf("\nnetwork%s: Lip(F) <= %s, Lip(F^-1) <= %s\n",
-                   irn_model_get_config(self->session.model)->logit > 0
-                       ? " behind the logit transform"
-                       : "",
-                   cli_bound_upper(upper, bound), cli_bound_upper(inverse, inverse_bound));
-        else
-            puts("\nnetwork: no bounds");
-        printf("%s\n", good ? "certified: Lip(g) < 1 in every block; the network is invertible"
-                            : "not certified: a block's bound is not below 1");
-    } else {
-        printf("\n%s %g\n",
-               good ? "certified: every layer's bound is below"
-                    : "not certified: a layer's bound is not below",
-               self->options.below);
-    }
+    const certify_options *options = &self->options;
+    irn_status status = IRN_OK;
+    if (options->singular_values)
+        status = irn_npy_write(&self->values, options->singular_values);
+    if (status == IRN_OK && options->out)
+        status = irn_model_save(self->session.model, options->out);
+    if (status == IRN_OK && options->json)
+        status = irn_certificate_write(self->certificate, options->out ? options->out : self->path,
+                                       options->json);
+    if (status != IRN_OK)
+        return cli_fail(&self->session, status);
+    return options->plot ? certify_plot(self) : CLI_DONE;
 }
 
 static int certify(certification *self)
 {
     cli_session *session = &self->session;
     irn_certify_options how = IRN_CERTIFY_OPTIONS_INIT;
+    how.arithmetic = (irn_arithmetic)self->options.arithmetic;
     how.progress = cli_progress_step;
     how.progress_payload = &session->progress;
     irn_status status = irn_file_is_model(self->path, &self->is_model);
     int result = status == IRN_OK ? cli_session_context(session) : cli_fail(session, status);
+    if (result == CLI_DONE && !self->is_model && self->options.enforce > 0)
+        result = cli_error(session, CLI_USAGE, "--enforce is for models, and %s has bare weights",
+                           self->path);
     if (result != CLI_DONE)
         return result;
     cli_progress_begin(&session->progress, "certifying");
     result = self->is_model ? certify_model(self, &how) : certify_weights(self, &how);
     cli_progress_clear(&session->progress);
     if (result == CLI_DONE)
-        result = write_singular_values(self);
-    if (result == CLI_DONE) /* before the certificate, which names the file by its hash */
-        result = write_model(self);
+        result = find_singular_values(self);
+    if (result == CLI_DONE)
+        result = write_files(self);
     if (result != CLI_DONE)
         return result;
     const char *json = self->options.json;
-    if (json) {
-        status = irn_certificate_write(self->certificate, self->path, json);
-        if (status != IRN_OK)
-            return cli_fail(session, status);
-    }
-    if (!json || strcmp(json, "-") != 0) {
-        print_layers(self->certificate);
-        print_blocks(self->certificate);
-        print_verdict(self);
-    }
+    if (!json || strcmp(json, "-") != 0)
+        certify_print(self);
     return irn_certificate_verdict(self->certificate) ? CLI_DONE : CLI_BOUND;
+}
+
+static int check_usage(certification *self)
+{
+    const certify_options *options = &self->options;
+    cli_session *session = &self->session;
+    if (options->layer && !options->singular_values && !options->plot)
+        return cli_error(session, CLI_USAGE, "--layer and --singular-values or --plot go together");
+    if (options->singular_values && !options->layer)
+        return cli_error(session, CLI_USAGE, "--singular-values and --layer go together");
+    if (options->enforce > 0 && !options->out)
+        return cli_error(session, CLI_USAGE,
+                         "--enforce and --out go together: the model that is certified is another "
+                         "one");
+    if (cli_given(&self->group[CERTIFY_WEIGHTS], "eps") && !(options->coefficient > 0))
+        return cli_error(session, CLI_USAGE, "--eps goes with --coeff");
+    const char *const taken[][2] = {{"out", options->out}, {"plot", options->plot}};
+    for (size_t i = 0; i < COUNT_OF(taken); i++)
+        if (taken[i][1] && strcmp(taken[i][1], "-") == 0)
+            return cli_error(session, CLI_USAGE, "--%s: standard output is taken by the table",
+                             taken[i][0]);
+    const cli_file files[] = {{"json", options->json, {NULL}},
+                              {"singular-values", options->singular_values, {".npy"}},
+                              {"plot", options->plot, {".png"}},
+                              {"out", options->out, {NULL}}};
+    return cli_check_files(session, files, COUNT_OF(files));
 }
 
 static int run(const cli_command *self, int argc, char **argv)
 {
-    certification state = {.session = {.command = self}, .options = {.below = 1}};
-    certify_options *options = &state.options;
-    cli_group groups[] = {
-        {.title = "Options", .options = certify_table, .count = 7, .values = options},
+    certification state = {
+        .session = {.command = self},
+        .options = {.below = 1, .epsilon = 1e-5, .stride = 1, .dilation = 1, .groups = 1}};
+    cli_group groups[CERTIFY_GROUPS] = {
+        {.title = "Options",
+         .options = certify_table,
+         .count = COUNT_OF(certify_table),
+         .values = &state.options},
+        {.title = "What layers of a weights file are",
+         .options = weights_table,
+         .count = COUNT_OF(weights_table),
+         .values = &state.options},
         cli_common_group(&state.session.common, CLI_WITH_DEVICE | CLI_WITH_QUIET)};
     cli_operands operands = {.names = "MODEL or WEIGHTS", .least = 1, .most = 1};
     int result = CLI_DONE;
-    if (!cli_parse(self, groups, 2, argc, argv, &operands, &result))
+    if (!cli_parse(self, groups, CERTIFY_GROUPS, argc, argv, &operands, &result))
         return result;
-    if (!options->singular_values != !options->layer)
-        return cli_usage(self, "--singular-values and --layer go together");
-    const char *json = options->json, *values = options->singular_values;
-    if (json && values && cli_same_file(json, values))
-        return cli_usage(self, "--json and --singular-values are both '%s'", json);
-    const char *out = options->out;
-    if (out && ((json && strcmp(json, out) == 0) || (values && strcmp(values, out) == 0)))
-        return cli_usage(self, "--out and another option are both '%s'", out);
-    state.group = &groups[0];
+    state.group = groups;
     state.path = operands.values[0];
+    result = check_usage(&state);
+    if (result != CLI_DONE)
+        return result;
     cli_progress_init(&state.session.progress, state.session.common.quiet);
     result = certify(&state);
+    irn_array_free(&state.values);
     irn_certificate_free(state.certificate);
     cli_session_close(&state.session);
     return result;
@@ -263,13 +311,14 @@ const cli_command cli_command_certify = {
     .synopsis = "MODEL|WEIGHTS.safetensors [options]",
     .about = "Bounds the norm of every linear layer from above and below, the Lipschitz constant\n"
              "of every residual block, and that of the network and its inverse. Ends with status\n"
-             "3 if a block's bound is not below 1. In a bare weights file every 2-D and 4-D\n"
-             "tensor is a layer, and the verdict is about --below.\n",
-    .examples = "  iresnet certify run/model.safetensors\n"
-                "  iresnet certify run/model.safetensors --json certificate.json\n"
-                "  iresnet certify imported.safetensors --out certified.safetensors\n"
+             "3 if a block's bound is not below 1. In a bare weights file every tensor with 2, 3\n"
+             "or 4 dimensions is a layer, and the verdict is about --below; layers of different\n"
+             "kinds are certified one after the other, with --only.\n",
+    .examples = "  iresnet certify run/model.safetensors --json certificate.json\n"
+                "  iresnet certify plain.safetensors --enforce 0.9 --out fixed.safetensors\n"
+                "  iresnet certify run/model.safetensors --plot bounds.png\n"
+                "  iresnet certify run/model.safetensors --plot values.png --layer blocks.0.conv0\n"
                 "  iresnet certify weights.safetensors --size 32x32 --padding circular --below 2\n"
-                "  iresnet certify run/model.safetensors --singular-values s.npy \\\n"
-                "                  --layer blocks.0.conv0\n",
+                "  iresnet certify weights.safetensors --size any --only 'features.*.weight'\n",
     .run = run,
 };

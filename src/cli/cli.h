@@ -120,9 +120,16 @@ bool cli_has_suffix(const char *path, const char *suffix);
 /* The larger value; NaN if either is. */
 double cli_larger(double a, double b);
 
-/* NULL-terminated words of irn_padding and irn_split, in their order. */
+/* NULL-terminated words of irn_padding, irn_split, irn_roulette_kind and irn_arithmetic, in their
+ * order. */
 extern const char *const cli_padding_words[];
 extern const char *const cli_split_words[];
 extern const char *const cli_roulette_words[];
+extern const char *const cli_arithmetic_words[];
+
+#define CLI_ARITHMETIC_HELP                                                                        \
+    "what proofs are computed in: float64 or float32 on the\n"                                     \
+    "device, float64 on the host, or auto: float64 on the\n"                                       \
+    "device if it can, else on the host (default auto)"
 
 #endif

@@ -45,7 +45,7 @@ bool cli_same_file(const char *a, const char *b)
 static int check_suffix(cli_session *session, const cli_file *file)
 {
     const char *name = base_name(file->path), *dot = strrchr(name, '.');
-    if (!dot || dot == name)
+    if (!dot || dot == name || !file->suffixes[0])
         return CLI_DONE;
     for (size_t i = 0; i < 2 && file->suffixes[i]; i++)
         if (cli_has_suffix(name, file->suffixes[i]))

@@ -6,7 +6,7 @@
 
 typedef struct cli_file {
     const char *option, *path; /* --option PATH; path NULL: not asked for */
-    const char *suffixes[2];   /* that say what is written; the second may be NULL */
+    const char *suffixes[2];   /* that say what is written; the second may be NULL; or none does */
 } cli_file;
 
 /* Refuses other suffixes (a name may have none), two options with one file, folders that cannot be

@@ -23,7 +23,7 @@ typedef enum cli_kind {
     CLI_WORD,   /* int, an index in words */
     CLI_COUNTS, /* size_t[length], and how many at count_offset */
     CLI_REALS,  /* double[length], likewise */
-    CLI_MAP     /* size_t[2]: HxW */
+    CLI_MAP     /* size_t[2]: HxW; 0, 0 for the word in words, if there is one */
 } cli_kind;
 
 typedef struct cli_option {

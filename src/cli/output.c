@@ -83,6 +83,26 @@ const char *cli_bound_lower(char out[CLI_BOUND_TEXT], double bound)
     return print_bound(out, bound, -1);
 }
 
+size_t cli_changed_layers(const irn_certificate *certificate)
+{
+    size_t changed = 0;
+    for (size_t i = 0; i < irn_certificate_layer_count(certificate); i++)
+        changed += irn_certificate_layer(certificate, i).upper_before > 0;
+    return changed;
+}
+
+void cli_print_changes(const irn_certificate *certificate, const char *indent)
+{
+    char from[CLI_BOUND_TEXT], to[CLI_BOUND_TEXT];
+    for (size_t i = 0; i < irn_certificate_layer_count(certificate); i++) {
+        irn_layer_bound layer = irn_certificate_layer(certificate, i);
+        if (layer.upper_before > 0)
+            printf("%s%-28s  %12s  %12s\n", indent, layer.name,
+                   cli_bound_upper(from, layer.upper_before),
+                   cli_bound_upper(to, layer.bound.upper));
+    }
+}
+
 const char *cli_measured(char out[CLI_BOUND_TEXT], double value)
 {
     if (isnan(value))

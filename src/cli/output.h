@@ -30,6 +30,11 @@ int cli_json_print(cli_session *session, cli_json *json);
 const char *cli_bound_upper(char out[CLI_BOUND_TEXT], double bound);
 const char *cli_bound_lower(char out[CLI_BOUND_TEXT], double bound);
 
+/* The number of layers that irn_certify_enforce() changed, and a line for each, begun with a text,
+ * on standard output: its name, its bound before and its bound now. */
+size_t cli_changed_layers(const irn_certificate *certificate);
+void cli_print_changes(const irn_certificate *certificate, const char *indent);
+
 /* A measured value with four decimals, a huge one in scientific form, NaN as "nan". Returns out. */
 const char *cli_measured(char out[CLI_BOUND_TEXT], double value);
 

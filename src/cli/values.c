@@ -12,6 +12,7 @@
 const char *const cli_padding_words[] = {"zeros", "circular", NULL};     /* order of irn_padding */
 const char *const cli_split_words[] = {"train", "test", NULL};           /* order of irn_split */
 const char *const cli_roulette_words[] = {"geometric", "poisson", NULL}; /* of irn_roulette_kind */
+const char *const cli_arithmetic_words[] = {"auto", "float64", "float32", "host", NULL};
 
 static bool read_whole(const char *text, size_t length, uint64_t *out)
 {
@@ -62,9 +63,14 @@ static bool read_word(const cli_option *option, const char *text, int *out)
     return false;
 }
 
-/* HEIGHTxWIDTH */
+/* HEIGHTxWIDTH, or the option's word for all sizes. */
 static bool read_map(const cli_option *option, const char *text, size_t *out)
 {
+    int unused;
+    if (option->words && read_word(option, text, &unused)) {
+        out[0] = out[1] = 0;
+        return true;
+    }
     size_t height = strcspn(text, "x");
     return text[height] == 'x' && read_count(option, text, height, &out[0]) &&
            read_count(option, text + height + 1, strlen(text + height + 1), &out[1]);
@@ -117,6 +123,8 @@ static void print_expected(const cli_option *option)
     case CLI_MAP:
         fputs("HEIGHTxWIDTH with whole numbers ", stderr);
         print_limits(option);
+        if (option->words)
+            fprintf(stderr, ", nor '%s'", option->words[0]);
         break;
     default:
         fprintf(stderr, "a list of at most %zu %s ", option->length,

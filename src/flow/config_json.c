@@ -4,6 +4,7 @@
 #include "io/json_reader.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,15 @@ static void add_sizes(cJSON *object, const char *key, const size_t *values, size
     cJSON *array = cJSON_AddArrayToObject(object, key);
     for (size_t i = 0; i < count; i++)
         cJSON_AddItemToArray(array, cJSON_CreateNumber((double)values[i]));
+}
+
+/* Every bit of a bound is kept: cJSON's own printing takes 15 digits where they come back to within
+ * an ulp, which may be the one below. Not finite: null. */
+static cJSON *bound_item(double bound)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.17g", bound);
+    return isfinite(bound) ? cJSON_CreateRaw(text) : cJSON_CreateNull();
 }
 
 static cJSON *build(const irn_model_config *c, const double *lipschitz, size_t blocks)
@@ -46,8 +56,7 @@ static cJSON *build(const irn_model_config *c, const double *lipschitz, size_t b
     cJSON_AddNumberToObject(json, "logit", c->logit);
     cJSON *bounds = cJSON_AddArrayToObject(json, "lipschitz_upper");
     for (size_t i = 0; i < blocks; i++)
-        cJSON_AddItemToArray(bounds, isfinite(lipschitz[i]) ? cJSON_CreateNumber(lipschitz[i])
-                                                            : cJSON_CreateNull());
+        cJSON_AddItemToArray(bounds, bound_item(lipschitz[i]));
     return json;
 }
 

@@ -6,6 +6,7 @@
  * by max(1, sigma/c). */
 #include "flow/config_limits.h"
 #include "flow/model_file.h"
+#include "flow/official.h"
 #include "io/file.h"
 #include "io/json_reader.h"
 
@@ -40,6 +41,23 @@ static void read_normalisation(irn_json_reader *r, irn_model_config *c)
     if (r->status == IRN_OK && !(c->coefficient > 0))
         irn_json_refuse(r, "coeff", "above 0");
     irn_json_number(r, "eps", 0, irn_max_sigma_epsilon, &c->sigma_epsilon);
+}
+
+irn_status irn_official_normalisation(const irn_safetensors *file, double *coefficient,
+                                      double *epsilon)
+{
+    irn_json_reader reader;
+    irn_model_config config = {.coefficient = 0};
+    const char *name = irn_safetensors_name(file);
+    const char *text = irn_safetensors_metadata(file, "config");
+    if (!text)
+        return irn_fail(IRN_ERROR_FORMAT, "%s has no metadata key 'config'", name);
+    irn_json_open(&reader, text, name, "option");
+    read_normalisation(&reader, &config);
+    IRN_TRY(irn_json_close(&reader));
+    *coefficient = config.coefficient;
+    *epsilon = config.sigma_epsilon;
+    return IRN_OK;
 }
 
 /* Density models have a learned prior and no head, whatever nClasses says. */
@@ -140,6 +158,12 @@ static irn_status import_state(irn_model *model, size_t entry, const irn_safeten
                        name);
 }
 
+float irn_official_scale(double sigma, double coefficient, double epsilon, bool large)
+{
+    double divisor = fmax(1, sigma / coefficient) + (large ? epsilon : 0);
+    return (float)(1 / divisor);
+}
+
 static irn_status import_scale(irn_model *model, const irn_layer *layer)
 {
     float sigma;
@@ -147,10 +171,8 @@ static irn_status import_scale(irn_model *model, const irn_layer *layer)
     bool large = conv->kernel_height > 1 || conv->kernel_width > 1;
     IRN_TRY(irn_arena_read(&model->state, model->single.state, &model->state.entries[layer->sigma],
                            &sigma));
-    /* The official code adds epsilon for k > 1 only. */
-    double divisor = fmax(1, (double)sigma / model->config.coefficient) +
-                     (large ? model->config.sigma_epsilon : 0);
-    float scale = (float)(1 / divisor);
+    float scale = irn_official_scale((double)sigma, model->config.coefficient,
+                                     model->config.sigma_epsilon, large);
     return irn_arena_write(&model->state, model->single.state, &model->state.entries[layer->scale],
                            &scale);
 }

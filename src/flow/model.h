@@ -218,5 +218,24 @@ irn_status irn_model_layer_weights(const irn_model *model, size_t index, float *
 irn_status irn_model_block_affine(const irn_model *model, size_t block, double *scale_min,
                                   double *scale_max);
 void irn_model_set_lipschitz(irn_model *model, size_t block, double upper);
+const irn_layer *irn_model_layer_at(const irn_model *model, size_t index);
+
+/* ---- fold.c ---- */
+
+/* What irn_layer_fold() changes of a layer. */
+typedef struct irn_layer_copy {
+    float *kernel; /* [O,I,k,k], as in irn_model_layer_weights() */
+    size_t count;
+    float sigma, scale;
+} irn_layer_copy;
+
+irn_status irn_layer_copy_make(irn_layer_copy *out, const irn_model *model, size_t index);
+/* Also accepts a zeroed struct. */
+void irn_layer_copy_free(irn_layer_copy *copy);
+irn_status irn_layer_restore(irn_model *model, size_t index, const irn_layer_copy *copy);
+
+/* The layer becomes factor (above 0, below 1) times itself, up to the rounding of its weights, in a
+ * way that power iteration does not undo. */
+irn_status irn_layer_fold(irn_model *model, size_t index, double factor);
 
 #endif

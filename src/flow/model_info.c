@@ -51,14 +51,14 @@ size_t irn_model_layer_count(const irn_model *model)
     return model->block_count * model->config.layers;
 }
 
-static const irn_layer *layer_at(const irn_model *model, size_t index)
+const irn_layer *irn_model_layer_at(const irn_model *model, size_t index)
 {
     return &model->blocks[index / model->config.layers].layers[index % model->config.layers];
 }
 
 irn_status irn_model_layer(const irn_model *model, size_t index, irn_layer_view *out)
 {
-    const irn_layer *layer = layer_at(model, index);
+    const irn_layer *layer = irn_model_layer_at(model, index);
     float scale;
     IRN_TRY(irn_arena_read(&model->state, model->single.state, &model->state.entries[layer->scale],
                            &scale));
@@ -77,7 +77,8 @@ irn_status irn_model_layer(const irn_model *model, size_t index, irn_layer_view 
 irn_status irn_model_layer_weights(const irn_model *model, size_t index, float *out)
 {
     return irn_arena_read(&model->parameters, model->single.parameters,
-                          &model->parameters.entries[layer_at(model, index)->weight], out);
+                          &model->parameters.entries[irn_model_layer_at(model, index)->weight],
+                          out);
 }
 
 irn_status irn_model_block_affine(const irn_model *model, size_t block, double *scale_min,

@@ -14,9 +14,13 @@ irn_status irn_tap_places_create(irn_tap_places *out, size_t taps)
     out->phases = out->offsets + taps;
     out->counts = out->phases + taps;
     irn_status status = irn_alloc(&out->used, taps, sizeof *out->used);
-    if (status != IRN_OK)
+    if (status != IRN_OK) {
         irn_tap_places_free(out);
-    return status;
+        return status;
+    }
+    for (size_t tap = 0; tap < taps; tap++)
+        out->used[tap] = true;
+    return IRN_OK;
 }
 
 void irn_tap_places_free(irn_tap_places *places)
@@ -67,21 +71,20 @@ static void find_circular(irn_tap_axis *axis, size_t map, size_t stride)
     axis->torus = map / axis->stride;
 }
 
-/* A tap at distance d acts if some result s Y, 0 <= Y < ceil(map / s), has s Y + d on the map. */
+/* A tap acts only if it looks less than the map away. */
 static void find_zeros(irn_tap_places *p, irn_tap_axis *axis, size_t map, size_t stride,
                        size_t dilation)
 {
-    int64_t last = (int64_t)((map - 1) / stride * stride), before = 0, after = 0;
+    size_t reach = 0;
     for (size_t tap = 0; tap < p->taps; tap++) {
         int64_t d = distance_of(p, tap, dilation);
-        p->used[tap] = p->used[tap] && d < (int64_t)map && -d <= last;
-        before = p->used[tap] && -d > before ? -d : before;
-        after = p->used[tap] && d > after ? d : after;
+        size_t size = (size_t)(d < 0 ? -d : d);
+        p->used[tap] = size < map;
+        reach = p->used[tap] ? irn_larger(reach, size) : reach;
     }
-    size_t pixels = irn_larger(map + (size_t)before, (size_t)(last + 1 + after));
     axis->exact = false;
     axis->stride = stride;
-    axis->torus = (pixels + stride - 1) / stride;
+    axis->torus = (map + reach + stride - 1) / stride;
 }
 
 /* What the grid loses along an axis is near pi^2 d^2 / (2 N^2): 0.12 % for N = 64 d. Large kernels
@@ -90,15 +93,9 @@ enum { GRID = 64, LARGEST_GRID = 256 };
 
 static void find_any(const irn_tap_places *p, irn_tap_axis *axis, size_t stride)
 {
-    size_t first = p->taps, last = 0;
-    for (size_t tap = 0; tap < p->taps; tap++)
-        if (p->used[tap]) {
-            first = irn_smaller(first, tap);
-            last = tap;
-        }
     axis->exact = stride == 1;
     axis->stride = 1;
-    axis->degree = first < last ? (last - first + 1) / 2 : 0;
+    axis->degree = p->taps / 2;
     size_t grid = irn_smaller(GRID * axis->degree, LARGEST_GRID);
     axis->torus = irn_larger(irn_larger(grid, 4 * axis->degree), 1);
 }

@@ -22,17 +22,6 @@ static irn_status check_finite(const double *values, size_t count, const char *n
     return IRN_OK;
 }
 
-/* The kernel's rows and columns with a value that is not 0. */
-static void find_used(layer *l)
-{
-    const double *value = l->kernel;
-    for (size_t pair = 0; pair < l->groups * l->outputs * l->inputs; pair++)
-        for (size_t row = 0; row < l->rows; row++)
-            for (size_t column = 0; column < l->columns; column++, value++)
-                if (*value != 0)
-                    l->y.used[row] = l->x.used[column] = true;
-}
-
 /* Of the values that act: beside a large one that never does they could vanish. */
 static double largest(const layer *l)
 {
@@ -66,13 +55,15 @@ static void place_pair(irn_tap_list *list, const layer *l, size_t output, size_t
         }
 }
 
-/* Adding up f numbers (at most as many as have the same place, whatever their phase) loses at most
- * (f - 1) u of the sum of their magnitudes, scaling what a subnormal number cannot hold. Both are
- * summed over the taps, entry by entry, and the Frobenius norm taken of that. */
+/* Adding up numbers loses at most u of the sum of their magnitudes for each of them, scaling what a
+ * subnormal number cannot hold. The first is counted as if a frequency's entry were added up from
+ * all T taps and their roots of unity, (T + 21) u (proof_symbol.c), so that who checks a bound that
+ * way finds it too. Both are summed over the taps, entry by entry, and the Frobenius norm taken. */
 static irn_status place_all(irn_tap_list *list, const layer *l, double peak)
 {
     size_t pairs = l->outputs * list->inputs;
-    double *sums, folds = (double)(l->y.most * l->x.most), most = 0;
+    double taps = (double)(l->rows * l->columns), *sums, most = 0;
+    double roundings = l->y.most * l->x.most > 1 ? (taps + 21) * DBL_EPSILON / 2 : 0;
     IRN_TRY(irn_alloc(&sums, pairs, sizeof *sums));
     for (size_t group = 0; group < l->groups; group++) {
         double squares = 0;
@@ -81,12 +72,12 @@ static irn_status place_all(irn_tap_list *list, const layer *l, double peak)
             for (size_t input = 0; input < l->inputs; input++)
                 place_pair(list, l, output, input, sums);
         for (size_t i = 0; i < pairs; i++) {
-            double lost = (folds - 1) * DBL_EPSILON * sums[i];
+            double lost = roundings * sums[i];
             squares += lost * lost;
         }
         most = fmax(most, squares);
     }
-    double subnormal = sqrt((double)pairs) * (double)(l->rows * l->columns) * DBL_MIN;
+    double subnormal = sqrt((double)pairs) * taps * DBL_MIN;
     list->error = peak == 0 ? 0 : 1.01 * sqrt(most) + subnormal;
     free(sums);
     return IRN_OK;
@@ -170,10 +161,8 @@ irn_status irn_tap_list_create(irn_tap_list *out, const double *kernel,
     irn_status status = irn_tap_places_create(&l.y, l.rows);
     if (status == IRN_OK)
         status = irn_tap_places_create(&l.x, l.columns);
-    if (status == IRN_OK) {
-        find_used(&l);
+    if (status == IRN_OK)
         status = irn_tap_places_find(&l.y, &out->axes[0], &s, s.height, name);
-    }
     if (status == IRN_OK)
         status = irn_tap_places_find(&l.x, &out->axes[1], &s, s.width, name);
     if (status == IRN_OK)

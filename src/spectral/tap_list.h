@@ -10,15 +10,15 @@
  * the layer is of stride 1 from inputs s channels, an axis, on a torus of map / s. If s does not
  * divide the map, the layer is some of the rows of the one of stride 1, whose norm is no smaller.
  *
- * Zero padding: the layer reads pixels s Y + d for 0 <= Y < ceil(map / s). On a circle of N pixels,
- * a multiple of s, where pixels from `map` on are 0 and results from ceil(map / s) on are not
- * looked at, it reads the same if no pixel outside the map is taken for one on it: N >= map +
- * before, and N > s Y + after for the last Y. So the layer is a restriction of the circular one on
- * this torus.
+ * Zero padding: the layer reads pixels s Y + d, 0 <= Y < ceil(map / s), and taps whose d is not
+ * less than the map never act. On a circle of a multiple of s pixels, at least the map and the
+ * largest |d|, where pixels from `map` on are 0 and results from ceil(map / s) on are not looked
+ * at, no pixel outside the map is taken for one on it. So the layer is a restriction of the
+ * circular one on this torus.
  *
- * Taps that never act (zero padding) or are 0 are dropped; taps that fall on one another (circular)
- * are added up. If all that are left have the same place along an axis, the layer only moves pixels
- * along it, and its norm is that without the axis: the torus is 1.
+ * Taps that fall on one another (circular) are added up, and those that are 0 dropped. If a single
+ * tap acts along an axis, or all that do have the same place, the layer only moves pixels along it,
+ * and its norm is that without the axis: the torus is 1.
  *
  * Any map size: all frequencies count. The grid that stands for them is the torus here, and the
  * supremum exceeds its largest norm by at most a factor of 1 / (cos(pi d / N1) cos(pi d' / N2)), d

@@ -61,6 +61,29 @@ static const char *weights_file(double value)
     return path;
 }
 
+/* Layers on a map of `height` rows and 6 columns (4 x 4 if that is 4); valid until the next call.
+ */
+static const irn_weights_options *described(irn_padding padding, size_t height, double below)
+{
+    static irn_weights_options options;
+    options = (irn_weights_options)IRN_WEIGHTS_OPTIONS_INIT;
+    options.padding = padding;
+    options.height = height;
+    options.width = height == 4 ? 4 : 6;
+    options.below = below;
+    return &options;
+}
+
+static const irn_weights_options *zeros(size_t height, double below)
+{
+    return described(IRN_PAD_ZEROS, height, below);
+}
+
+static const irn_weights_options *circular(size_t height, double below)
+{
+    return described(IRN_PAD_CIRCULAR, height, below);
+}
+
 static cJSON *read_json(const char *path)
 {
     uint8_t *text;
@@ -107,7 +130,7 @@ START_TEST(weights)
 {
     const char *path = weights_file(0.0625), *json_path = testing_path("certificate.json");
     irn_certificate *certificate;
-    testing_ok(irn_certify_weights(&certificate, context, path, IRN_PAD_CIRCULAR, 6, 6, 1, NULL));
+    testing_ok(irn_certify_weights(&certificate, context, path, circular(6, 1), NULL));
     ck_assert(irn_certificate_verdict(certificate));
     ck_assert_uint_eq(irn_certificate_block_count(certificate), 0);
     ck_assert_ptr_null(irn_certificate_layer(certificate, 2).name);
@@ -123,8 +146,7 @@ START_TEST(weights)
     testing_fails(irn_certificate_write(certificate, testing_path("absent"), json_path),
                   IRN_ERROR_FILE, "absent");
     irn_certificate_free(certificate);
-    testing_ok(irn_certify_weights(&certificate, context, path, IRN_PAD_CIRCULAR, 6, 6, sqrt(6) / 4,
-                                   NULL));
+    testing_ok(irn_certify_weights(&certificate, context, path, circular(6, sqrt(6) / 4), NULL));
     ck_assert(!irn_certificate_verdict(certificate)); /* a norm is not proven to be below itself */
     irn_certificate_free(certificate);
 }
@@ -144,24 +166,22 @@ START_TEST(weights_refused)
     const char *path = weights_file(NAN);
     size_t done = 0;
     irn_certify_options options = IRN_CERTIFY_OPTIONS_INIT;
-    testing_fails(irn_certify_weights(&certificate, context, path, IRN_PAD_ZEROS, 6, 6, 1, NULL),
+    testing_fails(irn_certify_weights(&certificate, context, path, zeros(6, 1), NULL),
                   IRN_ERROR_NUMERIC, "conv");
     ck_assert_ptr_null(certificate);
     path = weights_file(1);
-    testing_fails(irn_certify_weights(&certificate, context, path, IRN_PAD_ZEROS, 0, 6, 1, NULL),
+    testing_fails(irn_certify_weights(&certificate, context, path, zeros(0, 1), NULL),
                   IRN_ERROR_ARGUMENT, "0x6 map");
-    testing_fails(irn_certify_weights(&certificate, context, path, IRN_PAD_ZEROS, 6, 6, NAN, NULL),
+    testing_fails(irn_certify_weights(&certificate, context, path, zeros(6, NAN), NULL),
                   IRN_ERROR_ARGUMENT, "below");
     options.progress = stop;
     options.progress_payload = &done;
-    testing_fails(
-        irn_certify_weights(&certificate, context, path, IRN_PAD_ZEROS, 6, 6, 1, &options),
-        IRN_ERROR_CANCELLED, "2 of 4");
+    testing_fails(irn_certify_weights(&certificate, context, path, zeros(6, 1), &options),
+                  IRN_ERROR_CANCELLED, "2 of 4");
     ck_assert_uint_eq(done, 2);
     options.version = 9;
-    testing_fails(
-        irn_certify_weights(&certificate, context, path, IRN_PAD_ZEROS, 6, 6, 1, &options),
-        IRN_ERROR_ARGUMENT, "version 9");
+    testing_fails(irn_certify_weights(&certificate, context, path, zeros(6, 1), &options),
+                  IRN_ERROR_ARGUMENT, "version 9");
     ck_assert_uint_eq(testing_count_files(), 1);
 }
 END_TEST
@@ -174,9 +194,10 @@ START_TEST(not_a_number)
     irn_certificate *certificate;
     testing_ok(irn_certificate_create(&certificate, context, 1, 1));
     certificate->of_model = true;
-    irn_layer_bound layer = {.name = "a", .shape = shape, .scale = 1, .bound = {0, uppers[_i]}};
+    irn_layer_bound layer = {.name = "a", .shape = shape, .bound = {0, uppers[_i]}};
+    irn_block_bound bound = irn_block_bound_of("b", uppers[_i], 4);
     testing_ok(irn_certificate_add_layer(certificate, &layer));
-    testing_ok(irn_certificate_add_block(certificate, "b", uppers[_i]));
+    testing_ok(irn_certificate_add_block(certificate, &bound));
     irn_certificate_judge(certificate);
     ck_assert(!irn_certificate_verdict(certificate));
     testing_ok(irn_certificate_write(certificate, NULL, testing_path("c.json")));
@@ -239,12 +260,12 @@ START_TEST(small_singular_values)
     add(writer, "tiny", IRN_FLOAT64, 4, kernel, 1e-60);
     testing_ok(irn_safetensors_write(writer, path));
     irn_safetensors_writer_free(writer);
-    testing_ok(irn_weights_singular_values(&values, context, path, "tiny", 4, 4));
+    testing_ok(irn_weights_singular_values(&values, context, path, "tiny", circular(4, 1)));
     ck_assert_uint_eq(irn_array_count(&values), 16);
     ck_assert(fabs(*(double *)values.data - 9e-60) <= 1e-70);
     irn_array_free(&values);
-    testing_fails(irn_weights_singular_values(&values, context, path, "tiny", 0, 4),
-                  IRN_ERROR_ARGUMENT, "0x4 map");
+    testing_fails(irn_weights_singular_values(&values, context, path, "tiny", zeros(0, 1)),
+                  IRN_ERROR_ARGUMENT, "0x6 map");
 }
 END_TEST
 

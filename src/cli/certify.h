@@ -1,0 +1,32 @@
+/* iresnet certify in parts: the command, its tables, its pictures. */
+#ifndef IRN_CLI_CERTIFY_H
+#define IRN_CLI_CERTIFY_H
+
+#include "cli.h"
+
+typedef struct certify_options {
+    int padding, arithmetic;
+    size_t size[2], stride, dilation, groups;
+    bool transposed;
+    double below, coefficient, epsilon, enforce;
+    const char *only, *json, *singular_values, *layer, *plot, *out;
+} certify_options;
+
+typedef struct certification {
+    cli_session session;
+    certify_options options;
+    irn_weights_options weights; /* of a weights file, from the options */
+    cli_group *group;
+    const char *path;
+    bool is_model;
+    irn_certificate *certificate;
+    irn_array values; /* singular values of --layer; rank 0: not asked for */
+} certification;
+
+/* What changed, the layers, the blocks and the verdict, for people. */
+void certify_print(const certification *self);
+
+/* Draws --plot. Returns an exit status. */
+int certify_plot(certification *self);
+
+#endif
