@@ -1,13 +1,14 @@
 #include "axis.h"
 
+#include <float.h>
 #include <math.h>
 
 cli_axis cli_axis_for(double smallest, double largest, double most)
 {
     const double room = 1.04;
-    cli_axis axis = {0, largest * room, largest > most * smallest};
+    cli_axis axis = {0, fmin(largest * room, DBL_MAX), largest > most * smallest};
     if (axis.log)
-        axis.low = pow(10, floor(log10(smallest)));
+        axis.low = fmax(pow(10, floor(log10(smallest))), DBL_MIN);
     return axis;
 }
 

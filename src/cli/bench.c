@@ -28,6 +28,12 @@ static const cli_option bench_table[] = {
      .help = "timed runs after a warm-up (default 5)",
      .low = 1,
      .high = 1e5},
+    {.name = "arithmetic",
+     .kind = CLI_WORD,
+     .offset = offsetof(bench_options, arithmetic),
+     .argument = "NAME",
+     .help = "for certify: " CLI_ARITHMETIC_HELP,
+     .words = cli_arithmetic_words},
 };
 
 typedef struct conv_shape {
@@ -139,6 +145,8 @@ static const char *useless_option(int what, const cli_group *groups)
         return "preset";
     if ((what == BENCH_CONV || what == BENCH_CERTIFY) && cli_given(&groups[OPTIONS], "batch"))
         return "batch";
+    if (what != BENCH_CERTIFY && cli_given(&groups[OPTIONS], "arithmetic"))
+        return "arithmetic";
     if (what == BENCH_CONV && cli_given(&groups[COMMON], "seed"))
         return "seed";
     return NULL;
@@ -169,8 +177,10 @@ static int run(const cli_command *self, int argc, char **argv)
     train_schedule schedule = {.shift = 0};
     cli_group parts[TRAIN_GROUPS], groups[GROUPS];
     train_groups(parts, &files, &model, &schedule);
-    groups[OPTIONS] =
-        (cli_group){.title = "Options", .options = bench_table, .count = 3, .values = &options};
+    groups[OPTIONS] = (cli_group){.title = "Options",
+                                  .options = bench_table,
+                                  .count = sizeof bench_table / sizeof *bench_table,
+                                  .values = &options};
     groups[COMMON] = cli_common_group(&session.common, CLI_WITH_DEVICE | CLI_WITH_SEED |
                                                            CLI_WITH_JSON | CLI_WITH_QUIET);
     groups[MODEL] = parts[TRAIN_MODEL];

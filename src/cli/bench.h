@@ -6,6 +6,7 @@
 #include "train.h"
 
 typedef struct bench_options {
+    int arithmetic;
     const char *preset;
     size_t batch, repeats;
     const cli_group *model, *schedule; /* changes of the preset */

@@ -37,7 +37,9 @@ static irn_status call_inverse(network_bench *self)
 static irn_status call_certify(network_bench *self)
 {
     irn_certificate *certificate = NULL;
-    irn_status status = irn_certify_model(&certificate, self->session->model, NULL);
+    irn_certify_options how = IRN_CERTIFY_OPTIONS_INIT;
+    how.arithmetic = (irn_arithmetic)self->options->arithmetic;
+    irn_status status = irn_certify_model(&certificate, self->session->model, &how);
     irn_certificate_free(certificate);
     return status;
 }

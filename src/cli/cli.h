@@ -128,8 +128,8 @@ extern const char *const cli_roulette_words[];
 extern const char *const cli_arithmetic_words[];
 
 #define CLI_ARITHMETIC_HELP                                                                        \
-    "what proofs are computed in: float64 or float32 on the\n"                                     \
-    "device, float64 on the host, or auto: float64 on the\n"                                       \
-    "device if it can, else on the host (default auto)"
+    "what is proven in: float64 or float32 on the\n"                                               \
+    "device, host: float64 on the host, or auto: float64 on\n"                                     \
+    "the device if it can, else on the host (default auto)"
 
 #endif

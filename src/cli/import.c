@@ -3,6 +3,7 @@
 
 typedef struct import_options {
     const char *config, *out;
+    int arithmetic;
     bool certify;
 } import_options;
 
@@ -25,13 +26,20 @@ static const cli_option import_table[] = {
      .kind = CLI_TOGGLE,
      .offset = offsetof(import_options, certify),
      .help = "prove bounds and store them in the model (default yes)"},
+    {.name = "arithmetic",
+     .kind = CLI_WORD,
+     .offset = offsetof(import_options, arithmetic),
+     .argument = "NAME",
+     .help = CLI_ARITHMETIC_HELP,
+     .words = cli_arithmetic_words},
 };
 
 /* *certified: whether every block's bound is below 1. */
-static irn_status certify(cli_session *session, bool *certified)
+static irn_status certify(cli_session *session, int arithmetic, bool *certified)
 {
     irn_certify_options how = IRN_CERTIFY_OPTIONS_INIT;
     irn_certificate *certificate = NULL;
+    how.arithmetic = (irn_arithmetic)arithmetic;
     how.progress = cli_progress_step;
     how.progress_payload = &session->progress;
     cli_progress_begin(&session->progress, "certifying");
@@ -52,7 +60,7 @@ static int import(cli_session *session, const char *weights, const import_option
         irn_model_import(&session->model, session->context, weights, options->config);
     bool certified = false;
     if (status == IRN_OK && options->certify)
-        status = certify(session, &certified);
+        status = certify(session, options->arithmetic, &certified);
     if (status == IRN_OK)
         status = irn_model_save(session->model, options->out);
     if (status != IRN_OK)
@@ -69,15 +77,19 @@ static int run(const cli_command *self, int argc, char **argv)
 {
     cli_session session = {.command = self};
     import_options options = {.certify = true};
-    cli_group groups[] = {
-        {.title = "Options", .options = import_table, .count = 3, .values = &options},
-        cli_common_group(&session.common, CLI_WITH_DEVICE | CLI_WITH_QUIET)};
+    cli_group groups[] = {{.title = "Options",
+                           .options = import_table,
+                           .count = sizeof import_table / sizeof *import_table,
+                           .values = &options},
+                          cli_common_group(&session.common, CLI_WITH_DEVICE | CLI_WITH_QUIET)};
     cli_operands operands = {.names = "WEIGHTS", .least = 1, .most = 1};
     int result = CLI_DONE;
     if (!cli_parse(self, groups, 2, argc, argv, &operands, &result))
         return result;
     if (!options.out)
         return cli_usage(self, "--out is needed");
+    if (!options.certify && cli_given(&groups[0], "arithmetic"))
+        return cli_usage(self, "--arithmetic is of no use with --no-certify");
     cli_progress_init(&session.progress, session.common.quiet);
     result = import(&session, operands.values[0], &options);
     cli_session_close(&session);

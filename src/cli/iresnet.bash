@@ -16,6 +16,7 @@ _iresnet_words() {
     --task) echo classify density hybrid ;;
     --activation) echo identity elu relu tanh softplus lipswish ;;
     --padding) echo zeros circular ;;
+    --arithmetic) echo auto float64 float32 host ;;
     --prior) echo none standard learned ;;
     --optimizer) echo sgd adam adamax ;;
     --split) echo train test ;;

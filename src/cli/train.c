@@ -74,6 +74,8 @@ static int check_usage(training *self)
     if (files->log && !cli_has_suffix(files->log, ".csv") && !cli_has_suffix(files->log, ".jsonl"))
         return cli_error(session, CLI_USAGE, "--log: '%s' ends neither in .csv nor in .jsonl",
                          files->log);
+    if (!files->certify && cli_given(&self->groups[TRAIN_FILES], "arithmetic"))
+        return cli_error(session, CLI_USAGE, "--arithmetic is of no use with --no-certify");
     return check_resume(self);
 }
 

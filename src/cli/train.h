@@ -9,7 +9,7 @@
 /* Where things are and how the run goes. */
 typedef struct train_files {
     const char *data, *test_data, *out, *preset, *resume, *log;
-    int task;
+    int task, arithmetic;
     bool force, certify;
 } train_files;
 

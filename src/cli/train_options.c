@@ -53,8 +53,15 @@ static const cli_option file_options[] = {
     {.name = "certify",
      .kind = CLI_TOGGLE,
      .offset = offsetof(train_files, certify),
-     .help = "prove bounds at the end and store them in the model\n"
-             "(default yes)"},
+     .help = "prove bounds at the end and store them in the model; if\n"
+             "a block's is not below 1, scale layers down until no\n"
+             "block is above the coefficient (default yes)"},
+    {.name = "arithmetic",
+     .kind = CLI_WORD,
+     .offset = offsetof(train_files, arithmetic),
+     .argument = "NAME",
+     .help = CLI_ARITHMETIC_HELP,
+     .words = cli_arithmetic_words},
 };
 
 #define MODEL_LIST(option, field, lengths, limit, most, word, text)                                \

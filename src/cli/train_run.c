@@ -9,8 +9,9 @@
 typedef struct outcome {
     double test_accuracy; /* NaN: no test data, or no classes */
     eval_density test_density;
-    bool tried, certified;
-    double block_upper, lipschitz_upper, inverse_upper;
+    irn_certificate *certificate; /* NULL: not asked for */
+    size_t changed;               /* layers that were scaled down so that all is certified */
+    double block_upper;
 } outcome;
 
 static double share_done(const irn_fit_event *event)
@@ -109,28 +110,40 @@ static int fit(training *self)
     return status == IRN_OK ? CLI_DONE : cli_fail(&self->session, status);
 }
 
+/* Proves bounds. Where these leave a block uncertified, because power iteration had not caught up
+ * with the weights, layers are scaled down until every block is certified at the coefficient that
+ * training aims at. A model that is certified as it was trained is left alone, and so is one that
+ * was not meant to be: an ordinary network, or one whose coefficient is not below 1. */
+static irn_status prove(training *self, irn_certificate **out)
+{
+    irn_model *model = self->session.model;
+    double coefficient = irn_model_get_config(model)->coefficient;
+    irn_certify_options options = IRN_CERTIFY_OPTIONS_INIT;
+    options.arithmetic = (irn_arithmetic)self->files.arithmetic;
+    options.progress = cli_progress_step;
+    options.progress_payload = &self->session.progress;
+    irn_status status = irn_certify_model(out, model, &options);
+    bool meant = coefficient > 0 && coefficient < 1;
+    if (status != IRN_OK || irn_certificate_verdict(*out) || !meant)
+        return status;
+    irn_certificate_free(*out);
+    return irn_certify_enforce(out, model, coefficient, &options, NULL);
+}
+
 static int certify(training *self, outcome *out)
 {
     cli_session *session = &self->session;
-    irn_certify_options options = IRN_CERTIFY_OPTIONS_INIT;
-    options.progress = cli_progress_step;
-    options.progress_payload = &session->progress;
-    irn_certificate *certificate = NULL;
     cli_progress_begin(&session->progress, "certifying");
-    irn_status status = irn_certify_model(&certificate, session->model, &options);
+    irn_status status = prove(self, &out->certificate);
     cli_progress_clear(&session->progress);
     if (status == IRN_ERROR_CANCELLED)
         return stopped(self);
     if (status != IRN_OK)
         return cli_fail(session, status);
-    out->tried = true;
-    out->certified = irn_certificate_verdict(certificate);
-    out->lipschitz_upper = irn_certificate_lipschitz_upper(certificate);
-    out->inverse_upper = irn_certificate_inverse_lipschitz_upper(certificate);
-    for (size_t i = 0; i < irn_certificate_block_count(certificate); i++)
-        out->block_upper =
-            cli_larger(out->block_upper, irn_certificate_block(certificate, i).lipschitz_upper);
-    irn_certificate_free(certificate);
+    out->changed = cli_changed_layers(out->certificate);
+    for (size_t i = 0; i < irn_certificate_block_count(out->certificate); i++)
+        out->block_upper = cli_larger(out->block_upper,
+                                      irn_certificate_block(out->certificate, i).lipschitz_upper);
     return CLI_DONE;
 }
 
@@ -188,6 +201,24 @@ static void add_density(cli_json *json, const eval_density *density)
     cli_json_number(json, json->root, "test_nll_nats_standard_error", nats.error);
 }
 
+static void add_bounds(cli_json *json, const outcome *values)
+{
+    const irn_certificate *certificate = values->certificate;
+    if (certificate)
+        cli_json_bool(json, json->root, "certified", irn_certificate_verdict(certificate));
+    else
+        cli_json_null(json, json->root, "certified");
+    cli_json_number(json, json->root, "changed_layers",
+                    certificate ? (double)values->changed : (double)NAN);
+    cli_json_number(json, json->root, "block_lipschitz_upper",
+                    certificate ? values->block_upper : (double)NAN);
+    cli_json_number(json, json->root, "lipschitz_upper",
+                    certificate ? irn_certificate_lipschitz_upper(certificate) : (double)NAN);
+    cli_json_number(json, json->root, "inverse_lipschitz_upper",
+                    certificate ? irn_certificate_inverse_lipschitz_upper(certificate)
+                                : (double)NAN);
+}
+
 static int print_json(training *self, const outcome *values)
 {
     cli_json json;
@@ -197,31 +228,41 @@ static int print_json(training *self, const outcome *values)
                     (double)irn_trainer_get_options(self->trainer)->epochs);
     cli_json_number(&json, json.root, "test_accuracy", values->test_accuracy);
     add_density(&json, &values->test_density);
-    if (values->tried)
-        cli_json_bool(&json, json.root, "certified", values->certified);
-    else
-        cli_json_null(&json, json.root, "certified");
-    cli_json_number(&json, json.root, "block_lipschitz_upper",
-                    values->tried ? values->block_upper : NAN);
-    cli_json_number(&json, json.root, "lipschitz_upper",
-                    values->tried ? values->lipschitz_upper : NAN);
-    cli_json_number(&json, json.root, "inverse_lipschitz_upper",
-                    values->tried ? values->inverse_upper : NAN);
+    add_bounds(&json, values);
     return cli_json_print(&self->session, &json);
+}
+
+static void print_certificate(training *self, const outcome *values)
+{
+    static const char indent[] = "               ";
+    const irn_certificate *certificate = values->certificate;
+    char block[CLI_BOUND_TEXT];
+    cli_bound_upper(block, values->block_upper);
+    if (!irn_certificate_verdict(certificate)) {
+        printf("not certified  Lip(g) <= %s is all that is proven of the worst block\n", block);
+        return;
+    }
+    printf("certified      Lip(g) <= %s in every block, ", block);
+    if (values->changed == 0) {
+        puts("with the weights as trained");
+        return;
+    }
+    printf("after %zu layer%s scaled down:\n", values->changed,
+           values->changed == 1 ? " was" : "s were");
+    printf("%s%-28s  %12s  %12s\n", indent, "layer", "norm from <=", "to <=");
+    cli_print_changes(certificate, indent);
+    printf("%sso that no block is above the coefficient %g\n", indent,
+           irn_model_get_config(self->session.model)->coefficient);
 }
 
 static void print_text(training *self, const outcome *values)
 {
-    char block[CLI_BOUND_TEXT];
-    cli_bound_upper(block, values->block_upper);
     if (values->test_accuracy >= 0)
         printf("test accuracy  %.2f %% of %zu\n", 100 * values->test_accuracy,
                irn_dataset_get_info(self->test).count);
     eval_density_print_value("test density   ", &values->test_density);
-    if (values->certified)
-        printf("certified      Lip(g) <= %s in every block\n", block);
-    else if (values->tried)
-        printf("not certified  Lip(g) <= %s is all that is proven of the worst block\n", block);
+    if (values->certificate)
+        print_certificate(self, values);
     printf("model          %s\n", self->model_path);
 }
 
@@ -235,5 +276,6 @@ int train_run(training *self)
         result = print_json(self, &values);
     else if (result == CLI_DONE)
         print_text(self, &values);
+    irn_certificate_free(values.certificate);
     return result;
 }

@@ -96,6 +96,11 @@ def weight_files():
     safetensors("weights", [("conv", [4, 3, 3, 3], kernel), ("dense", [2, 2], [0.5, 0, 0, 0.25])])
     safetensors("weights-big", [("dense", [2, 2], [1.5, 0, 0, 0.25])])
     safetensors("weights-nan", [("dense", [2, 2], [1.5, math.nan, 0, 0.25])])
+    safetensors("weights-kinds", [
+        ("features.0.weight", [4, 3, 3, 3], kernel), ("features.1.weight", [2, 2, 3], wave(12)),
+        ("head.weight", [2, 3], wave(6)), ("bias", [2], [1.0, 2.0]), ("scalar", [], [1.0])])
+    safetensors("weights-orig", [("dense.weight_orig", [2, 2], [0.5, 0, 0, 0.25]),
+                                 ("dense.weight_u", [2], [1.0, 0])])
     open("weights-huge", "wb").write(struct.pack("<Q", 1 << 60) + b"{}")
     open("weights-json", "wb").write(struct.pack("<Q", 8) + b"{\"a\": [")
 

@@ -149,7 +149,8 @@ manual_tests() {
         done
     done
     for words in train,task train,activation train,padding train,prior train,optimizer \
-        train,logdet train,roulette eval,split eval,logdet-method encode,roulette; do
+        train,logdet train,roulette train,arithmetic eval,split eval,logdet-method encode,roulette \
+        certify,padding certify,arithmetic import,arithmetic bench,arithmetic; do
         command=${words%,*} option=${words#*,}
         known=$("$program" "$command" "--$option=?" 2>&1 | sed -n 's/.*is not one of //p' | tr -d ,)
         check "completion: words of $command --$option" \
@@ -194,9 +195,20 @@ number_tests() {
     number padding reflect 'one of zeros, circular'
     number activation gelu 'one of identity, elu, relu, tanh, softplus, lipswish'
     number optimizer lion 'one of sgd, adam, adamax'
-    for value in 8 8x 0x8 8x8x8 8X8 any; do
-        iresnet 2 "--size: '$value' is not HEIGHTxWIDTH" certify files/weights --size $value
+    for value in 8 8x 0x8 8x8x8 8X8 Any; do
+        iresnet 2 "--size: '$value' is not HEIGHTxWIDTH with .*, nor 'any'" \
+            certify files/weights --size $value
     done
+    for value in 0 1 -1 nan; do
+        iresnet_untouched o.st 2 "--enforce: '$value' is not a number above 0" \
+            certify m --enforce "$value" --out o.st
+    done
+    for option in stride dilation groups; do
+        iresnet 2 "--$option: '0' is not a whole number from 1" certify w --size 8x8 --$option 0
+    done
+    iresnet 2 "--arithmetic: 'float16' is not one of auto, float64, float32, host" \
+        certify m --arithmetic float16
+    iresnet 2 "--coeff: '0' is not a number above 0" certify w --size 8x8 --coeff 0
     iresnet 2 "--below: '0' is not" certify files/weights --size 8x8 --below 0
     iresnet 2 "--tolerance: '0' is not" decode m --in z --out x --tolerance 0
     iresnet 2 "--temperature: '-1' is not a number from 0" sample m --out x --temperature -1
@@ -300,6 +312,17 @@ combination_tests() {
     iresnet 2 'go together' certify m --layer x
     iresnet 2 'go together' certify m --singular-values s.npy
     iresnet 2 'are both' certify m --json a --singular-values a --layer x
+    iresnet_untouched o.st 2 'are both' certify m --plot ./o.png --json o.png
+    iresnet_untouched a.npy 2 "--plot: 'a.npy' ends not in .png" certify m --plot a.npy
+    iresnet 2 'standard output is taken' certify m --plot -
+    iresnet 2 'standard output is taken' certify m --out -
+    iresnet 2 '--enforce and --out go together' certify m --enforce 0.9
+    iresnet 2 '--eps goes with --coeff' certify w --size 8x8 --eps 0
+    iresnet_untouched out 2 '--arithmetic is of no use with --no-certify' \
+        train --data digits --out out --no-certify --arithmetic host
+    iresnet_untouched o.st 2 '--arithmetic is of no use with --no-certify' \
+        import w --out o.st --no-certify --arithmetic host
+    iresnet 2 '--arithmetic is not for step' bench step --arithmetic host
     iresnet 2 '--out is needed' import w
     iresnet 2 'none of conv, step, inverse, certify' bench everything
     iresnet 2 '--batch is not for conv' bench conv --batch 3
@@ -606,7 +629,10 @@ certify_tests() {
     iresnet 0 '^certified' certify $model --padding zeros --size 8x8
     iresnet 1 'padding is zeros, not circular' certify $model --padding circular
     iresnet 1 '8x8, not 9x8' certify $model --size 9x8
-    iresnet 2 '--below is for weights' certify $model --below 1
+    iresnet 1 '8x8, not of any size' certify $model --size any
+    for option in --below=1 --only=x --stride=2 --dilation=2 --groups=2 --transposed --coeff=1; do
+        iresnet 2 "${option%=*} is for weights files" certify $model $option
+    done
     layer=$(python3 -c 'import json; print(json.load(open("c.json"))["layers"][0]["name"])')
     iresnet 0 '^certified' certify $model --singular-values s.npy --layer "$layer"
     check 'certify --singular-values' [ -s s.npy ]
@@ -624,6 +650,8 @@ certify_tests() {
     check 'certify --out: the hash is of the new file' json certified.json \
         "d['model_sha256'] == '$(sha256sum certified.st | cut -d ' ' -f 1)'"
     iresnet 2 '--out is for models' certify files/weights --size 8x8 --out c4.st
+    iresnet_untouched c4.st 2 '--enforce is for models' \
+        certify files/weights --size 8x8 --enforce 0.9 --out c4.st
     iresnet 2 'are both' certify m --json a --out a
     iresnet 3 '' certify files/weights-big --size 8x8
     iresnet 0 '^certified' certify files/weights-big --size 8x8 --below 1.6
@@ -634,6 +662,96 @@ certify_tests() {
     iresnet 0 'median' bench certify --preset digits --repeats 1
     iresnet 0 'median' bench step --preset digits-density --repeats 1 --batch 8 --blocks 1,1 \
         --channels 8,8
+}
+
+enforce_tests() {
+    iresnet 0 '^changed layer' certify plain/model.safetensors --enforce 0.8 --out fixed.st --json fixed.json
+    cp "$work/.out" fixed.txt
+    check 'certify --enforce: certified' grep -q '^certified' fixed.txt
+    check 'certify --enforce: says what changed' grep -Eq '^blocks.0.conv. +[0-9.]+ +[0-9.]+$' fixed.txt
+    check 'certify --enforce: the certificate' json fixed.json \
+        "d['verdict'] == 'certified' and d['model_sha256'] == '$(sha256sum fixed.st | cut -c1-64)' and
+        all(0.79 < b['lipschitz_upper'] <= 0.8 for b in d['blocks'])"
+    iresnet 0 '^certified' certify fixed.st
+    iresnet 0 '^nothing was changed' certify fixed.st --enforce 0.8 --out same.st
+    check 'certify --enforce: what is certified stays' cmp -s fixed.st same.st
+    iresnet 0 '^proven bound' eval fixed.st --data digits --count 5
+    iresnet 0 '"verdict"' certify plain/model.safetensors --enforce 0.8 --out fixed.st --json -
+    cp "$work/.out" fixed.json
+    check 'certify --enforce --json -: only JSON' json fixed.json 'd["verdict"] == "certified"'
+    # Power iteration once a step stays behind, which 0.9999 leaves no room for.
+    # shellcheck disable=SC2086
+    iresnet 0 '^certified .* every block, after [12] layers? w.* scaled down:' train --data digits --out late \
+        --epochs 1 --seed 7 --quiet $tiny --kernels 3 --blocks 2 --pad-channels 2 \
+        --power-iterations 1 --coeff 0.9999
+    check 'train: says what it scaled down' grep -Eq '^ +blocks\.[01]\.conv0 +1\.0[0-9]+ +0\.9+[0-9]*$' "$work/.out"
+    accuracy=$(sed -n 's/^test accuracy *\([0-9.]*\) .*/\1/p' "$work/.out")
+    iresnet 0 '^blocks.0 +0\.999' certify late/model.safetensors
+    iresnet 0 "^accuracy +$accuracy" eval late/model.safetensors --data digits --count 2
+    # shellcheck disable=SC2086
+    iresnet 0 '"changed_layers":[[:space:]]*0' train --data digits --out late --force --epochs 1 --quiet \
+        --json $tiny
+    iresnet 0 '^certified .* with the weights as trained' train --data digits --out late --force --epochs 1 \
+        --quiet $tiny
+}
+
+# Weights files: which tensors, what kind of layers, and kernels of the official code.
+weights_tests() {
+    w=files/weights-kinds
+    iresnet 0 '^features.1.weight .*1x8 ' certify $w --size 8x8 --json all.json --below 100
+    check 'certify: dense layers, rows and maps' json all.json \
+        '[l["name"] for l in d["layers"]] == ["features.0.weight", "features.1.weight", "head.weight"]'
+    iresnet 0 '^features.1' certify $w --size 8x8 --only 'features.*' --json some.json --below 100
+    check 'certify --only' json some.json 'len(d["layers"]) == 2'
+    iresnet 1 "no layer of a name like 'x\*'" certify $w --size 8x8 --only 'x*'
+    laplacian=$here/../../examples/laplacian.safetensors
+    iresnet 0 '^certified' certify "$laplacian" --size 7x7 --padding circular
+    iresnet 3 '' certify "$laplacian" --size 7x7 --padding zeros
+    check 'certify: the trap' grep -q '1\.00699' "$work/.out"
+    iresnet 0 'weight_orig' certify files/official --size 8x8 --json raw.json --below 10 --only '*_orig'
+    iresnet 0 '' import files/official --out i5.st
+    "$program" certify i5.st --json i5.json >"$work/.out" 2>"$work/.err"
+    check 'certify: kernels of the official code are normalised' python3 -c '
+import json
+raw, model = (json.load(open(name))["layers"] for name in ("raw.json", "i5.json"))
+assert len(raw) == len(model) == 3
+for a, b in zip(raw, model):
+    assert abs(a["upper"] / b["upper"] - 1) <= 1e-9 and a["kernel"] == b["kernel"]
+    assert a["scale"] == b["scale"] < 1'
+    iresnet 1 'before its normalisation, and neither' certify files/official-bare --size 8x8
+    iresnet 0 '' certify files/official-bare --size 8x8 --coeff 0.9 --json bare.json --below 10 --only '*_orig'
+    check 'certify --coeff: as the metadata' python3 -c '
+import json
+a, b = (json.load(open(name))["layers"] for name in ("raw.json", "bare.json"))
+assert a == b'
+    iresnet 0 '' certify files/official-bare --size 8x8 --coeff 0.9 --eps 0 --json bare0.json --below 10 --only '*_orig'
+    check 'certify --eps' python3 -c '
+import json
+a, b = (json.load(open(name))["layers"] for name in ("bare.json", "bare0.json"))
+assert a[0]["upper"] < b[0]["upper"] and a[1] == b[1]'
+    iresnet 0 '' certify files/weights-orig --size 8x8
+    check 'certify: says that a norm is missing' grep -q 'bounded as they are stored' "$work/.err"
+}
+
+plot_tests() {
+    model=run/model.safetensors
+    iresnet 0 '^certified' certify $model --plot bounds.png
+    check 'certify --plot' [ "$(head -c 4 bounds.png | tail -c 3)" = PNG ]
+    iresnet 3 '' certify plain/model.safetensors --plot plain.png
+    check 'certify --plot: of what is not certified too' [ -s plain.png ]
+    check 'certify --plot: another picture' apart_files bounds.png plain.png
+    iresnet 0 '^certified' certify $model --plot values.png --layer blocks.0.conv0
+    check 'certify --plot --layer' apart_files bounds.png values.png
+    iresnet 0 '^conv' certify files/weights --size 8x8 --plot values2.png --layer conv \
+        --singular-values s5.npy
+    check 'certify --plot --layer: both' [ -s values2.png -a -s s5.npy ]
+    iresnet_untouched v.png 2 'nonsense' certify $model --plot v.png --layer nonsense
+    iresnet_untouched v.png 2 'not on --size any' certify files/weights --size any --plot v.png --layer conv
+    iresnet 1 'missing/v.png' certify $model --plot missing/v.png
+}
+
+apart_files() {
+    ! cmp -s "$@"
 }
 
 import_tests() {
@@ -825,7 +943,7 @@ disk_tests() {
 : >"$work/.err"
 mkdir files
 python3 "$here/make_files.py" arrays files || bad make_files.py
-for group in usage manual number combination device data train stop model density terminal certify import \
+for group in usage manual number combination device data train stop model density terminal certify enforce weights plot import \
     interpolate sample plane hostile disk; do
     "${group}_tests"
 done

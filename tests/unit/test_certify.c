@@ -152,6 +152,135 @@ START_TEST(weights)
 }
 END_TEST
 
+static irn_bound bound_of(const irn_certificate *certificate, const char *name)
+{
+    for (size_t i = 0; i < irn_certificate_layer_count(certificate); i++) {
+        irn_layer_bound layer = irn_certificate_layer(certificate, i);
+        if (strcmp(layer.name, name) == 0)
+            return layer.bound;
+    }
+    ck_abort_msg("no layer %s", name);
+    return (irn_bound){0, 0};
+}
+
+/* Kernels before the normalisation of the official code: a 2 x 2 matrix of norm 4 whose estimate is
+ * 3, a 3 x 3 kernel of circular norm 4.5 with the same, one below the coefficient, and one without
+ * an estimate. */
+static const char *normalised_file(const char *config)
+{
+    const char *path = testing_path("official.safetensors");
+    const size_t one[] = {1}, matrix[] = {2, 2}, kernel[] = {1, 1, 3, 3};
+    irn_safetensors_writer *writer;
+    testing_ok(irn_safetensors_writer_create(&writer));
+    add(writer, "dense.weight_orig", IRN_FLOAT32, 2, matrix, 2);
+    add(writer, "dense.weight_sigma", IRN_FLOAT32, 1, one, 3);
+    add(writer, "conv.weight_orig", IRN_FLOAT32, 4, kernel, 0.5);
+    add(writer, "conv.weight_sigma", IRN_FLOAT64, 1, one, 3);
+    add(writer, "small.weight_orig", IRN_FLOAT32, 4, kernel, 0.5);
+    add(writer, "small.weight_sigma", IRN_FLOAT32, 0, one, 0.5);
+    add(writer, "bare_orig", IRN_FLOAT32, 2, matrix, 2);
+    if (config)
+        testing_ok(irn_safetensors_add_metadata(writer, "config", config));
+    testing_ok(irn_safetensors_write(writer, path));
+    irn_safetensors_writer_free(writer);
+    return path;
+}
+
+static void check_norm(const irn_certificate *certificate, const char *name, double norm)
+{
+    irn_bound bound = bound_of(certificate, name);
+    const double scale = 1e-6; /* scales are float32 numbers */
+    ck_assert_msg(bound.lower <= norm * (1 + scale) && bound.upper >= norm * (1 - scale) &&
+                      bound.upper <= norm * (1 + scale),
+                  "%s: %.9g to %.9g, not %.9g", name, bound.lower, bound.upper, norm);
+}
+
+START_TEST(normalised_kernels)
+{
+    const char *config = "{\"coeff\": 0.75, \"eps\": 0.25}";
+    const char *path = normalised_file(_i ? config : NULL);
+    irn_weights_options how = *circular(6, 10);
+    irn_certificate *certificate;
+    irn_array values;
+    if (!_i) {
+        testing_fails(irn_certify_weights(&certificate, context, path, &how, NULL),
+                      IRN_ERROR_ARGUMENT, "before its normalisation");
+        how.coefficient = 0.75;
+        how.epsilon = 0.25;
+    }
+    testing_ok(irn_certify_weights(&certificate, context, path, &how, NULL));
+    check_norm(certificate, "dense.weight_orig", 4 / (3 / 0.75));
+    check_norm(certificate, "conv.weight_orig", 4.5 / (3 / 0.75 + 0.25));
+    check_norm(certificate, "small.weight_orig", 4.5 / 1.25);
+    check_norm(certificate, "bare_orig", 4);
+    irn_certificate_free(certificate);
+    testing_ok(irn_weights_singular_values(&values, context, path, "conv.weight_orig", &how));
+    ck_assert(fabs(*(double *)values.data - 4.5 / 4.25) <= 1e-6);
+    irn_array_free(&values);
+    how.coefficient = 1.5; /* what is given rules */
+    how.epsilon = 0;
+    testing_ok(irn_certify_weights(&certificate, context, path, &how, NULL));
+    check_norm(certificate, "conv.weight_orig", 4.5 / 2);
+    irn_certificate_free(certificate);
+    testing_fails(irn_certify_weights(&certificate, context,
+                                      normalised_file("{\"coeff\": 0, \"eps\": 0}"),
+                                      circular(6, 10), NULL),
+                  IRN_ERROR_FORMAT, "coeff");
+}
+END_TEST
+
+START_TEST(chosen_layers)
+{
+    const char *path = weights_file(0.0625);
+    irn_weights_options how = *circular(6, 1);
+    irn_certificate *certificate;
+    how.pattern = "conv*";
+    testing_ok(irn_certify_weights(&certificate, context, path, &how, NULL));
+    ck_assert_uint_eq(irn_certificate_layer_count(certificate), 1);
+    ck_assert_str_eq(irn_certificate_layer(certificate, 0).name, "conv \"0\"");
+    irn_certificate_free(certificate);
+    how.pattern = "[abi]*";
+    testing_fails(irn_certify_weights(&certificate, context, path, &how, NULL), IRN_ERROR_FORMAT,
+                  "of a name like '[abi]*'");
+    how.pattern = NULL;
+    how.version = 7;
+    testing_fails(irn_certify_weights(&certificate, context, path, &how, NULL), IRN_ERROR_ARGUMENT,
+                  "irn_weights_options");
+    how = *circular(6, 1);
+    how.coefficient = -1;
+    testing_fails(irn_certify_weights(&certificate, context, path, &how, NULL), IRN_ERROR_ARGUMENT,
+                  "coefficient -1");
+    how = *circular(6, 1);
+    how.groups = SIZE_MAX / 2;
+    testing_fails(irn_certify_weights(&certificate, context, path, &how, NULL), IRN_ERROR_ARGUMENT,
+                  "conv");
+}
+END_TEST
+
+/* A kernel of rank 3 is one of a row. */
+START_TEST(rows)
+{
+    const char *path = testing_path("rows.safetensors");
+    const size_t row[] = {2, 1, 3};
+    irn_weights_options how = *circular(6, 10);
+    irn_safetensors_writer *writer;
+    irn_certificate *certificate;
+    testing_ok(irn_safetensors_writer_create(&writer));
+    add(writer, "row", IRN_FLOAT32, 3, row, 0.5);
+    testing_ok(irn_safetensors_write(writer, path));
+    irn_safetensors_writer_free(writer);
+    testing_ok(irn_certify_weights(&certificate, context, path, &how, NULL));
+    check_norm(certificate, "row", 1.5 * sqrt(2));
+    irn_kernel_shape shape = irn_certificate_layer(certificate, 0).shape;
+    ck_assert_uint_eq(shape.kernel_height, 1);
+    ck_assert_uint_eq(shape.kernel_width, 3);
+    ck_assert_uint_eq(shape.height, 1);
+    ck_assert_uint_eq(shape.width, 6);
+    ck_assert_uint_eq(shape.stride, 1);
+    irn_certificate_free(certificate);
+}
+END_TEST
+
 static bool stop(size_t done, size_t total, const char *what, void *payload)
 {
     (void)total;
@@ -351,6 +480,9 @@ int main(void)
     tcase_set_timeout(test, 300);
     tcase_add_test(test, weights);
     tcase_add_test(test, weights_refused);
+    tcase_add_loop_test(test, normalised_kernels, 0, 2);
+    tcase_add_test(test, chosen_layers);
+    tcase_add_test(test, rows);
     tcase_add_loop_test(test, not_a_number, 0, 3);
     tcase_add_test(test, rounding);
     tcase_add_loop_test(test, wide_range, 0, 6);
