@@ -70,29 +70,24 @@ typedef struct irn_proof {
     size_t torus[2];           /* frequencies along each axis of the symbol; 0 for the operator */
 } irn_proof;
 
-/* Bounds one kernel (float, row-major) held in memory. Errors: IRN_ERROR_NUMERIC (NaN or Inf),
- * IRN_ERROR_ARGUMENT (an empty shape, one that overflows), IRN_ERROR_MEMORY. */
+/* Bounds one kernel (float, row-major) held in memory. upper is proven with every rounding error
+ * counted: Gram matrices of the symbol and Cholesky factorisations that run to completion at every
+ * frequency (Rump 2006); no transform and no singular value is trusted. lower is a quotient ||W x||
+ * / ||x||, less its rounding errors. Circular padding, if the stride divides the map: upper / lower
+ * - 1 is near 1e-10 in float64; else upper is that of stride 1, and lower 0. Zero padding: upper is
+ * of the smallest torus that contains the layer. Any size: upper exceeds the supremum by a share of
+ * at most about pi^2 d^2 / (2 N^2) for each dimension, d half the kernel's size and N = 64 d to 256
+ * frequencies (Ehlich, Zeller 1964); lower is 0 with a stride. Errors: IRN_ERROR_NUMERIC (NaN or
+ * Inf), IRN_ERROR_ARGUMENT (an empty shape, one that overflows), IRN_ERROR_UNSUPPORTED (the device
+ * does not have the arithmetic; thousands of taps), IRN_ERROR_MEMORY, IRN_ERROR_NOT_CERTIFIED (no
+ * factorisation completes). */
 IRN_API irn_status irn_certify_kernel(irn_bound *out, irn_context *context, const float *kernel,
                                       const irn_kernel_shape *shape,
                                       const irn_certify_options *options);
 
-/* Bounds one kernel (float, row-major) held in memory on the host, by a proof in float64 that
- * counts every rounding error: entries of the symbol by the sum over taps, then Gram matrices and
- * Cholesky factorisations that run to completion at every frequency (Rump 2006); no transform and
- * no singular value is trusted. Circular: upper/lower - 1 is near 1e-10. Zero padding: upper is
- * that of the smallest torus that contains the layer, lower 0. Slower than irn_certify_kernel(),
- * and needs no device. Errors: IRN_ERROR_NUMERIC (NaN or Inf), IRN_ERROR_ARGUMENT (an empty shape,
- * one that overflows), IRN_ERROR_MEMORY, IRN_ERROR_NOT_CERTIFIED (no factorisation completes). */
+/* The same on the host, without a device. */
 IRN_API irn_status irn_prove_kernel(irn_bound *out, const float *kernel,
                                     const irn_kernel_shape *shape);
-
-/* The same for the layer on maps of every size, with either padding: upper is above the norms on
- * all of them, lower below their supremum. From a grid of shape->height x shape->width frequencies,
- * each more than the kernel's size less 1; upper exceeds the supremum by a share of at most about
- * pi^2 d^2 / (2 N^2) for each dimension, d half the kernel's size and N the grid's (Ehlich, Zeller
- * 1964). shape->padding does not matter. */
-IRN_API irn_status irn_prove_kernel_any_size(irn_bound *out, const float *kernel,
-                                             const irn_kernel_shape *shape);
 
 /* All singular values of the circular layer on the shape's map: float64 [height, width,
  * min(outputs, inputs)], descending within a frequency, relative to the largest correct to 1e-10.

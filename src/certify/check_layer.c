@@ -16,7 +16,7 @@
  * Any size: the supremum over all frequencies, which bounds circular maps as their frequencies are
  * some of them and zero padding as above. With u, v fixed, Re(e^{i phi} u^H A(w) v) is a
  * trigonometric polynomial in either variable, of degree d = floor(taps / 2) after a factor of
- * modulus 1 (and in the dilated frequency, which takes all values too). On a grid of N > 2d it
+ * modulus 1, in the dilated frequency, which takes all values too. On a grid of N > 2d it
  * comes up to its maximum but for the factor cos(pi d / N) (Ehlich, Zeller 1964). */
 #include "certify/check.h"
 #include "base/round.h"

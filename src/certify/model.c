@@ -23,13 +23,14 @@ static irn_status layer_kernel(double **out, const irn_model *model, size_t inde
 }
 
 /* Adds a layer to the certificate, and its bound to its block's product. */
-static irn_status certify_layer(irn_certificate *certificate, irn_spectrum *spectrum,
-                                const irn_model *model, size_t index, double *block_uppers)
+static irn_status certify_layer(irn_certificate *certificate, const irn_model *model, size_t index,
+                                irn_arithmetic arithmetic, double *block_uppers)
 {
     irn_layer_view view;
     size_t count;
     double *kernel;
     irn_bound bound = {0, 0};
+    irn_proof proof = {0};
     IRN_TRY(irn_model_layer(model, index, &view));
     irn_kernel_shape shape = {.outputs = view.outputs,
                               .inputs = view.inputs,
@@ -44,14 +45,16 @@ static irn_status certify_layer(irn_certificate *certificate, irn_spectrum *spec
     IRN_TRY(irn_shape_check(&shape, view.name, &count));
     irn_status status = layer_kernel(&kernel, model, index, count);
     if (status == IRN_OK)
-        status = irn_bound_kernel(&bound, spectrum, kernel, &shape, view.name);
+        status = irn_bound_kernel(&bound, &proof, irn_model_context(model), arithmetic, kernel,
+                                  &shape, view.name);
     free(kernel);
     IRN_TRY(status);
-    irn_layer_bound layer = {.name = view.name,
-                             .shape = shape,
-                             .scale = view.scale,
-                             .bound = irn_bound_scaled(bound, view.scale),
-                             .kernel_upper = bound.upper};
+    const irn_layer_bound layer = {.name = view.name,
+                                   .shape = shape,
+                                   .scale = view.scale,
+                                   .bound = irn_bound_scaled(bound, view.scale),
+                                   .kernel_upper = bound.upper,
+                                   .proof = proof};
     /* Activations have Lipschitz constant 1. */
     block_uppers[view.block] = irn_round_up(block_uppers[view.block] * layer.bound.upper);
     return irn_certificate_add_layer(certificate, &layer);
@@ -61,16 +64,13 @@ static irn_status certify_layers(irn_certificate *certificate, const irn_model *
                                  const irn_certify_options *options, double *block_uppers)
 {
     size_t layers = irn_model_layer_count(model);
-    irn_spectrum *spectrum;
-    IRN_TRY(irn_spectrum_create(&spectrum, irn_model_context(model)));
-    irn_status status = irn_certify_progress(options, 0, layers, "layers");
-    for (size_t i = 0; status == IRN_OK && i < layers; i++) {
-        status = certify_layer(certificate, spectrum, model, i, block_uppers);
-        if (status == IRN_OK)
-            status = irn_certify_progress(options, i + 1, layers, "layers");
+    IRN_TRY(irn_certify_progress(options, 0, layers, "layers"));
+    for (size_t i = 0; i < layers; i++) {
+        IRN_TRY(
+            certify_layer(certificate, model, i, irn_certify_arithmetic(options), block_uppers));
+        IRN_TRY(irn_certify_progress(options, i + 1, layers, "layers"));
     }
-    irn_spectrum_free(spectrum);
-    return status;
+    return IRN_OK;
 }
 
 /* Behrmann et al. 2019, lemma 2. A later factor below 1 must not hide that a block is not

@@ -253,8 +253,10 @@ static const double scales[] = {1, 1e-30, 1e30, 1e-300, 1e300, 5e-324};
 static void agree(const double *kernel, const irn_kernel_shape *shape)
 {
     irn_bound bound;
-    testing_ok(irn_prove_symbol(&bound, kernel, shape, 0, "test"));
-    testing_ok(claim(kernel, shape, symbol_of(shape), bound.upper));
+    irn_proof proof;
+    testing_ok(
+        irn_prove_symbol(&bound, &proof, NULL, IRN_ARITHMETIC_HOST_FLOAT64, kernel, shape, "test"));
+    testing_ok(claim(kernel, shape, proof, bound.upper));
     if (bound.lower > 1e-300)
         refused(kernel, shape, symbol_of(shape), bound.lower * (1 - 1e-12));
 }
@@ -330,14 +332,13 @@ END_TEST
 START_TEST(any_size)
 {
     const size_t kernels[][2] = {{3, 3}, {5, 4}, {1, 7}, {2, 1}, {1, 1}};
-    irn_kernel_shape shape = {5, 4, kernels[_i][0], kernels[_i][1], 32, 40, IRN_PAD_ZEROS, 1,
-                              1, 1, false};
-    double *kernel = host_normal(kernel_count(&shape));
-    irn_proof proof = {IRN_PROOF_SYMBOL, IRN_ARITHMETIC_HOST_FLOAT64, {32, 40}};
+    irn_kernel_shape any = {5, 4, kernels[_i][0], kernels[_i][1], 0, 0, IRN_PAD_ZEROS, 1,
+                            1, 1, false};
+    double *kernel = host_normal(kernel_count(&any));
+    irn_proof proof;
     irn_bound bound;
-    testing_ok(irn_prove_any_size(&bound, kernel, &shape, "test"));
-    irn_kernel_shape any = shape;
-    any.height = any.width = 0;
+    testing_ok(
+        irn_prove_symbol(&bound, &proof, NULL, IRN_ARITHMETIC_HOST_FLOAT64, kernel, &any, "test"));
     testing_ok(claim(kernel, &any, proof, bound.upper));
     refused(kernel, &any, proof, bound.lower);
     any.padding = IRN_PAD_CIRCULAR;
@@ -345,7 +346,7 @@ START_TEST(any_size)
     testing_ok(claim(kernel, &any, proof, bound.upper));
     refused(kernel, &any, proof, bound.lower);
     refused(kernel, &any, operator_proof, bound.upper * 2);
-    proof.torus[1] = shape.kernel_width / 2 * 2;
+    proof.torus[1] = any.kernel_width / 2 * 2;
     refused(kernel, &any, proof, bound.upper * 2);
     host_free_all();
 }
