@@ -16,10 +16,11 @@
 
 typedef struct own_matrix {
     const irn_check_layer *layer;
+    irn_check_axis y, x;
     bool near_outputs;
     size_t near, far;     /* channels */
     size_t height, width; /* pixels of the near side */
-    size_t taps, block;   /* block: values of a tap's matrix */
+    size_t taps;
     irn_check_matrix tap, other, product;
     irn_check_matrix gram;
     size_t *first; /* first column of every eight rows */
@@ -34,12 +35,28 @@ static void release(own_matrix *w)
     free(w->first);
 }
 
+/* Along an axis with a single tap a layer only moves pixels, or loses them: its norm is that
+ * without the axis. With a dilation and no stride, pixels that differ modulo it never meet, and
+ * those that are multiples of it have the largest map, of which the others' are parts. */
+static irn_check_axis reduced(irn_check_axis axis)
+{
+    if (axis.taps == 1) {
+        axis.map = axis.outputs = axis.stride = axis.dilation = 1;
+        axis.offset = 0;
+    } else if (axis.stride == 1) {
+        axis.map = axis.outputs = (axis.map + axis.dilation - 1) / axis.dilation;
+        axis.offset /= (int64_t)axis.dilation;
+        axis.dilation = 1;
+    }
+    return axis;
+}
+
 /* Whether the sides' rows can be counted, and the smaller of them looked at. */
 static irn_status choose_side(own_matrix *w)
 {
     const irn_check_layer *l = w->layer;
-    const size_t out[] = {l->outputs, l->y.outputs, l->x.outputs};
-    const size_t in[] = {l->inputs, l->y.map, l->x.map};
+    const size_t out[] = {l->outputs, w->y.outputs, w->x.outputs};
+    const size_t in[] = {l->inputs, w->y.map, w->x.map};
     size_t outputs = SIZE_MAX, inputs = SIZE_MAX;
     char text[IRN_EXCERPT];
     irn_product(&outputs, out, 3);
@@ -52,14 +69,17 @@ static irn_status choose_side(own_matrix *w)
     w->near_outputs = outputs <= inputs;
     w->near = w->near_outputs ? l->outputs : l->inputs;
     w->far = w->near_outputs ? l->inputs : l->outputs;
-    w->height = w->near_outputs ? l->y.outputs : l->y.map;
-    w->width = w->near_outputs ? l->x.outputs : l->x.map;
+    w->height = w->near_outputs ? w->y.outputs : w->y.map;
+    w->width = w->near_outputs ? w->x.outputs : w->x.map;
     return IRN_OK;
 }
 
 static irn_status create(own_matrix *w, const irn_check_layer *layer)
 {
-    *w = (own_matrix){.layer = layer, .taps = layer->y.taps * layer->x.taps};
+    *w = (own_matrix){.layer = layer,
+                      .y = reduced(layer->y),
+                      .x = reduced(layer->x),
+                      .taps = layer->y.taps * layer->x.taps};
     IRN_TRY(choose_side(w));
     size_t order = w->near * w->height * w->width;
     IRN_TRY(irn_check_matrix_create(&w->tap, w->near, w->far));
@@ -98,9 +118,9 @@ static bool near_pixel(const own_matrix *w, const irn_check_axis *axis, size_t f
 
 static bool near_place(const own_matrix *w, size_t far_y, size_t far_x, size_t tap, size_t *place)
 {
-    size_t y, x, columns = w->layer->x.taps;
-    if (!near_pixel(w, &w->layer->y, far_y, tap / columns, &y) ||
-        !near_pixel(w, &w->layer->x, far_x, tap % columns, &x))
+    size_t y, x, columns = w->x.taps;
+    if (!near_pixel(w, &w->y, far_y, tap / columns, &y) ||
+        !near_pixel(w, &w->x, far_x, tap % columns, &x))
         return false;
     *place = (y * w->width + x) * w->near;
     return true;
@@ -120,9 +140,8 @@ static void add_block(own_matrix *w, size_t row, size_t column)
 /* All that two taps contribute. */
 static void add_taps(own_matrix *w, size_t tap, size_t other)
 {
-    const irn_check_layer *l = w->layer;
-    size_t height = w->near_outputs ? l->y.map : l->y.outputs;
-    size_t width = w->near_outputs ? l->x.map : l->x.outputs;
+    size_t height = w->near_outputs ? w->y.map : w->y.outputs;
+    size_t width = w->near_outputs ? w->x.map : w->x.outputs;
     bool loaded = false;
     for (size_t y = 0; y < height; y++)
         for (size_t x = 0; x < width; x++) {

@@ -380,8 +380,15 @@ START_TEST(refusals)
     testing_fails(irn_check_kernel(&layer, kernel, &watch), IRN_ERROR_CANCELLED, "0 of 1");
     shape = (irn_kernel_shape){65, 65, 3, 3, 8, 8, IRN_PAD_ZEROS, 1, 1, 1, false};
     double *large = host_doubles(65 * 65 * 9);
-    large[0] = 1;
+    large[0] = large[8] = 1;
     testing_fails(claim(large, &shape, operator_proof, 3), IRN_ERROR_NOT_CERTIFIED, "4096");
+    /* Pixels that do not meet do not count. */
+    shape.dilation = 3;
+    testing_ok(claim(large, &shape, operator_proof, 1.4143));
+    shape.dilation = shape.kernel_height = shape.kernel_width = 1;
+    shape.height = shape.width = 1000;
+    testing_ok(claim(large, &shape, operator_proof, 1.4143));
+    refused(large, &shape, operator_proof, 1.4142);
     host_free_all();
 }
 END_TEST
