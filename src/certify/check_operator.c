@@ -84,11 +84,12 @@ static irn_status create(own_matrix *w, const irn_check_layer *layer)
     size_t order = w->near * w->height * w->width;
     IRN_TRY(irn_check_matrix_create(&w->tap, w->near, w->far));
     IRN_TRY(irn_check_matrix_create(&w->other, w->near, w->far));
-    IRN_TRY(irn_check_matrix_create(&w->product, w->near, w->tap.stride));
-    IRN_TRY(irn_check_matrix_create(&w->gram, order, (order + 7) / 8 * 8));
-    IRN_TRY(irn_alloc(&w->first, w->gram.stride / 8, sizeof *w->first));
-    for (size_t i = 0; i < w->gram.stride / 8; i++)
-        w->first[i] = 8 * i;
+    size_t columns = (order + IRN_CHECK_PANEL - 1) / IRN_CHECK_PANEL * IRN_CHECK_PANEL;
+    IRN_TRY(irn_check_matrix_create(&w->product, w->near, w->tap.panels * IRN_CHECK_PANEL));
+    IRN_TRY(irn_check_matrix_create(&w->gram, order, columns));
+    IRN_TRY(irn_alloc(&w->first, w->gram.panels, sizeof *w->first));
+    for (size_t i = 0; i < w->gram.panels; i++)
+        w->first[i] = i * IRN_CHECK_PANEL;
     return IRN_OK;
 }
 
@@ -96,7 +97,7 @@ static void load(irn_check_matrix *out, const own_matrix *w, size_t tap)
 {
     for (size_t near = 0; near < w->near; near++)
         for (size_t far = 0; far < w->far; far++)
-            out->values[far * out->stride + near] = irn_check_tap(
+            out->values[irn_check_place(out, near, far)] = irn_check_tap(
                 w->layer, w->near_outputs ? near : far, w->near_outputs ? far : near, tap);
 }
 
@@ -129,12 +130,12 @@ static bool near_place(const own_matrix *w, size_t far_y, size_t far_x, size_t t
 /* Adds the product to the block at these rows and columns. */
 static void add_block(own_matrix *w, size_t row, size_t column)
 {
-    for (size_t j = 0; j < w->near; j++)
-        for (size_t i = 0; i < w->near; i++)
-            w->gram.values[(column + j) * w->gram.stride + row + i] +=
-                w->product.values[j * w->product.stride + i];
-    for (size_t i = row / 8; i <= (row + w->near - 1) / 8; i++)
-        w->first[i] = irn_smaller(w->first[i], column / 8 * 8);
+    for (size_t i = 0; i < w->near; i++)
+        for (size_t j = 0; j < w->near; j++)
+            w->gram.values[irn_check_place(&w->gram, row + i, column + j)] +=
+                w->product.values[irn_check_place(&w->product, i, j)];
+    for (size_t i = row / IRN_CHECK_PANEL; i <= (row + w->near - 1) / IRN_CHECK_PANEL; i++)
+        w->first[i] = irn_smaller(w->first[i], column / IRN_CHECK_PANEL * IRN_CHECK_PANEL);
 }
 
 /* All that two taps contribute. */
@@ -151,7 +152,7 @@ static void add_taps(own_matrix *w, size_t tap, size_t other)
                 continue;
             if (!loaded) {
                 load(&w->other, w, other);
-                irn_check_product(w->product.values, w->product.stride, &w->tap, &w->other, false);
+                irn_check_product(&w->product, 0, &w->tap, &w->other, false);
                 loaded = true;
             }
             add_block(w, row, column);
@@ -172,7 +173,7 @@ static bool holds(own_matrix *w)
             add_taps(w, tap, other);
     }
     for (size_t i = 0; i < order; i++)
-        claim.trace += w->gram.values[i * w->gram.stride + i];
+        claim.trace += w->gram.values[irn_check_place(&w->gram, i, i)];
     return irn_check_prove(&claim, &w->gram, w->first);
 }
 

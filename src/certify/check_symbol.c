@@ -31,6 +31,7 @@
 typedef struct symbol {
     const irn_check_layer *layer;
     size_t taps, plane;    /* plane: values of the matrix, rows the smaller side */
+    irn_check_matrix form; /* its sizes, without values */
     double *terms, *roots; /* [tap][plane], [tap][2] */
     irn_check_matrix y, z; /* as above */
     irn_check_matrix gram;
@@ -75,7 +76,7 @@ static void fill(symbol *s, bool turned)
                 double value = irn_check_tap(layer, o, i, tap);
                 size_t input = phase_of(layer, tap) * layer->inputs + i;
                 size_t row = turned ? input : o, column = turned ? o : input;
-                s->terms[tap * s->plane + column * s->y.stride + row] = value;
+                s->terms[tap * s->plane + irn_check_place(&s->form, row, column)] = value;
                 sum += fabs(value);
             }
             double taps = (double)s->taps;
@@ -96,8 +97,10 @@ static irn_status create(symbol *s, const irn_check_layer *layer)
     size_t rows = irn_smaller(layer->outputs, inputs), columns = irn_larger(layer->outputs, inputs);
     IRN_TRY(irn_check_matrix_create(&s->y, rows, 2 * columns));
     IRN_TRY(irn_check_matrix_create(&s->z, rows, 2 * columns));
-    IRN_TRY(irn_check_matrix_create(&s->gram, 2 * s->y.stride, 2 * s->y.stride));
-    s->plane = s->y.stride * columns;
+    size_t order = 2 * s->y.panels * IRN_CHECK_PANEL;
+    IRN_TRY(irn_check_matrix_create(&s->gram, order, order));
+    s->form = (irn_check_matrix){.rows = rows, .columns = columns, .panels = s->y.panels};
+    s->plane = s->y.panels * IRN_CHECK_PANEL * columns;
     const size_t sizes[] = {s->taps, s->plane};
     if (!irn_product(&count, sizes, 2))
         return irn_fail(IRN_ERROR_MEMORY, "%s: its taps are beyond what can be counted",
@@ -133,27 +136,39 @@ static void set_roots(symbol *s, size_t a, size_t b)
     }
 }
 
+/* Y and Z at one frequency, panel by panel. */
+static void evaluate(symbol *s)
+{
+    size_t half = s->form.columns * IRN_CHECK_PANEL;
+    for (size_t panel = 0; panel < s->y.panels; panel++) {
+        double *y = s->y.values + 2 * panel * half, *z = s->z.values + 2 * panel * half;
+        irn_check_combine(y, y + half, half, s->terms + panel * half, s->plane, s->roots, s->taps);
+        for (size_t i = 0; i < half; i++) {
+            z[i] = y[half + i];
+            z[half + i] = -y[i];
+        }
+    }
+}
+
 /* The Gram matrix of the real form at one frequency; returns its trace. */
 static double make_gram(symbol *s, size_t a, size_t b)
 {
-    size_t half = s->y.stride, stride = s->gram.stride;
-    double *gram = s->gram.values, trace = 0;
+    irn_check_matrix *gram = &s->gram;
+    size_t half = s->y.panels * IRN_CHECK_PANEL;
+    double trace = 0;
     set_roots(s, a, b);
-    irn_check_combine(s->y.values, s->y.values + s->plane, s->terms, s->plane, s->roots, s->taps);
-    for (size_t i = 0; i < s->plane; i++) {
-        s->z.values[i] = s->y.values[s->plane + i];
-        s->z.values[s->plane + i] = -s->y.values[i];
-    }
-    irn_check_product(gram, stride, &s->y, &s->y, true);
-    irn_check_product(gram + half, stride, &s->z, &s->y, true);
+    evaluate(s);
+    irn_check_product(gram, 0, &s->y, &s->y, true);
+    irn_check_product(gram, s->y.panels, &s->z, &s->y, true);
     for (size_t j = 0; j < half; j++) {
-        double *left = gram + j * stride, *right = gram + (half + j) * stride + half;
-        left[half + j] = 0;
+        gram->values[irn_check_place(gram, half + j, j)] = 0;
         for (size_t i = j; i < half; i++) {
-            right[i] = left[i];
-            gram[i * stride + half + j] = -left[half + i];
+            gram->values[irn_check_place(gram, half + i, half + j)] =
+                gram->values[irn_check_place(gram, i, j)];
+            gram->values[irn_check_place(gram, half + j, i)] =
+                -gram->values[irn_check_place(gram, half + i, j)];
         }
-        trace += 2 * left[j];
+        trace += 2 * gram->values[irn_check_place(gram, j, j)];
     }
     return trace;
 }
