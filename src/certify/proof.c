@@ -136,15 +136,20 @@ double irn_prover_try(irn_prover *prover, double shift)
     return irn_proof_upper(irn_rounding_64(), &terms);
 }
 
+/* Of squared norms: how far above the leading eigenvalue a shift is left. */
+static const double gap = 1e-10;
+enum { MOST_TRIALS = 100, MOST_STEPS = 12 };
+
 /* Inverse iteration with the factor of B = shift I - G. For a unit vector x, ||B^-1 x|| is at most
  * 1 / lambda_min(B), hence shift - 1 / ||B^-1 x|| at most the leading eigenvalue of G, and soon
- * near it. It only finds candidates: no proof rests on it. */
-static double leading(irn_prover *prover, double shift)
+ * near it; settled: as near as it gets. It only finds candidates: no proof rests on it. */
+static double leading(irn_prover *prover, double shift, bool *settled)
 {
     size_t m = prover->matrix.rows;
     double *re = prover->vector_re, *im = prover->vector_im, value = 0;
-    for (int step = 0; step < 3; step++) {
-        double square = 0;
+    *settled = false;
+    for (int step = 0; step < MOST_STEPS && !*settled; step++) {
+        double square = 0, before = value;
         irn_cholesky_solve(&prover->factor, re, im);
         for (size_t i = 0; i < m; i++)
             square += re[i] * re[i] + im[i] * im[i];
@@ -154,6 +159,7 @@ static double leading(irn_prover *prover, double shift)
             im[i] /= length;
         }
         value = shift - 1 / length;
+        *settled = fabs(value - before) <= gap / 8 * value;
     }
     return value;
 }
@@ -169,26 +175,41 @@ static void begin_vector(irn_prover *prover)
     }
 }
 
-/* Of squared norms: how far above the leading eigenvalue a shift is left. */
-static const double gap = 1e-10;
-enum { MOST_TRIALS = 100 };
+/* The squared Frobenius norm of G, from its lower triangle. */
+static double gram_square(const irn_planes *gram)
+{
+    double sum = 0;
+    for (size_t j = 0; j < gram->rows; j++) {
+        const double *re = gram->re + j * gram->stride, *im = gram->im + j * gram->stride;
+        sum += re[j] * re[j];
+        for (size_t i = j + 1; i < gram->rows; i++)
+            sum += 2 * (re[i] * re[i] + im[i] * im[i]);
+    }
+    return sum;
+}
 
+/* The leading eigenvalue is between ||G||_F^2 / tr G and ||G||_F. Inverse iteration is the faster
+ * the nearer the shift, so that a success is followed by a trial near what it found, and, once that
+ * has settled, by one just above it. */
 double irn_prover_search(irn_prover *prover, double *shift)
 {
-    double trace = trace_of(&prover->gram), floor_of = prover->error * prover->error;
-    double low = fmax(fmax(*shift, floor_of), trace / (double)prover->matrix.rows);
-    double high = INFINITY, bound = INFINITY, trial = fmax(low, trace) * 1.001;
+    double trace = trace_of(&prover->gram), square = gram_square(&prover->gram);
+    double low = fmax(fmax(*shift, prover->error * prover->error), trace > 0 ? square / trace : 0);
+    double high = INFINITY, bound = INFINITY, top = fmax(sqrt(square), low) * 1.001;
+    double trial = sqrt(low * top);
     begin_vector(prover);
     for (int i = 0; i < MOST_TRIALS && !(high <= low * (1 + 2 * gap)); i++) {
+        bool settled = false;
         double proven = irn_prover_try(prover, trial);
         if (isfinite(proven)) {
             high = trial;
             bound = proven;
-            low = fmax(low, leading(prover, high));
-            trial = low * (1 + gap);
+            low = fmax(low, leading(prover, high, &settled));
+            trial = settled ? low * (1 + gap) : low + (high - low) / 16;
         } else {
             low = trial;
-            trial = isfinite(high) ? (low + high) / 2 : 2 * trial;
+            top = low > top / 1.001 ? 2 * low : top;
+            trial = isfinite(high) ? (low + high) / 2 : sqrt(low * top);
         }
     }
     *shift = high;

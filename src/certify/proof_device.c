@@ -242,6 +242,40 @@ static irn_status choose(prover *p, size_t steps, double *estimates, size_t *bes
     return IRN_OK;
 }
 
+/* The Gram matrix of one frequency, which the estimate leaves behind, into the host's prover. */
+static irn_status read_gram(prover *p, size_t index)
+{
+    irn_planes *gram = &p->symbol->prover.gram;
+    size_t count = p->count, *remaining = p->remaining, values = p->order * p->pitch;
+    double *matrix, unused;
+    IRN_TRY(irn_alloc(&matrix, values, sizeof *matrix));
+    p->remaining = &index;
+    p->count = 1;
+    irn_status status = run_all(p, 1, 0, &unused);
+    p->remaining = remaining;
+    p->count = count;
+    if (status == IRN_OK)
+        status = read_reals(p, p->scratch, matrix, values);
+    for (size_t column = 0; status == IRN_OK && column < gram->rows; column++)
+        for (size_t row = column; row < gram->rows; row++) {
+            const double *from = matrix + column * p->pitch + row;
+            gram->re[column * gram->stride + row] = -from[0];
+            gram->im[column * gram->stride + row] = -from[p->layout.stride];
+        }
+    free(matrix);
+    return status;
+}
+
+/* Near the squared norm at one frequency. */
+static irn_status search(prover *p, size_t index, double gram_error, double *found)
+{
+    double unused;
+    irn_symbol_evaluate(p->symbol, index);
+    IRN_TRY(read_gram(p, index));
+    p->symbol->prover.gram_error = gram_error;
+    return irn_symbol_search(p->symbol, index, found, &unused);
+}
+
 /* A number of the device's that is not below. */
 static double shift_of(const prover *p, double value)
 {
@@ -286,11 +320,11 @@ static irn_status rounds(prover *p, double *results, double *upper)
     irn_proof_terms terms = {.rows = s->correlation.rows,
                              .gram_error = irn_correlation_error(&s->correlation, rounding),
                              .error = s->list.error};
-    double shift = 0, more = 0, found = 0, unused;
+    double shift = 0, more = 0, found = 0;
     size_t steps = FIRST_STEPS, best;
     for (int round = 0; round < MOST_ROUNDS && p->count > 0; round++) {
         IRN_TRY(choose(p, steps, results, &best));
-        IRN_TRY(irn_symbol_search(s, p->remaining[best], &found, &unused));
+        IRN_TRY(search(p, p->remaining[best], terms.gram_error, &found));
         more = round == 0 ? venture(p, &terms, found) : fmin(2 * more, 1);
         shift = shift_of(p, fmax(shift, found) * (1 + more));
         IRN_TRY(run_all(p, 0, shift, results));

@@ -55,8 +55,10 @@ static irn_status scan(irn_symbol *s, size_t group, const irn_sums_layout *layou
         s->prover.error = s->list.error;
         s->prover.gram_error = irn_correlation_error(&s->correlation, irn_rounding_64());
         double proven = irn_prover_try(&s->prover, *shift);
-        if (!isfinite(proven))
+        if (!isfinite(proven)) {
+            irn_symbol_evaluate(s, group * count + index);
             IRN_TRY(irn_symbol_search(s, group * count + index, shift, &proven));
+        }
         *upper = fmax(*upper, proven);
     }
     return IRN_OK;

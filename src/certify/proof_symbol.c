@@ -62,12 +62,13 @@ bool irn_symbol_frequency(const irn_symbol *s, size_t index, size_t *group, size
     return !own_mirror || 2 * *row <= s->list.axes[0].torus;
 }
 
-/* The matrix of one frequency into the prover. */
-static void evaluate(irn_symbol *s, size_t group, size_t row, size_t column)
+void irn_symbol_evaluate(irn_symbol *s, size_t index)
 {
+    size_t group, row, column;
     irn_planes *x = &s->prover.matrix;
     const irn_correlation *c = &s->correlation;
     size_t plane = x->columns * x->stride;
+    irn_symbol_frequency(s, index, &group, &row, &column);
     const double *values = s->taps + group * s->list.count * plane;
     for (size_t i = 0; i < plane; i++)
         x->re[i] = x->im[i] = 0;
@@ -82,7 +83,6 @@ static void evaluate(irn_symbol *s, size_t group, size_t row, size_t column)
         }
     }
     s->prover.error = s->entries_error;
-    irn_prover_gram(&s->prover);
 }
 
 /* The right singular vector of the group's matrix to the left one v of X, which is its transpose if
@@ -126,7 +126,6 @@ irn_status irn_symbol_search(irn_symbol *s, size_t index, double *shift, double 
 {
     size_t group, row, column;
     irn_symbol_frequency(s, index, &group, &row, &column);
-    evaluate(s, group, row, column);
     *upper = irn_prover_search(&s->prover, shift);
     if (!isfinite(*upper))
         return irn_fail(IRN_ERROR_NOT_CERTIFIED,

@@ -21,9 +21,13 @@ typedef struct irn_symbol {
 bool irn_symbol_frequency(const irn_symbol *symbol, size_t index, size_t *group, size_t *row,
                           size_t *column);
 
-/* The squared norm at one frequency, little more than it, and what it proves: an upper bound there,
- * a lower one for the layer, which symbol->lower keeps. shift: above it the norm is already proven
- * to be; raised. Errors: IRN_ERROR_NOT_CERTIFIED, IRN_ERROR_MEMORY. */
+/* Makes one frequency's matrix, for what follows. */
+void irn_symbol_evaluate(irn_symbol *symbol, size_t index);
+
+/* The squared norm at the frequency, little more than it, by the prover's Gram matrix, which is
+ * there, and what it proves: an upper bound there, a lower one for the layer, which symbol->lower
+ * keeps. shift: above it the norm is already known to be; raised. Errors: IRN_ERROR_NOT_CERTIFIED,
+ * IRN_ERROR_MEMORY. */
 irn_status irn_symbol_search(irn_symbol *symbol, size_t index, double *shift, double *upper);
 
 /* An upper bound of the largest norm at all frequencies, in units of the list. */

@@ -28,6 +28,28 @@ static const cli_option bench_table[] = {
      .help = "timed runs after a warm-up (default 5)",
      .low = 1,
      .high = 1e5},
+    {.name = "kernel",
+     .kind = CLI_COUNTS,
+     .offset = offsetof(bench_options, kernel),
+     .count_offset = offsetof(bench_options, kernel_sizes),
+     .argument = "O,I,H,W",
+     .help = "certify: one random kernel of this shape, and no network",
+     .low = 1,
+     .high = 16384,
+     .length = 4},
+    {.name = "size",
+     .kind = CLI_MAP,
+     .offset = offsetof(bench_options, size),
+     .argument = "HxW",
+     .help = "the kernel's map (default 32x32); 0x0: any size",
+     .low = 0,
+     .high = 65536},
+    {.name = "padding",
+     .kind = CLI_WORD,
+     .offset = offsetof(bench_options, padding),
+     .argument = "NAME",
+     .help = "the kernel's: zeros (default) or circular",
+     .words = cli_padding_words},
     {.name = "arithmetic",
      .kind = CLI_WORD,
      .offset = offsetof(bench_options, arithmetic),
@@ -152,6 +174,19 @@ static const char *useless_option(int what, const cli_group *groups)
     return NULL;
 }
 
+/* The same among --kernel and what would take its place or depend on it; NULL: they agree. */
+static const char *kernel_conflict(int what, const cli_group *groups)
+{
+    const char *model = cli_first_given(&groups[MODEL], NULL);
+    if (what == BENCH_CERTIFY && cli_given(&groups[OPTIONS], "kernel"))
+        return model ? model : cli_given(&groups[OPTIONS], "preset") ? "preset" : NULL;
+    if (cli_given(&groups[OPTIONS], "kernel"))
+        return "kernel";
+    if (cli_given(&groups[OPTIONS], "size"))
+        return "size";
+    return cli_given(&groups[OPTIONS], "padding") ? "padding" : NULL;
+}
+
 /* Of the options of a schedule those that make a difference to a step. */
 static void keep_step_options(cli_group *group)
 {
@@ -171,7 +206,7 @@ static void keep_step_options(cli_group *group)
 static int run(const cli_command *self, int argc, char **argv)
 {
     cli_session session = {.command = self};
-    bench_options options = {.preset = "cifar10", .batch = 128, .repeats = 5};
+    bench_options options = {.preset = "cifar10", .batch = 128, .repeats = 5, .size = {32, 32}};
     train_files files = {.preset = NULL};
     train_model model = {.blocks = 0};
     train_schedule schedule = {.shift = 0};
@@ -199,8 +234,16 @@ static int run(const cli_command *self, int argc, char **argv)
     const char *useless = useless_option(what, groups);
     if (useless)
         return cli_usage(self, "--%s is not for %s", useless, bench_words[what]);
+    bool kernel = cli_given(&groups[OPTIONS], "kernel");
+    const char *conflict = kernel_conflict(what, groups);
+    if (conflict)
+        return cli_usage(self, "--%s is not for %s %s --kernel", conflict, bench_words[what],
+                         kernel && what == BENCH_CERTIFY ? "with" : "without");
+    if (kernel && options.kernel_sizes != 4)
+        return cli_usage(self, "--kernel has %zu sizes, not 4: O,I,H,W", options.kernel_sizes);
     cli_progress_init(&session.progress, session.common.quiet);
     result = what == BENCH_CONV ? bench_conv(&session, &options)
+             : kernel           ? bench_kernel(&session, &options)
                                 : bench_network(&session, &options, what, bench_words[what]);
     cli_session_close(&session);
     return result;
@@ -214,10 +257,11 @@ const cli_command cli_command_bench = {
              "          the device can do at most (measured)\n"
              "step      seconds of a training step, and the device memory it takes at most\n"
              "inverse   seconds of inverting a batch with 20 steps in each block\n"
-             "certify   seconds of bounding all layers of a network\n"
+             "certify   seconds of bounding all layers of a network, or one kernel\n"
              "Networks have random weights and see random images.\n",
     .examples = "  iresnet bench conv\n"
                 "  iresnet bench step --preset cifar10 --batch 128\n"
-                "  iresnet bench inverse --preset mnist --json\n",
+                "  iresnet bench inverse --preset mnist --json\n"
+                "  iresnet bench certify --kernel 128,128,3,3 --size 32x32 --padding circular\n",
     .run = run,
 };
