@@ -124,10 +124,11 @@ static void print_network(const irn_certificate *certificate)
     for (size_t i = 0; i < blocks; i++)
         most = cli_larger(most, irn_certificate_block(certificate, i).lipschitz_upper);
     printf("blocks     %zu: Lip(g) <= %s\n", blocks, cli_bound_upper(upper, most));
-    if (irn_certificate_verdict(certificate))
-        printf("network    Lip(F) <= %s, Lip(F^-1) <= %s\n",
-               cli_bound_upper(upper, irn_certificate_lipschitz_upper(certificate)),
-               cli_bound_upper(inverse, irn_certificate_inverse_lipschitz_upper(certificate)));
+    double bound = irn_certificate_lipschitz_upper(certificate);
+    double inverse_bound = irn_certificate_inverse_lipschitz_upper(certificate);
+    if (isfinite(bound) && isfinite(inverse_bound))
+        printf("network    Lip(F) <= %s, Lip(F^-1) <= %s\n", cli_bound_upper(upper, bound),
+               cli_bound_upper(inverse, inverse_bound));
 }
 
 static double largest_layer(const irn_certificate *certificate)
@@ -175,7 +176,7 @@ static int run(const cli_command *command, int argc, char **argv)
     cli_group groups[] = {
         {.title = "Options", .options = verify_table, .count = 2, .values = &self.options},
         cli_common_group(&self.session.common, CLI_WITH_QUIET)};
-    cli_operands operands = {.names = "CERTIFICATE.json and MODEL", .least = 2, .most = 2};
+    cli_operands operands = {.names = "CERTIFICATE.json or MODEL", .least = 2, .most = 2};
     int result = CLI_DONE;
     if (!cli_parse(command, groups, 2, argc, argv, &operands, &result))
         return result;
