@@ -33,6 +33,11 @@ typedef struct irn_proof_terms {
  * 1/1000 of 1/unit and more. */
 double irn_proof_upper(irn_rounding rounding, const irn_proof_terms *terms);
 
+/* A lower bound of it: ||X^H v|| / ||v||, from the computed squares of both, less all rounding; 0
+ * where it says nothing. `length` is to be near 1; shift and trace do not matter. */
+double irn_proof_lower(irn_rounding rounding, const irn_proof_terms *terms, double square,
+                       double length);
+
 /* ---- one matrix ---- */
 
 /* The matrix X, rows <= columns, and space to prove with. */
@@ -84,5 +89,11 @@ irn_status irn_prove_symbol(irn_bound *out, const double *kernel, const irn_kern
  * dimension, d half the kernel's size and N the grid's. Errors: as above. */
 irn_status irn_prove_any_size(irn_bound *out, const double *kernel, const irn_kernel_shape *shape,
                               const char *name);
+
+/* Bounds of a zero-padded layer by a proof for its own matrix, upper / lower - 1 below 1e-6.
+ * suits: whether it is one (not circular, not of any size) with at most 4,096 rows or columns, a
+ * group's, and at a reasonable price; if not, nothing is done. Errors: as of irn_prove_symbol(). */
+irn_status irn_prove_operator(irn_bound *out, bool *suits, const double *kernel,
+                              const irn_kernel_shape *shape, const char *name);
 
 #endif
