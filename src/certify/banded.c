@@ -58,18 +58,18 @@ void irn_banded_clear(irn_banded *matrix)
            blocks_before(matrix->panels, matrix->reach) * IRN_PANEL_BLOCK * sizeof(double));
 }
 
-void irn_banded_add(irn_banded *matrix, size_t row, size_t column, const double *block, size_t size,
-                    size_t stride)
+void irn_banded_add(irn_banded *matrix, size_t row, size_t column, const double *block, size_t size)
 {
     for (size_t c = 0; c < size; c++) {
-        size_t j = column + c, r = j > row ? j - row : 0;
-        while (r < size) {
-            size_t lane = (row + r) % IRN_PANEL, lanes = irn_smaller(IRN_PANEL - lane, size - r);
-            double *to = block_of(matrix, (row + r) / IRN_PANEL, j / IRN_PANEL) +
-                         j % IRN_PANEL * IRN_PANEL + lane;
-            for (size_t i = 0; i < lanes; i++)
-                to[i] += block[c * stride + r + i];
-            r += lanes;
+        size_t j = column + c, i = irn_larger(row, j), lanes;
+        size_t end = irn_smaller(row + size, (j / IRN_PANEL + matrix->reach + 1) * IRN_PANEL);
+        for (; i < end; i += lanes) {
+            const double *from = block + c * size + (i - row);
+            double *to = block_of(matrix, i / IRN_PANEL, j / IRN_PANEL) +
+                         j % IRN_PANEL * IRN_PANEL + i % IRN_PANEL;
+            lanes = irn_smaller(IRN_PANEL - i % IRN_PANEL, end - i);
+            for (size_t r = 0; r < lanes; r++)
+                to[r] += from[r];
         }
     }
 }
@@ -151,6 +151,26 @@ bool irn_banded_cholesky(irn_banded *factor, const irn_banded *gram, double shif
                     return false;
     }
     return true;
+}
+
+/* Of the blocks on the diagonal only the lower triangles are there. */
+void irn_banded_times(const irn_banded *matrix, double *y, const double *x)
+{
+    memset(y, 0, matrix->panels * IRN_PANEL * sizeof *y);
+    for (size_t panel = 0; panel < matrix->panels; panel++) {
+        size_t first = first_of(matrix, panel), depth = (panel - first) * IRN_PANEL;
+        const double *blocks = block_of(matrix, panel, first),
+                     *diagonal = blocks + depth * IRN_PANEL;
+        const double *in = x + panel * IRN_PANEL;
+        double *out = y + panel * IRN_PANEL;
+        irn_panel_times(out, blocks, x + first * IRN_PANEL, depth);
+        irn_panel_transposed(y + first * IRN_PANEL, blocks, in, depth);
+        for (size_t c = 0; c < IRN_PANEL; c++)
+            for (size_t r = c; r < IRN_PANEL; r++) {
+                out[r] += diagonal[c * IRN_PANEL + r] * in[c];
+                out[c] += r > c ? diagonal[c * IRN_PANEL + r] * in[r] : 0;
+            }
+    }
 }
 
 /* L x = b, then L^T x = b, a panel at a time. */

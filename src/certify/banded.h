@@ -21,10 +21,10 @@ void irn_banded_clear(irn_banded *matrix);
 /* Doubles that such a matrix takes. */
 size_t irn_banded_size(size_t order, size_t band);
 
-/* Adds block[c * stride + r], r, c < size, to the entries (row + r, column + c); those above the
- * matrix's diagonal are left out. */
-void irn_banded_add(irn_banded *matrix, size_t row, size_t column, const double *block, size_t size,
-                    size_t stride);
+/* Adds block[c * size + r], r, c < size, to the entries (row + r, column + c), as far as they are
+ * on the diagonal or within the band below it; what is beyond the band should be zero. */
+void irn_banded_add(irn_banded *matrix, size_t row, size_t column, const double *block,
+                    size_t size);
 
 double irn_banded_trace(const irn_banded *matrix);
 
@@ -32,7 +32,12 @@ double irn_banded_trace(const irn_banded *matrix);
  * if not, the factor is meaningless. trace: of the matrix that was factored. */
 bool irn_banded_cholesky(irn_banded *factor, const irn_banded *gram, double shift, double *trace);
 
-/* Solves factor factor^T x = b in place. x: 8 x panels values, those beyond the order 0. */
+/* Vectors have 8 x panels values; those beyond the order are 0. */
+
+/* y = M x. */
+void irn_banded_times(const irn_banded *matrix, double *y, const double *x);
+
+/* Solves factor factor^T x = b in place. */
 void irn_banded_solve(const irn_banded *factor, double *x);
 
 #endif

@@ -94,14 +94,15 @@ static double orthogonalise(double *x, const double *basis, size_t count, size_t
 static void extend(tridiagonal *t, double *basis, size_t order, irn_symmetric_map *map,
                    void *payload)
 {
-    double value = 0;
+    double value = 0, size = 0;
     for (size_t k = 0; k < MOST_STEPS && k < order; k++) {
         double *q = basis + k * order, *next = q + order;
         map(next, q, payload);
         t->diagonal[k] = orthogonalise(next, basis, k + 1, order);
         t->beside[k] = normalise(next, order);
         t->order = k + 1;
-        if (!(t->beside[k] > 1e-14 * t->diagonal[0]))
+        size = fmax(size, t->diagonal[k] + t->beside[k]);
+        if (!(t->beside[k] > 1e-12 * size)) /* the space is invariant */
             return;
         if (t->order % BETWEEN_CHECKS == 0) {
             double before = value;

@@ -4,7 +4,7 @@
 
 #include "base/base.h"
 
-/* out = M x; both of the order that irn_lanczos() was given, and out zeroed. */
+/* out = M x. */
 typedef void irn_symmetric_map(double *out, const double *x, void *payload);
 
 /* The method of Lanczos (1950) from the vector x, which becomes the unit vector that it finds near

@@ -1,20 +1,20 @@
 /* Bounds of zero-padded convolutions from their own matrix A, whose rows and columns are the
  * channels at the positions of the smaller and of the larger of its two sides, outputs and inputs.
  *
- * A is real: the theorem of proof.c for imaginary parts that are 0. What it counts for X = A of
- * m x n, rows <= columns, suffices here:
+ * A is real: the theorem of proof.c for imaginary parts that are 0. What it counts for X of m x n:
  *
  * 1. An entry of G = A A^T is a sum over pairs of taps that share a position of the larger side, of
- *    sums over that side's channels: no product collects more roundings than there are channels and
- *    such positions, and so at most n + 1 <= 2n. Terms off the map are left out, not rounded. G is
- *    banded, positions being ordered by rows of the map.
+ *    sums over that side's channels; terms off the map are left out, not rounded. So no product
+ *    collects more roundings than there are such channels and taps together: n may be that number.
+ *    (It counts what underflow loses too: at most DBL_MIN in each of fewer than 2^62 products,
+ *    which is less than the hundredth by which the theorem's terms are enlarged, since s >= 1/4.)
+ *    G is banded, the map's positions being numbered along one axis and then along the other.
  * 2. An entry of the factor, which keeps the band, is a sum of fewer than m products.
  *
  * Values are scaled by a power of two, exactly but where they underflow; then each is wrong by less
- * than DBL_MIN, and A by that times sqrt(m n) in norm.
+ * than DBL_MIN, and A by that times the root of its number of entries in norm.
  *
- * With m <= 4096, n <= 2^24, and an s near the norm's square, the theorem's terms are at most
- * alpha tr B < 1.3e-12 m s < 6e-9 s, and a part of that for G. */
+ * For m <= 4096 the largest term is alpha tr B < 1.3e-12 m s < 6e-9 s. */
 #include "base/round.h"
 #include "certify/banded.h"
 #include "certify/lanczos.h"
@@ -49,6 +49,7 @@ typedef struct layer {
     int exponent;
     double *taps;    /* [slow][fast][panels][others][8]; the kernel is 2^exponent times them */
     double *product; /* of two taps: [8 panels][8 panels] */
+    double *strip;   /* of two rows of taps: [fast rows][channels][fast rows][channels] */
     double *vector, *image; /* of rows, with zeros behind; of columns */
     size_t *slow_at, *fast_at;
     irn_banded gram, factor;
@@ -134,18 +135,19 @@ static double sums_of(const axis *a)
            (double)irn_smaller(a->taps, a->columns);
 }
 
-/* Whether time and memory are within the limits. A sum is a scattered one, at the price of 4. */
+/* Whether time and memory are within the limits. The price of a sum is that of 4 products. */
 static bool affordable(const layer *l)
 {
     double padded = (double)(l->panels * IRN_PANEL), others = (double)l->others;
-    double channels = (double)l->channels, band = (double)l->band + IRN_PANEL;
+    double channels = (double)l->channels, strip = channels * (double)l->fast.rows;
     double taps = (double)l->slow.taps * (double)l->fast.taps;
-    double work = pairs_of(&l->slow) * pairs_of(&l->fast) / 2 * padded * padded * others +
-                  sums_of(&l->slow) * sums_of(&l->fast) / 2 * (4 * channels * channels + 8) +
-                  (double)l->rows * band * band / 2;
+    double band = (double)l->band + IRN_PANEL, rows = (double)l->rows;
+    double work = pairs_of(&l->slow) * pairs_of(&l->fast) * padded * padded * others +
+                  pairs_of(&l->slow) * sums_of(&l->fast) * 4 * channels * channels +
+                  sums_of(&l->slow) * 4 * strip * strip + rows * band * band;
     double doubles = 2 * (double)irn_banded_size(l->rows, l->band) + taps * padded * others +
-                     padded * padded + (double)l->columns + 128 * (double)l->rows;
-    return (double)l->groups * work <= most_work && doubles * sizeof(double) <= most_bytes;
+                     padded * padded + strip * strip + (double)l->columns + 128 * rows;
+    return (double)l->groups * work / 2 <= most_work && doubles * sizeof(double) <= most_bytes;
 }
 
 static bool counts(size_t *out, size_t channels, size_t height, size_t width)
@@ -211,6 +213,7 @@ static void layer_free(layer *l)
     irn_banded_free(&l->factor);
     free(l->taps);
     free(l->product);
+    free(l->strip);
     free(l->vector);
     free(l->image);
     free(l->slow_at);
@@ -219,11 +222,12 @@ static void layer_free(layer *l)
 
 static irn_status layer_create(layer *l)
 {
-    size_t padded = l->panels * IRN_PANEL;
+    size_t padded = l->panels * IRN_PANEL, strip = l->fast.rows * l->channels;
     IRN_TRY(irn_banded_create(&l->gram, l->rows, l->band));
     IRN_TRY(irn_banded_create(&l->factor, l->rows, l->band));
     IRN_TRY(irn_alloc(&l->taps, l->slow.taps * l->fast.taps * padded * l->others, sizeof(double)));
     IRN_TRY(irn_alloc(&l->product, padded * padded, sizeof(double)));
+    IRN_TRY(irn_alloc(&l->strip, strip * strip, sizeof(double)));
     IRN_TRY(irn_alloc(&l->vector, l->gram.panels * IRN_PANEL + IRN_PANEL, sizeof(double)));
     IRN_TRY(irn_alloc(&l->image, l->columns, sizeof(double)));
     IRN_TRY(irn_alloc(&l->slow_at, l->slow.rows, sizeof(size_t)));
@@ -291,29 +295,42 @@ static size_t shared(const axis *a, size_t q, long long apart, size_t *list)
     return count;
 }
 
-/* Adds the products of taps (p, r) and (q, s) wherever both see the same column. */
-static void add_pair(layer *l, size_t p, size_t q, long long slow, size_t slow_count, size_t r,
-                     size_t s)
+/* Adds a product to the strip's entries (row, column) onwards. */
+static void add_product(layer *l, size_t row, size_t column)
 {
-    long long fast, width = (long long)l->fast.rows;
-    if (!distance(&l->fast, r, s, &fast) || slow * width + fast < 0)
-        return;
-    size_t count = shared(&l->fast, s, fast, l->fast_at);
-    if (count == 0)
-        return;
-    size_t behind = (size_t)(slow * width + fast) * l->channels;
-    multiply(l, tap_at(l, p, r), tap_at(l, q, s));
-    for (size_t i = 0; i < slow_count; i++)
-        for (size_t j = 0; j < count; j++) {
-            size_t column = (l->slow_at[i] * l->fast.rows + l->fast_at[j]) * l->channels;
-            irn_banded_add(&l->gram, column + behind, column, l->product, l->channels,
-                           l->panels * IRN_PANEL);
+    size_t stride = l->fast.rows * l->channels;
+    for (size_t c = 0; c < l->channels; c++) {
+        double *to = l->strip + (column + c) * stride + row;
+        const double *from = l->product + c * l->panels * IRN_PANEL;
+        for (size_t r = 0; r < l->channels; r++)
+            to[r] += from[r];
+    }
+}
+
+/* A A^T for rows of the map of which one sees a row through taps (p, .), the other through (q, .).
+ * If they are the same only its lower triangle. */
+static void strip_of(layer *l, size_t p, size_t q)
+{
+    size_t side = l->fast.rows * l->channels;
+    long long apart;
+    memset(l->strip, 0, side * side * sizeof *l->strip);
+    for (size_t r = 0; r < l->fast.taps; r++)
+        for (size_t s = 0; s < l->fast.taps; s++) {
+            if (!distance(&l->fast, r, s, &apart) || (p == q && apart < 0))
+                continue;
+            size_t count = shared(&l->fast, s, apart, l->fast_at);
+            if (count > 0)
+                multiply(l, tap_at(l, p, r), tap_at(l, q, s));
+            for (size_t i = 0; i < count; i++)
+                add_product(l, (size_t)((long long)l->fast_at[i] + apart) * l->channels,
+                            l->fast_at[i] * l->channels);
         }
 }
 
 /* The lower triangle of A A^T. */
 static void gram_of(layer *l)
 {
+    size_t side = l->fast.rows * l->channels;
     long long apart;
     irn_banded_clear(&l->gram);
     for (size_t p = 0; p < l->slow.taps; p++)
@@ -321,45 +338,34 @@ static void gram_of(layer *l)
             if (!distance(&l->slow, p, q, &apart) || apart < 0)
                 continue;
             size_t count = shared(&l->slow, q, apart, l->slow_at);
-            for (size_t r = 0; count > 0 && r < l->fast.taps; r++)
-                for (size_t s = 0; s < l->fast.taps; s++)
-                    add_pair(l, p, q, apart, count, r, s);
+            if (count > 0)
+                strip_of(l, p, q);
+            for (size_t i = 0; i < count; i++)
+                irn_banded_add(&l->gram, (l->slow_at[i] + (size_t)apart) * side,
+                               l->slow_at[i] * side, l->strip, side);
         }
 }
 
-/* One pair of positions: image += A^T vector, or vector += A image. */
-static void apply_at(layer *l, const double *tap, size_t row, size_t column, bool transposed)
+/* image = A^T vector, at one pair of positions and everywhere. */
+static void transpose_at(layer *l, const double *tap, size_t row, size_t column)
 {
-    for (size_t panel = 0; panel < l->panels; panel++) {
-        double *vector = l->vector + row * l->channels + panel * IRN_PANEL;
-        double *image = l->image + column * l->others;
-        const double *values = tap + panel * IRN_PANEL * l->others;
-        if (transposed)
-            irn_panel_transposed(image, values, vector, l->others);
-        else
-            irn_panel_times(vector, values, image, l->others);
-    }
+    for (size_t panel = 0; panel < l->panels; panel++)
+        irn_panel_transposed(l->image + column * l->others, tap + panel * IRN_PANEL * l->others,
+                             l->vector + row * l->channels + panel * IRN_PANEL, l->others);
 }
 
-static void apply(layer *l, bool transposed)
+static void transpose(layer *l)
 {
-    size_t y, x;
-    for (size_t slow = 0; slow < l->slow.taps * l->slow.rows; slow++) {
-        size_t row = slow % l->slow.rows, tap = slow / l->slow.rows;
-        if (!partner(&l->slow, row, tap, &y))
-            continue;
-        for (size_t fast = 0; fast < l->fast.taps * l->fast.rows; fast++)
-            if (partner(&l->fast, fast % l->fast.rows, fast / l->fast.rows, &x))
-                apply_at(l, tap_at(l, tap, fast / l->fast.rows),
-                         row * l->fast.rows + fast % l->fast.rows, y * l->fast.columns + x,
-                         transposed);
-    }
-}
-
-static void transpose_vector(layer *l)
-{
+    size_t y, x, rows = l->slow.rows, columns = l->fast.rows;
     memset(l->image, 0, l->columns * sizeof *l->image);
-    apply(l, true);
+    for (size_t slow = 0; slow < l->slow.taps * rows; slow++) {
+        if (!partner(&l->slow, slow % rows, slow / rows, &y))
+            continue;
+        for (size_t fast = 0; fast < l->fast.taps * columns; fast++)
+            if (partner(&l->fast, fast % columns, fast / columns, &x))
+                transpose_at(l, tap_at(l, slow / rows, fast / columns),
+                             slow % rows * columns + fast % columns, y * l->fast.columns + x);
+    }
 }
 
 /* ---- the proof ---- */
@@ -368,19 +374,20 @@ static void transpose_vector(layer *l)
 static const double gap = 1e-6;
 enum { MOST_TRIALS = 60 };
 
-static irn_proof_terms terms_of(const layer *l, double shift)
+static irn_proof_terms terms_of(const layer *l, size_t columns)
 {
+    double entries = (double)l->rows * (double)l->columns;
     return (irn_proof_terms){.rows = l->rows,
-                             .columns = l->columns,
-                             .shift = shift,
+                             .columns = columns,
                              .gram = irn_banded_trace(&l->gram),
-                             .error = 2 * DBL_MIN * sqrt((double)l->rows * (double)l->columns)};
+                             .error = 2 * DBL_MIN * sqrt(entries)};
 }
 
 /* A proven bound near sqrt(shift), or infinity where shift is too small. */
 static double try_shift(layer *l, double shift)
 {
-    irn_proof_terms terms = terms_of(l, shift);
+    irn_proof_terms terms = terms_of(l, l->others + l->slow.taps * l->fast.taps);
+    terms.shift = shift;
     if (!irn_banded_cholesky(&l->factor, &l->gram, shift, &terms.trace))
         return INFINITY;
     return irn_proof_upper(irn_rounding_64(), &terms);
@@ -388,20 +395,15 @@ static double try_shift(layer *l, double shift)
 
 static void gram_map(double *out, const double *x, void *payload)
 {
-    layer *l = payload;
-    memcpy(l->vector, x, l->rows * sizeof *x);
-    transpose_vector(l);
-    memset(l->vector, 0, l->rows * sizeof *x);
-    apply(l, false);
-    memcpy(out, l->vector, l->rows * sizeof *x);
+    const layer *l = payload;
+    irn_banded_times(&l->gram, out, x);
 }
 
 static void inverse_map(double *out, const double *x, void *payload)
 {
-    layer *l = payload;
-    memcpy(l->vector, x, l->rows * sizeof *x);
-    irn_banded_solve(&l->factor, l->vector);
-    memcpy(out, l->vector, l->rows * sizeof *x);
+    const layer *l = payload;
+    memcpy(out, x, l->factor.panels * IRN_PANEL * sizeof *x);
+    irn_banded_solve(&l->factor, out);
 }
 
 /* ||A^T x||^2 / ||x||^2 for the vector that Lanczos's method finds from x, and in *lower the root
@@ -410,10 +412,10 @@ static void inverse_map(double *out, const double *x, void *payload)
 static irn_status improve(layer *l, double *x, irn_symmetric_map *map, double *value, double *lower)
 {
     double square = 0, length = 0;
-    irn_proof_terms terms = terms_of(l, 0);
-    IRN_TRY(irn_lanczos(x, l->rows, map, l));
+    irn_proof_terms terms = terms_of(l, l->columns);
+    IRN_TRY(irn_lanczos(x, l->gram.panels * IRN_PANEL, map, l));
     memcpy(l->vector, x, l->rows * sizeof *x);
-    transpose_vector(l);
+    transpose(l);
     for (size_t i = 0; i < l->rows; i++)
         length += x[i] * x[i];
     for (size_t i = 0; i < l->columns; i++)
@@ -461,7 +463,7 @@ static irn_status prove_groups(layer *l, const double *kernel, const irn_kernel_
                                irn_bound *out)
 {
     double shift = 0.25, *x;
-    IRN_TRY(irn_alloc(&x, l->rows, sizeof *x));
+    IRN_TRY(irn_alloc(&x, l->gram.panels * IRN_PANEL, sizeof *x));
     irn_status status = IRN_OK;
     for (size_t group = 0; status == IRN_OK && group < l->groups; group++) {
         irn_bound one = {0, INFINITY};
