@@ -6,7 +6,7 @@
 
 /* It ends when this many steps together gain less than a share of the value, or finally. */
 enum { MOST_STEPS = 100, BETWEEN_CHECKS = 4 };
-static const double gain = 1e-9;
+static const double gain = 1e-8;
 
 /* T, the map restricted to the Krylov space in its orthonormal basis. */
 typedef struct tridiagonal {

@@ -6,8 +6,9 @@
  * 1. An entry of G = A A^T is a sum over pairs of taps that share a position of the larger side, of
  *    sums over that side's channels; terms off the map are left out, not rounded. So no product
  *    collects more roundings than there are such channels and taps together: n may be that number.
- *    (It counts what underflow loses too: at most DBL_MIN in each of fewer than 2^62 products,
- *    which is less than the hundredth by which the theorem's terms are enlarged, since s >= 1/4.)
+ *    (It counts the products that can underflow too, which are more here. Each loses DBL_MIN at
+ *    most, which for fewer than 2^62 of them in each of m entries of a row is far below the
+ *    hundredth by which the other terms are enlarged, s being at least 1/4.)
  *    G is banded, the map's positions being numbered along one axis and then along the other.
  * 2. An entry of the factor, which keeps the band, is a sum of fewer than m products.
  *
@@ -49,7 +50,7 @@ typedef struct layer {
     int exponent;
     double *taps;    /* [slow][fast][panels][others][8]; the kernel is 2^exponent times them */
     double *product; /* of two taps: [8 panels][8 panels] */
-    double *strip;   /* of two rows of taps: [fast rows][channels][fast rows][channels] */
+    double *strip;   /* of two lines: [fast rows][channels][fast rows][channels] */
     double *vector, *image; /* of rows, with zeros behind; of columns */
     size_t *slow_at, *fast_at;
     irn_banded gram, factor;
@@ -138,15 +139,17 @@ static double sums_of(const axis *a)
 /* Whether time and memory are within the limits. The price of a sum is that of 4 products. */
 static bool affordable(const layer *l)
 {
+    double slow_taps = (double)l->slow.taps, fast_taps = (double)l->fast.taps;
     double padded = (double)(l->panels * IRN_PANEL), others = (double)l->others;
     double channels = (double)l->channels, strip = channels * (double)l->fast.rows;
-    double taps = (double)l->slow.taps * (double)l->fast.taps;
     double band = (double)l->band + IRN_PANEL, rows = (double)l->rows;
-    double work = pairs_of(&l->slow) * pairs_of(&l->fast) * padded * padded * others +
+    double work = slow_taps * slow_taps + pairs_of(&l->slow) * fast_taps * fast_taps +
+                  pairs_of(&l->slow) * pairs_of(&l->fast) * padded * padded * others +
                   pairs_of(&l->slow) * sums_of(&l->fast) * 4 * channels * channels +
                   sums_of(&l->slow) * 4 * strip * strip + rows * band * band;
-    double doubles = 2 * (double)irn_banded_size(l->rows, l->band) + taps * padded * others +
-                     padded * padded + strip * strip + (double)l->columns + 128 * rows;
+    double doubles = 2 * (double)irn_banded_size(l->rows, l->band) +
+                     slow_taps * fast_taps * padded * others + padded * padded + strip * strip +
+                     (double)l->columns + 128 * rows;
     return (double)l->groups * work / 2 <= most_work && doubles * sizeof(double) <= most_bytes;
 }
 
@@ -269,7 +272,8 @@ static double load(layer *l, const double *kernel, const irn_kernel_shape *shape
     return peak;
 }
 
-/* product[c' * 8 panels + c] = sum over the other side's channels of p[c, .] q[c', .]. */
+/* product[c' * 8 panels + c] = sum over the other side's channels of p[c, .] q[c', .]; of a tap
+ * with itself only the lower triangle. */
 static void multiply(layer *l, const double *p, const double *q)
 {
     size_t stride = l->panels * IRN_PANEL, panel = IRN_PANEL * l->others;
@@ -307,8 +311,8 @@ static void add_product(layer *l, size_t row, size_t column)
     }
 }
 
-/* A A^T for rows of the map of which one sees a row through taps (p, .), the other through (q, .).
- * If they are the same only its lower triangle. */
+/* A A^T for two lines of the map, of which one sees a line through taps (p, .), the other the same
+ * line through (q, .). If p = q they are one line, and only the lower triangle means something. */
 static void strip_of(layer *l, size_t p, size_t q)
 {
     size_t side = l->fast.rows * l->channels;
@@ -465,7 +469,7 @@ static irn_status prove_groups(layer *l, const double *kernel, const irn_kernel_
     double shift = 0.25, *x;
     IRN_TRY(irn_alloc(&x, l->gram.panels * IRN_PANEL, sizeof *x));
     irn_status status = IRN_OK;
-    for (size_t group = 0; status == IRN_OK && group < l->groups; group++) {
+    for (size_t group = 0; status == IRN_OK && isfinite(shift) && group < l->groups; group++) {
         irn_bound one = {0, INFINITY};
         load(l, kernel, shape, group);
         gram_of(l);

@@ -228,6 +228,58 @@ START_TEST(groups)
 }
 END_TEST
 
+/* Of K[o, i, p, q] = B[o, i] a[p, q] the operator is a Kronecker product, and its norm that of B
+ * times that of a: 4,096 rows, of which LAPACK sees 64. */
+START_TEST(product)
+{
+    host_restart();
+    irn_kernel_shape s = {64, 64, 3, 3, 8, 8, IRN_PAD_ZEROS, 1, 1, 1, false}, one = s;
+    size_t side = host_step(1) == 1 ? 64 : 8;
+    s.outputs = s.inputs = side;
+    one.outputs = one.inputs = 1;
+    double *a = host_normal(9), *kernel = host_doubles(side * side * 9);
+    dense b = {side, side, host_normal(side * side)}, map = operator_of(a, &one);
+    for (size_t e = 0; e < side * side * 9; e++)
+        kernel[e] = b.values[e / 9] * a[e % 9];
+    irn_bound bound = proven(kernel, &s);
+    double norm = norm_of(&b) * norm_of(&map);
+    ck_assert_msg(bound.lower <= norm * (1 + 1e-12) && norm <= bound.upper * (1 + 1e-12) &&
+                      bound.upper / bound.lower - 1 <= 1e-6,
+                  "%.17g, %.17g, %.17g", bound.lower, norm, bound.upper);
+}
+END_TEST
+
+/* Norms that NumPy found for zero-padded layers. */
+START_TEST(golden)
+{
+    static const struct {
+        const char *name;
+        irn_kernel_shape shape;
+        double norm;
+    } cases[] = {
+        {"gauss-3x3-16to8-at-8x8.weight",
+         {8, 16, 3, 3, 8, 8, IRN_PAD_ZEROS, 1, 1, 1, false},
+         1.5940829647248718},
+        {"gauss-5x5-4to6-at-7x9.weight",
+         {6, 4, 5, 5, 7, 9, IRN_PAD_ZEROS, 1, 1, 1, false},
+         1.995664124301035},
+        {"orthogonal-3x3-16to16-at-8x8.weight",
+         {16, 16, 3, 3, 8, 8, IRN_PAD_ZEROS, 1, 1, 1, false},
+         0.9000000289342478},
+    };
+    irn_safetensors *file = golden_open("spectral.safetensors");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t count;
+        double *kernel = golden_read(file, &count, "%s", cases[i].name), norm = cases[i].norm;
+        irn_bound b = proven(kernel, &cases[i].shape);
+        ck_assert_msg(b.lower <= norm * (1 + 1e-12) && norm <= b.upper * (1 + 1e-12),
+                      "%s: %.17g, %.17g", cases[i].name, b.lower, b.upper);
+        ck_assert(b.upper / b.lower - 1 <= 1e-6);
+    }
+    irn_safetensors_free(file);
+}
+END_TEST
+
 /* ---- the known trap ---- */
 
 START_TEST(laplacian)
@@ -411,6 +463,8 @@ int main(void)
                         (int)(sizeof particular / sizeof *particular));
     tcase_add_test(bounds, symmetries);
     tcase_add_test(bounds, groups);
+    tcase_add_test(bounds, product);
+    tcase_add_test(bounds, golden);
     tcase_add_test(bounds, laplacian);
     tcase_add_test(bounds, edge);
     tcase_add_test(bounds, solutions);
