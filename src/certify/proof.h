@@ -1,5 +1,6 @@
 /* Bounds on the norms of matrices and convolutions that hold in real arithmetic, in spite of the
- * rounding of the computation that proves them. The theorems are in proof.c and proof_symbol.c. */
+ * rounding of the computation that proves them. The theorems are in proof.c,
+ * proof_symbol.c and proof_operator.c. */
 #ifndef IRN_PROOF_H
 #define IRN_PROOF_H
 
