@@ -3,7 +3,7 @@
  * Around the Fourier transforms that give a kernel's symbol (REAL is double): `embed` lays kernels
  * on the torus, `gather` collects the matrices of chosen frequencies.
  *
- *   taps      [outputs * inputs][tap_rows][tap_columns]
+ *   taps      [tap][outputs * inputs]; offsets: row and column of each
  *   torus     [batch][height][width] complex
  *   matrices  as in svd.cl, one a frequency; `stride` is their `rows` there, `rows` the rows in use
  *
@@ -13,10 +13,9 @@
 
 /* Global size: at least batch; any. Entries beyond the last become zeros. Tap offsets enter with
  * the opposite sign: a forward transform has exp(-i w x), the symbol exp(+i w x). */
-KERNEL void embed(__global const double *taps, ulong taps0, __global double2 *torus, ulong torus0,
-                  int first, int entries, int batch, int inputs, int rows, int transposed,
-                  int height, int width, int tap_rows, int tap_columns, int first_row,
-                  int first_column)
+KERNEL void embed(__global const double *taps, ulong taps0, __global const int2 *offsets,
+                  ulong offsets0, __global double2 *torus, ulong torus0, int first, int entries,
+                  int batch, int inputs, int rows, int transposed, int height, int width, int count)
 {
     const int slot = (int)get_global_id(0), entry = first + slot;
     if (slot >= batch)
@@ -27,13 +26,11 @@ KERNEL void embed(__global const double *taps, ulong taps0, __global double2 *to
         __global double2 *line = torus + torus0 + ((size_t)slot * height + y) * width;
         for (int x = 0; x < width; x++)
             line[x] = (double2)(0);
-        /* Tap row t has offset first_row + t, so it lands in row -(first_row + t) of the torus. */
-        const int t = (2 * height - y - first_row) % height;
-        if (entry >= entries || t >= tap_rows)
-            continue;
-        __global const double *k = taps + taps0 + (pair * tap_rows + t) * tap_columns;
-        for (int u = 0; u < tap_columns; u++)
-            line[(2 * width - first_column - u) % width].x = k[u];
+        for (int t = 0; t < count && entry < entries; t++) {
+            const int2 offset = offsets[offsets0 + t];
+            if ((height - offset.x) % height == y)
+                line[(width - offset.y) % width].x = taps[taps0 + (size_t)t * entries + pair];
+        }
     }
 }
 

@@ -26,7 +26,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Pairs of them are listed. */
 enum { MOST_TAPS = 2048 };
@@ -99,29 +98,6 @@ static irn_status find_pairs(irn_correlation *c)
     return status;
 }
 
-/* The squared Frobenius norm of the sums of magnitudes over the taps, enlarged for its rounding. */
-static irn_status find_squares(irn_correlation *c)
-{
-    const irn_tap_list *list = c->list;
-    size_t matrix = list->outputs * list->inputs;
-    double *sums;
-    IRN_TRY(irn_alloc(&sums, matrix, sizeof *sums));
-    for (size_t group = 0; group < list->groups; group++) {
-        double squares = 0;
-        memset(sums, 0, matrix * sizeof *sums);
-        for (size_t tap = 0; tap < list->count; tap++) {
-            const double *values = list->values + (group * list->count + tap) * matrix;
-            for (size_t i = 0; i < matrix; i++)
-                sums[i] += fabs(values[i]);
-        }
-        for (size_t i = 0; i < matrix; i++)
-            squares += sums[i] * sums[i];
-        c->squares = fmax(c->squares, 1.01 * squares);
-    }
-    free(sums);
-    return IRN_OK;
-}
-
 static irn_status find_roots(irn_correlation *c)
 {
     for (int axis = 0; axis < 2; axis++) {
@@ -144,8 +120,6 @@ irn_status irn_correlation_create(irn_correlation *out, const irn_tap_list *list
                         list->count, MOST_TAPS);
     irn_status status = find_pairs(out);
     if (status == IRN_OK)
-        status = find_squares(out);
-    if (status == IRN_OK)
         status = find_roots(out);
     if (status != IRN_OK)
         irn_correlation_free(out);
@@ -167,12 +141,13 @@ double irn_correlation_error(const irn_correlation *c, irn_rounding rounding)
 {
     const irn_rounding wide = irn_rounding_64();
     double rows = (double)c->rows, lags = (double)c->lags;
+    double squares = 1.01 * c->list->weight * c->list->weight;
     double terms = (double)c->columns * (double)c->most_pairs;
     double relative = (terms + 22) * wide.unit + (lags + 3) * rounding.unit;
     if (!(relative <= 1e-3))
         return INFINITY;
     double lost = 2 * rows * lags * (2 * terms * wide.tiny + 4 * rounding.tiny);
-    return 1.02 * (sqrt(2) * 1.01 * relative * c->squares + lost * (1 + c->squares));
+    return 1.02 * (sqrt(2) * 1.01 * relative * squares + lost * (1 + squares));
 }
 
 void irn_correlation_taps(const irn_correlation *c, size_t stride, double *taps)

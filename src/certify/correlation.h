@@ -22,7 +22,6 @@ typedef struct irn_correlation {
     bool *own_negative;
     size_t *starts; /* [lags + 1]: pairs of each d */
     int (*pairs)[2];
-    double squares; /* at least the largest squared Frobenius norm of the groups' sum_t |X_t| */
     size_t most_pairs;
     double *roots[2]; /* of unity, [torus][2], along each axis */
 } irn_correlation;

@@ -127,21 +127,6 @@ static double input_square(const quotient *q)
     return square;
 }
 
-/* ||S||_F, enlarged for its rounding. */
-static double weight_of(const quotient *q)
-{
-    const irn_tap_list *list = q->list;
-    size_t matrix = list->outputs * list->inputs;
-    double square = 0;
-    for (size_t i = 0; i < matrix; i++) {
-        double sum = 0;
-        for (size_t tap = 0; tap < list->count; tap++)
-            sum += fabs(q->values[tap * matrix + i]);
-        square += sum * sum;
-    }
-    return 1.01 * sqrt(square);
-}
-
 static double evaluate(quotient *q)
 {
     const irn_tap_list *list = q->list;
@@ -157,7 +142,7 @@ static double evaluate(quotient *q)
     count *= (double)(list->outputs + list->inputs);
     double terms = (double)list->inputs + 2 * (double)(list->count * list->phases) + 8;
     double value = sqrt(square) / sqrt(input) * (1 - 1.01 * (count + 16) * DBL_EPSILON / 2);
-    double error = 1.01 * sqrt(2) * terms * DBL_EPSILON / 2 * weight_of(q) + list->error;
+    double error = 1.01 * sqrt(2) * terms * DBL_EPSILON / 2 * list->weight + list->error;
     double lower = irn_round_down(value - 1.01 * error - 1e-290);
     return lower > 0 ? lower : 0;
 }

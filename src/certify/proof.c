@@ -220,11 +220,28 @@ double irn_prover_search(irn_prover *prover, double *shift)
  * sqrt(2) g(2m) ||X||_F ||v||. Norms of vectors of 2n and 2m numbers are relatively wrong by
  * (n + 1) u and (m + 1) u to first order, their quotient by another u. Underflow loses at most
  * tiny in each product and square; v is of length 1 but for rounding. */
+double irn_proof_lower(irn_rounding rounding, const irn_proof_terms *t, double square,
+                       double length)
+{
+    double m = (double)t->rows, n = (double)t->columns, u = rounding.unit;
+    if (!(length > 0.5 && length < 2 && (2 * (m + n) + 16) * u <= 1e-3))
+        return 0;
+    double relative = enlarged * (m + n + 8) * u;
+    double absolute =
+        sqrt(2) * gamma_of(2 * m, u) * sqrt(t->gram) + 4 * (m + n) * sqrt(rounding.tiny);
+    double value = sqrt(square) / sqrt(length) * (1 - relative);
+    double lower = irn_round_down(irn_round_down(value - enlarged * absolute) - t->error);
+    return lower > 0 ? lower : 0;
+}
+
 double irn_prover_lower(const irn_prover *prover)
 {
     const irn_planes *x = &prover->matrix;
-    double m = (double)x->rows, n = (double)x->columns, square = 0, length = 0;
-    irn_rounding rounding = irn_rounding_64();
+    double square = 0, length = 0;
+    irn_proof_terms terms = {.rows = x->rows,
+                             .columns = x->columns,
+                             .gram = trace_of(&prover->gram),
+                             .error = prover->error};
     for (size_t i = 0; i < x->rows; i++)
         length += prover->vector_re[i] * prover->vector_re[i] +
                   prover->vector_im[i] * prover->vector_im[i];
@@ -237,14 +254,7 @@ double irn_prover_lower(const irn_prover *prover)
         }
         square += a * a + b * b;
     }
-    if (!(length > 0.5 && length < 2 && (2 * (m + n) + 16) * rounding.unit <= 1e-3))
-        return 0;
-    double relative = enlarged * (m + n + 8) * rounding.unit;
-    double absolute = sqrt(2) * gamma_of(2 * m, rounding.unit) * sqrt(trace_of(&prover->gram)) +
-                      4 * (m + n) * sqrt(rounding.tiny);
-    double value = sqrt(square) / sqrt(length) * (1 - relative);
-    double lower = irn_round_down(irn_round_down(value - enlarged * absolute) - prover->error);
-    return lower > 0 ? lower : 0;
+    return irn_proof_lower(irn_rounding_64(), &terms, square, length);
 }
 
 static irn_status check_matrix(const double *matrix, size_t outputs, size_t inputs, double error,

@@ -1,5 +1,6 @@
 /* Bounds on the norms of matrices and convolutions that hold in real arithmetic, in spite of the
- * rounding of the computation that proves them. The theorems are in proof.c and proof_symbol.c. */
+ * rounding of the computation that proves them. The theorems are in proof.c,
+ * proof_symbol.c and proof_operator.c. */
 #ifndef IRN_PROOF_H
 #define IRN_PROOF_H
 
@@ -35,6 +36,11 @@ typedef struct irn_proof_terms {
 /* An upper bound of the exact matrix's norm; infinity where the theorem says nothing, for sizes of
  * 1/1000 of 1/unit and more. */
 double irn_proof_upper(irn_rounding rounding, const irn_proof_terms *terms);
+
+/* A lower bound of it: ||X^H v|| / ||v||, from the computed squares of both, less all rounding; 0
+ * where it says nothing. `length` is to be near 1; shift and trace do not matter. */
+double irn_proof_lower(irn_rounding rounding, const irn_proof_terms *terms, double square,
+                       double length);
 
 /* ---- one matrix ---- */
 
@@ -82,5 +88,11 @@ irn_status irn_prove_matrix(double *upper, double *lower, const double *matrix, 
 irn_status irn_prove_symbol(irn_bound *out, irn_proof *proof, irn_context *context,
                             irn_arithmetic arithmetic, const double *kernel,
                             const irn_kernel_shape *shape, const char *name);
+
+/* Bounds of a zero-padded layer by a proof for its own matrix, upper / lower - 1 below 1e-6.
+ * suits: whether it is one (not circular, not of any size) with at most 4,096 rows or columns, a
+ * group's, and at a reasonable price; if not, nothing is done. Errors: as of irn_prove_symbol(). */
+irn_status irn_prove_operator(irn_bound *out, bool *suits, const double *kernel,
+                              const irn_kernel_shape *shape, const char *name);
 
 #endif

@@ -4,7 +4,7 @@
  * shift all frequencies are factored, and those that fail go on to the next round. Only completed
  * factorisations prove anything. */
 #include "base/round.h"
-#include "certify/symbol.h"
+#include "certify/proof_symbol.h"
 #include "runtime/runtime.h"
 #include "tensor/tensor.h"
 
@@ -404,11 +404,10 @@ static irn_status host_memory(prover *p)
 static irn_status list_frequencies(prover *p)
 {
     const irn_symbol *s = p->symbol;
-    size_t all = s->list.groups * s->frequencies, group, row, column;
-    IRN_TRY(irn_alloc(&p->remaining, all, sizeof *p->remaining));
-    for (size_t i = 0; i < all; i++)
-        if (irn_symbol_frequency(s, i, &group, &row, &column))
-            p->remaining[p->count++] = i;
+    p->count = s->list.groups * s->frequencies;
+    IRN_TRY(irn_alloc(&p->remaining, p->count, sizeof *p->remaining));
+    for (size_t i = 0; i < p->count; i++)
+        p->remaining[i] = i;
     return IRN_OK;
 }
 

@@ -1,5 +1,5 @@
 /* Upper bounds at all frequencies by the host, in float64. */
-#include "certify/symbol.h"
+#include "certify/proof_symbol.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -48,8 +48,7 @@ static irn_status scan(irn_symbol *s, size_t group, const irn_sums_layout *layou
 {
     size_t count = s->frequencies, step = scattered_step(count), ignored, row, column;
     for (size_t i = 0, index = 0; i < count; i++, index = (index + step) % count) {
-        if (!irn_symbol_frequency(s, index, &ignored, &row, &column))
-            continue;
+        irn_symbol_frequency(s, index, &ignored, &row, &column);
         irn_correlation_weights(&s->correlation, row, column, weights);
         gram_of(s, layout, sums, weights);
         s->prover.error = s->list.error;

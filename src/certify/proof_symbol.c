@@ -16,7 +16,7 @@
 #include "base/round.h"
 #include "certify/faded.h"
 #include "certify/roots.h"
-#include "certify/symbol.h"
+#include "certify/proof_symbol.h"
 #include "runtime/runtime.h"
 
 #include <float.h>
@@ -29,6 +29,7 @@ static void symbol_free(irn_symbol *s)
     irn_correlation_free(&s->correlation);
     irn_tap_list_free(&s->list);
     free(s->taps);
+    free(s->table);
 }
 
 static irn_status fill(irn_symbol *s)
@@ -45,21 +46,21 @@ static irn_status fill(irn_symbol *s)
     irn_correlation_taps(c, s->prover.matrix.stride, s->taps);
     double taps = (double)s->list.count, entries = (double)c->rows * (double)c->columns;
     s->entries_error =
-        1.02 * ((taps + 21) * IRN_UNIT_64 * sqrt(c->squares) + 4 * taps * sqrt(entries) * DBL_MIN) +
+        1.02 * ((taps + 21) * IRN_UNIT_64 * s->list.weight + 4 * taps * sqrt(entries) * DBL_MIN) +
         s->list.error;
-    s->half = s->list.axes[1].torus / 2 + 1;
-    s->frequencies = s->list.axes[0].torus * s->half;
+    s->frequencies = irn_frequency_count(&s->list);
+    IRN_TRY(irn_alloc(&s->table, s->frequencies, sizeof *s->table));
+    irn_frequency_table(&s->list, s->table);
     return IRN_OK;
 }
 
-bool irn_symbol_frequency(const irn_symbol *s, size_t index, size_t *group, size_t *row,
+void irn_symbol_frequency(const irn_symbol *s, size_t index, size_t *group, size_t *row,
                           size_t *column)
 {
+    size_t flat = (size_t)s->table[index % s->frequencies], width = s->list.axes[1].torus;
     *group = index / s->frequencies;
-    *row = index % s->frequencies / s->half;
-    *column = index % s->half;
-    bool own_mirror = *column == 0 || 2 * *column == s->list.axes[1].torus;
-    return !own_mirror || 2 * *row <= s->list.axes[0].torus;
+    *row = flat / width;
+    *column = flat % width;
 }
 
 void irn_symbol_evaluate(irn_symbol *s, size_t index)

@@ -1,6 +1,7 @@
 #include "spectral/tap_list.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdint.h>
 
 enum { MOST = INT_MAX / 8 };
@@ -18,16 +19,15 @@ static irn_status check_groups(const irn_kernel_shape *s, const char *name)
 {
     if (s->groups > s->outputs || s->groups > s->inputs || s->outputs % s->groups != 0 ||
         s->inputs % s->groups != 0)
-        return irn_fail(IRN_ERROR_ARGUMENT,
-                        "%s: %zu groups do not divide %zu outputs and %zu inputs", name, s->groups,
-                        s->outputs, s->inputs);
+        return irn_fail(IRN_ERROR_ARGUMENT, "%s: %zu outputs and %zu inputs are not %zu groups",
+                        name, s->outputs, s->inputs, s->groups);
     return IRN_OK;
 }
 
-/* Pixels of the torus along an axis, at most, before a stride divides them. */
+/* Pixels of the torus along an axis, at most. */
 static size_t reach(const irn_kernel_shape *s, size_t map, size_t taps)
 {
-    return (map + 2) * (s->transposed ? s->stride : 1) + s->stride + s->dilation * taps;
+    return (map + 2) * (s->transposed ? s->stride : 1) + s->dilation * taps;
 }
 
 /* The largest products of sizes that are made anywhere. */
@@ -36,7 +36,7 @@ static bool countable(const irn_kernel_shape *s, size_t *count)
     size_t unused, inputs = s->inputs / s->groups;
     const size_t kernel[] = {s->outputs, inputs, s->kernel_height, s->kernel_width};
     const size_t steps[] = {s->dilation, s->kernel_height + s->kernel_width};
-    const size_t maps[] = {s->stride, s->height + s->width + 4};
+    const size_t maps[] = {s->transposed ? s->stride : 1, s->height + s->width + 4};
     const size_t matrix[] = {s->outputs + 32, inputs + 32, 64 * sizeof(double)};
     if (!irn_product(count, kernel, 4) || *count > SIZE_MAX / 1024 ||
         !irn_product(&unused, steps, 2) || unused > MOST || !irn_product(&unused, maps, 2) ||
@@ -54,8 +54,8 @@ static irn_status check_sizes(const irn_kernel_shape *s, const char *name)
     for (int i = 0; i < 6; i++)
         if (sizes[i] == 0 || sizes[i] > MOST)
             return irn_fail(IRN_ERROR_ARGUMENT,
-                            "%s: kernel %zux%zux%zux%zu, stride %zu, dilation %zu: sizes must be 1 "
-                            "to %d",
+                            "%s: kernel %zux%zux%zux%zu, a stride of %zu and a dilation of %zu: "
+                            "sizes must be 1 to %d",
                             name, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], MOST);
     if ((s->height == 0) != (s->width == 0) || s->height > MOST || s->width > MOST)
         return irn_fail(IRN_ERROR_ARGUMENT,
@@ -77,5 +77,16 @@ irn_status irn_shape_check(const irn_kernel_shape *shape, const char *name, size
                         "beyond what can be counted",
                         name, s.outputs, s.inputs, s.kernel_height, s.kernel_width, s.height,
                         s.width, s.stride, s.dilation);
+    return IRN_OK;
+}
+
+irn_status irn_kernel_check(const double *kernel, const irn_kernel_shape *shape, const char *name)
+{
+    size_t count;
+    IRN_TRY(irn_shape_check(shape, name, &count));
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(kernel[i]))
+            return irn_fail(IRN_ERROR_NUMERIC, "%s: value %zu of %zu is %f, not a finite number",
+                            name, i, count, kernel[i]);
     return IRN_OK;
 }

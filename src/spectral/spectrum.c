@@ -44,6 +44,7 @@ static void job_end(irn_job *j)
 {
     irn_context *context = j->spectrum->context;
     irn_memory_release(context, j->device_taps);
+    irn_memory_release(context, j->device_offsets);
     irn_memory_release(context, j->device_table);
     irn_memory_release(context, j->device_matrices);
     irn_memory_release(context, j->device_scratch);
@@ -56,18 +57,17 @@ static void job_end(irn_job *j)
 
 static irn_status job_begin(irn_job *j)
 {
-    IRN_TRY(irn_layout_of(&j->layout, j->taps));
-    j->frequencies = irn_frequency_count(j->taps);
+    IRN_TRY(irn_layout_of(&j->layout, j->list));
+    j->frequencies = irn_frequency_count(j->list);
     IRN_TRY(irn_alloc(&j->table, j->frequencies, sizeof *j->table));
-    irn_frequency_table(j->taps, j->table);
-    return irn_alloc(&j->phases, 2 * j->taps->tap_rows * j->taps->tap_columns, sizeof(double));
+    irn_frequency_table(j->list, j->table);
+    return irn_alloc(&j->phases, 2 * j->list->count, sizeof(double));
 }
 
 void irn_job_symbol(const irn_job *j, size_t index, double *matrix)
 {
-    size_t flat = (size_t)j->table[index];
-    irn_taps_symbol(j->taps, &j->layout, flat / j->taps->width, flat % j->taps->width, j->phases,
-                    matrix);
+    size_t flat = (size_t)j->table[index], width = j->list->axes[1].torus;
+    irn_symbol_at(j->list, &j->layout, flat / width, flat % width, j->phases, matrix);
 }
 
 static irn_status run_on_host(irn_job *j, double *values)
@@ -81,10 +81,10 @@ static irn_status run_on_host(irn_job *j, double *values)
     return IRN_OK;
 }
 
-irn_status irn_spectrum_values(irn_spectrum *spectrum, const irn_taps *taps, size_t wanted,
+irn_status irn_spectrum_values(irn_spectrum *spectrum, const irn_tap_list *list, size_t wanted,
                                double *values)
 {
-    irn_job j = {.spectrum = spectrum, .taps = taps, .wanted = wanted};
+    irn_job j = {.spectrum = spectrum, .list = list, .wanted = wanted};
     irn_status status = job_begin(&j);
     if (status == IRN_OK)
         status = spectrum->route == IRN_ROUTE_HOST ? run_on_host(&j, values)
@@ -96,18 +96,18 @@ irn_status irn_spectrum_values(irn_spectrum *spectrum, const irn_taps *taps, siz
     return status;
 }
 
-irn_status irn_spectrum_norm(irn_spectrum *spectrum, const irn_taps *taps, double *norm,
+irn_status irn_spectrum_norm(irn_spectrum *spectrum, const irn_tap_list *list, double *norm,
                              size_t *frequency)
 {
-    size_t count = irn_frequency_count(taps), best = 0;
+    size_t count = irn_frequency_count(list), best = 0;
     int *table;
     double *values = NULL;
     IRN_TRY(irn_alloc(&table, count, sizeof *table));
     irn_status status = irn_alloc(&values, count, sizeof *values);
     if (status == IRN_OK)
-        status = irn_spectrum_values(spectrum, taps, 1, values);
+        status = irn_spectrum_values(spectrum, list, 1, values);
     if (status == IRN_OK) {
-        irn_frequency_table(taps, table);
+        irn_frequency_table(list, table);
         /* A NaN wins, whatever made it, and stays. */
         for (size_t f = 1; f < count && !isnan(values[best]); f++)
             if (!(values[f] <= values[best]))

@@ -4,7 +4,7 @@
 #define IRN_SPECTRUM_H
 
 #include "runtime/runtime.h"
-#include "spectral/taps.h"
+#include "spectral/symbol.h"
 
 typedef struct irn_spectrum irn_spectrum;
 
@@ -29,13 +29,13 @@ void irn_spectrum_force(irn_spectrum *spectrum, irn_spectrum_route route);
 irn_spectrum_route irn_spectrum_taken(const irn_spectrum *spectrum);
 
 /* The `wanted` largest singular values at each frequency of irn_frequency_table(): values is
- * [irn_frequency_count(taps)][wanted], descending within a frequency. Errors: IRN_ERROR_MEMORY,
+ * [irn_frequency_count(list)][wanted], descending within a frequency. Errors: IRN_ERROR_MEMORY,
  * IRN_ERROR_DEVICE. */
-irn_status irn_spectrum_values(irn_spectrum *spectrum, const irn_taps *taps, size_t wanted,
+irn_status irn_spectrum_values(irn_spectrum *spectrum, const irn_tap_list *list, size_t wanted,
                                double *values);
 
 /* The largest singular value of all, and the frequency (row x width + column) where it is. */
-irn_status irn_spectrum_norm(irn_spectrum *spectrum, const irn_taps *taps, double *norm,
+irn_status irn_spectrum_norm(irn_spectrum *spectrum, const irn_tap_list *list, double *norm,
                              size_t *frequency);
 
 #endif

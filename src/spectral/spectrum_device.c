@@ -14,18 +14,39 @@ static const char build_options[] = "-DREAL=double";
 /* One frequency is just a sum. */
 static bool transform_pays(const irn_job *j)
 {
-    const irn_taps *taps = j->taps;
-    double work = (double)taps->outputs * (double)taps->inputs * (double)taps->tap_rows *
-                  (double)taps->tap_columns * (double)j->frequencies;
+    const irn_tap_list *list = j->list;
+    double work =
+        (double)list->outputs * (double)list->inputs * (double)list->count * (double)j->frequencies;
     return j->spectrum->route == IRN_ROUTE_FFT && j->spectrum->fft && work >= j->spectrum->worth &&
-           taps->height * taps->width > 1;
+           list->axes[0].torus * list->axes[1].torus > 1;
+}
+
+static irn_status upload(irn_context *context, cl_mem *out, const void *values, size_t count,
+                         size_t size)
+{
+    IRN_TRY(irn_memory_create(context, out, count, size, false));
+    return irn_memory_write(context, *out, 0, values, count * size);
+}
+
+/* For the device: less than the torus, which an int holds. */
+static irn_status upload_offsets(irn_job *j)
+{
+    size_t count = j->list->count;
+    int(*offsets)[2];
+    IRN_TRY(irn_alloc(&offsets, count, sizeof *offsets));
+    for (size_t t = 0; t < count; t++)
+        for (int axis = 0; axis < 2; axis++)
+            offsets[t][axis] = (int)j->list->offsets[t][axis];
+    irn_status status =
+        upload(j->spectrum->context, &j->device_offsets, offsets, count, sizeof *offsets);
+    free(offsets);
+    return status;
 }
 
 static irn_status device_memory(irn_job *j)
 {
     irn_context *context = j->spectrum->context;
-    const irn_taps *taps = j->taps;
-    size_t count = taps->outputs * taps->inputs * taps->tap_rows * taps->tap_columns;
+    const irn_tap_list *list = j->list;
     uint64_t most = context->info.max_allocation;
     size_t room = (size_t)(most < MAX_CHUNK ? most : MAX_CHUNK) / sizeof(double) / j->layout.size;
     j->capacity = room < 1 ? 1 : room < j->frequencies ? room : j->frequencies;
@@ -37,13 +58,13 @@ static irn_status device_memory(irn_job *j)
     IRN_TRY(irn_memory_create(context, &j->device_values, j->capacity * j->wanted, sizeof(double),
                               false));
     if (transform_pays(j))
-        IRN_TRY(irn_fft_get(j->spectrum->fft, taps->height, taps->width, &j->plan));
+        IRN_TRY(irn_fft_get(j->spectrum->fft, list->axes[0].torus, list->axes[1].torus, &j->plan));
     if (!j->plan)
         return IRN_OK;
-    IRN_TRY(irn_memory_create(context, &j->device_taps, count, sizeof(double), false));
-    IRN_TRY(irn_memory_write(context, j->device_taps, 0, taps->values, count * sizeof(double)));
-    IRN_TRY(irn_memory_create(context, &j->device_table, j->frequencies, sizeof(int), false));
-    return irn_memory_write(context, j->device_table, 0, j->table, j->frequencies * sizeof(int));
+    IRN_TRY(upload_offsets(j));
+    IRN_TRY(upload(context, &j->device_taps, list->values,
+                   list->count * list->outputs * list->inputs, sizeof(double)));
+    return upload(context, &j->device_table, j->table, j->frequencies, sizeof(int));
 }
 
 static irn_status call_with(irn_call *call, const size_t *integers, size_t count, size_t global0,
@@ -58,18 +79,17 @@ static irn_status call_with(irn_call *call, const size_t *integers, size_t count
 static irn_status embed(irn_job *j, size_t first)
 {
     irn_context *context = j->spectrum->context;
-    const irn_taps *taps = j->taps;
+    const irn_tap_list *list = j->list;
     irn_call call = irn_call_begin(context, symbol_sources, build_options, "embed");
     irn_call_memory(&call, j->device_taps, 0);
+    irn_call_memory(&call, j->device_offsets, 0);
     irn_call_memory(&call, j->plan->data, 0);
-    const size_t integers[] = {first,           taps->outputs * taps->inputs,
-                               j->plan->batch,  taps->inputs,
-                               j->layout.rows,  j->layout.transposed,
-                               taps->height,    taps->width,
-                               taps->tap_rows,  taps->tap_columns,
-                               taps->first_row, taps->first_column};
+    const size_t integers[] = {
+        first,          list->outputs * list->inputs, j->plan->batch,      list->inputs,
+        j->layout.rows, j->layout.transposed,         list->axes[0].torus, list->axes[1].torus,
+        list->count};
     return call_with(&call, integers, sizeof integers / sizeof *integers, j->plan->batch,
-                     context->info.is_simt ? taps->height : 1);
+                     context->info.is_simt ? list->axes[0].torus : 1);
 }
 
 /* `count` entries from `first` on, into the matrices of `frequencies` frequencies. */
@@ -81,9 +101,12 @@ static irn_status gather(irn_job *j, size_t first, size_t count, size_t frequenc
     irn_call_memory(&call, j->plan->data, 0);
     irn_call_memory(&call, j->device_table, frequency);
     irn_call_memory(&call, j->device_matrices, 0);
-    const size_t integers[] = {
-        first,          count,           j->taps->height * j->taps->width, j->layout.columns,
-        j->layout.rows, j->layout.stride};
+    const size_t integers[] = {first,
+                               count,
+                               j->list->axes[0].torus * j->list->axes[1].torus,
+                               j->layout.columns,
+                               j->layout.rows,
+                               j->layout.stride};
     return call_with(&call, integers, sizeof integers / sizeof *integers,
                      context->info.is_simt ? count : 1, frequencies);
 }
@@ -91,7 +114,7 @@ static irn_status gather(irn_job *j, size_t first, size_t count, size_t frequenc
 /* Matrices of the frequencies first... by clFFT. *done is false if it fails. */
 static irn_status fill_by_fft(irn_job *j, size_t first, size_t count, bool *done)
 {
-    size_t entries = j->taps->outputs * j->taps->inputs, batch = j->plan->batch;
+    size_t entries = j->list->outputs * j->list->inputs, batch = j->plan->batch;
     *done = false;
     for (size_t entry = 0; entry < entries; entry += batch) {
         if (first == 0 || entries > batch) {
@@ -121,7 +144,7 @@ static irn_status check_transform(irn_job *j, size_t count, bool *good)
 {
     size_t bytes = j->layout.size * sizeof(double);
     const size_t probes[] = {0, count / 2, count - 1};
-    double *pair, limit = 1e-12 * j->taps->weight;
+    double *pair, limit = 1e-12 * j->list->weight;
     IRN_TRY(irn_alloc(&pair, 2, bytes));
     irn_status status = IRN_OK;
     *good = true;

@@ -15,12 +15,13 @@ struct irn_spectrum {
 /* One kernel on its way. Device memory is NULL on the host's route. */
 typedef struct irn_job {
     irn_spectrum *spectrum;
-    const irn_taps *taps;
+    const irn_tap_list *list;
     irn_layout layout;
     size_t frequencies, wanted, capacity; /* capacity: frequencies a chunk */
     int *table;
     double *phases, *matrices, *scratch; /* on the host; matrices: one chunk, or one matrix */
-    cl_mem device_taps, device_table, device_matrices, device_scratch, device_values;
+    cl_mem device_taps, device_offsets, device_table, device_matrices, device_scratch,
+        device_values;
     const irn_fft_plan *plan; /* NULL: the tap sum */
 } irn_job;
 

@@ -2,7 +2,7 @@
 #ifndef IRN_SVD_H
 #define IRN_SVD_H
 
-#include "spectral/taps.h"
+#include "spectral/symbol.h"
 
 /* Doubles of scratch that irn_svd_host() needs. */
 size_t irn_svd_scratch(const irn_layout *layout);

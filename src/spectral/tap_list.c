@@ -13,15 +13,6 @@ typedef struct layer {
     irn_tap_places y, x;
 } layer;
 
-static irn_status check_finite(const double *values, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!isfinite(values[i]))
-            return irn_fail(IRN_ERROR_NUMERIC, "%s: value %zu of %zu is %f, not a finite number",
-                            name, i, count, values[i]);
-    return IRN_OK;
-}
-
 /* Of the values that act: beside a large one that never does they could vanish. */
 static double largest(const layer *l)
 {
@@ -115,6 +106,28 @@ static irn_status drop_zeros(irn_tap_list *list)
     return IRN_OK;
 }
 
+/* The largest of the groups', enlarged for its rounding. */
+static irn_status find_weight(irn_tap_list *list)
+{
+    size_t matrix = list->outputs * list->inputs;
+    const double *values = list->values;
+    double *sums, most = 0;
+    IRN_TRY(irn_alloc(&sums, matrix, sizeof *sums));
+    for (size_t group = 0; group < list->groups; group++) {
+        double squares = 0;
+        memset(sums, 0, matrix * sizeof *sums);
+        for (size_t tap = 0; tap < list->count; tap++, values += matrix)
+            for (size_t i = 0; i < matrix; i++)
+                sums[i] += fabs(values[i]);
+        for (size_t i = 0; i < matrix; i++)
+            squares += sums[i] * sums[i];
+        most = fmax(most, squares);
+    }
+    list->weight = 1.01 * sqrt(most);
+    free(sums);
+    return IRN_OK;
+}
+
 static irn_status fill(irn_tap_list *list, const layer *l)
 {
     size_t places;
@@ -141,17 +154,16 @@ static irn_status fill(irn_tap_list *list, const layer *l)
     double peak = largest(l);
     frexp(peak, &list->exponent);
     IRN_TRY(place_all(list, l, peak));
-    return drop_zeros(list);
+    IRN_TRY(drop_zeros(list));
+    return find_weight(list);
 }
 
 irn_status irn_tap_list_create(irn_tap_list *out, const double *kernel,
                                const irn_kernel_shape *shape, const char *name)
 {
     const irn_kernel_shape s = irn_shape_filled(shape);
-    size_t count;
     *out = (irn_tap_list){0};
-    IRN_TRY(irn_shape_check(shape, name, &count));
-    IRN_TRY(check_finite(kernel, count, name));
+    IRN_TRY(irn_kernel_check(kernel, shape, name));
     layer l = {.kernel = kernel,
                .groups = s.groups,
                .outputs = s.outputs / s.groups,

@@ -37,6 +37,9 @@
  * IRN_ERROR_ARGUMENT. */
 irn_status irn_shape_check(const irn_kernel_shape *shape, const char *name, size_t *count);
 
+/* The same, and whether the values are finite. Errors: IRN_ERROR_ARGUMENT, IRN_ERROR_NUMERIC. */
+irn_status irn_kernel_check(const double *kernel, const irn_kernel_shape *shape, const char *name);
+
 /* With 1 where a 0 stands for it. */
 irn_kernel_shape irn_shape_filled(const irn_kernel_shape *shape);
 
@@ -56,12 +59,14 @@ typedef struct irn_tap_list {
     double *values;      /* [groups][count][outputs][inputs], the largest magnitude in [1/2, 1) */
     int exponent;        /* the kernel is 2^exponent times values */
     double error;        /* above the norm of what scaling and adding up lost of values */
+    double weight;       /* at least the Frobenius norm of the sum of |values| over the taps */
     size_t phases;       /* those that some tap reads */
     size_t (*places)[2]; /* of each phase, row and column below the stride */
     irn_tap_axis axes[2];
 } irn_tap_list;
 
-/* Errors: those of irn_shape_check(), IRN_ERROR_NUMERIC (NaN or infinity), IRN_ERROR_MEMORY. */
+/* Errors: those of irn_kernel_check(), IRN_ERROR_UNSUPPORTED (taps at thousands of places),
+ * IRN_ERROR_MEMORY. */
 irn_status irn_tap_list_create(irn_tap_list *out, const double *kernel,
                                const irn_kernel_shape *shape, const char *name);
 

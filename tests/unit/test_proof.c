@@ -1,19 +1,18 @@
-/* Proven bounds against the same operators in Arb's ball arithmetic, where a sign that it states is
- * the sign: ||M|| < t exactly if t^2 I - M M^T has only positive pivots. */
+/* Proven bounds against the same operators in Arb's ball arithmetic. */
+#include "adversary.h"
+#include "exact.h"
 #include "host.h"
 #include "testing.h"
 
 #include "certify/proof.h"
 #include "certify/roots.h"
 
-#include <arb_mat.h>
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BITS = 192 };
+enum { BITS = EXACT_BITS };
 
 static irn_status prove(irn_bound *out, const double *kernel, const irn_kernel_shape *shape)
 {
@@ -23,61 +22,6 @@ static irn_status prove(irn_bound *out, const double *kernel, const irn_kernel_s
 }
 
 /* ---- truth ---- */
-
-/* A pivot that may be 0: the matrix is indefinite all the same if a 2 x 2 minor with it is
- * negative. */
-static int beside(const arb_mat_t a, slong j)
-{
-    int result = 0;
-    arb_t minor;
-    arb_init(minor);
-    for (slong i = j + 1; i < arb_mat_nrows(a) && result == 0; i++) {
-        arb_mul(minor, arb_mat_entry(a, i, i), arb_mat_entry(a, j, j), BITS);
-        arb_submul(minor, arb_mat_entry(a, i, j), arb_mat_entry(a, i, j), BITS);
-        result = arb_is_negative(minor);
-    }
-    arb_clear(minor);
-    return result;
-}
-
-/* How ||M|| compares with t, by the pivots of t^2 I - gram: -1 below, 1 above, 0 undecided. */
-static int compare(const arb_mat_t gram, double t)
-{
-    int result = -1;
-    slong order = arb_mat_nrows(gram);
-    arb_mat_t a;
-    arb_t square, factor;
-    arb_mat_init(a, order, order);
-    arb_init(square);
-    arb_init(factor);
-    arb_mat_neg(a, gram);
-    arb_set_d(square, t);
-    arb_sqr(square, square, BITS);
-    for (slong i = 0; i < order; i++)
-        arb_add(arb_mat_entry(a, i, i), arb_mat_entry(a, i, i), square, BITS);
-    for (slong j = 0; j < order && result == -1; j++) {
-        if (!arb_is_positive(arb_mat_entry(a, j, j)))
-            result = arb_is_negative(arb_mat_entry(a, j, j)) ? 1 : beside(a, j);
-        for (slong i = j + 1; i < order && result == -1; i++) {
-            arb_div(factor, arb_mat_entry(a, i, j), arb_mat_entry(a, j, j), BITS);
-            for (slong k = j + 1; k <= i; k++)
-                arb_submul(arb_mat_entry(a, i, k), factor, arb_mat_entry(a, k, j), BITS);
-        }
-    }
-    arb_mat_clear(a);
-    arb_clear(square);
-    arb_clear(factor);
-    return result;
-}
-
-static void gram_of(arb_mat_t gram, const arb_mat_t m)
-{
-    arb_mat_t turned;
-    arb_mat_init(turned, arb_mat_ncols(m), arb_mat_nrows(m));
-    arb_mat_transpose(turned, m);
-    arb_mat_mul(gram, m, turned, BITS);
-    arb_mat_clear(turned);
-}
 
 /* Adds value x e^{2 pi i turn} to a complex entry, in the real form [Re, -Im; Im, Re]. */
 static void add_root(arb_mat_t m, slong row, slong column, double value, slong numerator,
@@ -108,24 +52,10 @@ static void add_root(arb_mat_t m, slong row, slong column, double value, slong n
     fmpq_clear(turn);
 }
 
-typedef struct verdict {
-    bool below_upper, above_lower;
-} verdict;
-
-static void judge(verdict *v, const arb_mat_t m, irn_bound bound)
-{
-    arb_mat_t gram;
-    arb_mat_init(gram, arb_mat_nrows(m), arb_mat_nrows(m));
-    gram_of(gram, m);
-    v->below_upper = v->below_upper && compare(gram, bound.upper) == -1;
-    v->above_lower = v->above_lower || bound.lower == 0 || compare(gram, bound.lower) == 1;
-    arb_mat_clear(gram);
-}
-
 /* All frequencies of the circular layer. */
-static verdict judge_symbol(const double *kernel, const irn_kernel_shape *s, irn_bound bound)
+static exact_verdict judge_symbol(const double *kernel, const irn_kernel_shape *s, irn_bound bound)
 {
-    verdict v = {true, false};
+    exact_verdict v = {true, false};
     slong kh = (slong)s->kernel_height, kw = (slong)s->kernel_width;
     slong h = (slong)s->height, w = (slong)s->width, taps = kh * kw;
     slong outputs = (slong)s->outputs, inputs = (slong)s->inputs;
@@ -139,16 +69,16 @@ static verdict judge_symbol(const double *kernel, const irn_kernel_shape *s, irn
             add_root(m, wide ? o : i, wide ? i : o, kernel[e], (a * p * w + b * q * h) % (h * w),
                      h * w);
         }
-        judge(&v, m, bound);
+        exact_judge(&v, m, bound);
         arb_mat_clear(m);
     }
     return v;
 }
 
 /* The layer itself, from its definition. */
-static verdict judge_dense(const double *kernel, const irn_kernel_shape *s, irn_bound bound)
+static exact_verdict judge_dense(const double *kernel, const irn_kernel_shape *s, irn_bound bound)
 {
-    verdict v = {true, false};
+    exact_verdict v = {true, false};
     long h = (long)s->height, w = (long)s->width, kh = (long)s->kernel_height,
          kw = (long)s->kernel_width, outputs = (long)s->outputs, inputs = (long)s->inputs;
     arb_mat_t m;
@@ -170,57 +100,12 @@ static verdict judge_dense(const double *kernel, const irn_kernel_shape *s, irn_
             }
             arb_clear(value);
         }
-    judge(&v, m, bound);
+    exact_judge(&v, m, bound);
     arb_mat_clear(m);
     return v;
 }
 
 /* ---- kernels ---- */
-
-enum {
-    RANDOM,
-    FLAT,
-    RANK_ONE,
-    NEARLY_EQUAL,
-    ZERO,
-    DENORMAL,
-    LARGE,
-    SMALL,
-    ONE_HUGE,
-    SUM_ZERO,
-    KINDS
-};
-static const char *const kinds[] = {"random",   "flat", "rank one", "nearly equal", "zero",
-                                    "denormal", "1e30", "1e-30",    "one huge",     "sum zero"};
-
-static double *make_kernel(int kind, const irn_kernel_shape *s)
-{
-    size_t taps = s->kernel_height * s->kernel_width, count = s->outputs * s->inputs * taps;
-    double *k = host_normal(count), *a = host_normal(s->outputs),
-           *b = host_normal(s->inputs * taps);
-    for (size_t e = 0; e < count; e++) {
-        size_t o = e / taps / s->inputs, i = e / taps % s->inputs;
-        double value = k[e];
-        if (kind == FLAT)
-            value = 0.3;
-        if (kind == RANK_ONE)
-            value = a[o] * b[e % (s->inputs * taps)];
-        if (kind == NEARLY_EQUAL)
-            value = (o == i && e % taps == taps / 2 ? 1 : 0) + 1e-7 * value;
-        if (kind == ZERO)
-            value = 0;
-        if (kind == DENORMAL)
-            value *= 1e-42;
-        if (kind == LARGE || kind == SMALL)
-            value *= kind == LARGE ? 1e30 : 1e-30;
-        if (kind == ONE_HUGE)
-            value *= e == count / 2 ? 1e20 : 1e-20;
-        if (kind == SUM_ZERO)
-            value = e % 2 ? -k[e - 1] : value;
-        k[e] = (double)(float)value;
-    }
-    return k;
-}
 
 static irn_kernel_shape random_shape(size_t most_channels, size_t most_map)
 {
@@ -238,7 +123,8 @@ static irn_kernel_shape random_shape(size_t most_channels, size_t most_map)
     return s;
 }
 
-static void check_contained(verdict v, irn_bound b, const irn_kernel_shape *s, const char *kind)
+static void check_contained(exact_verdict v, irn_bound b, const irn_kernel_shape *s,
+                            const char *kind)
 {
     ck_assert_msg(
         v.below_upper && v.above_lower,
@@ -259,21 +145,21 @@ static void check_tight(irn_bound b, double limit)
 static void check_kernel(int kind, irn_kernel_shape s)
 {
     irn_bound b;
-    double *kernel = make_kernel(kind, &s);
+    double *kernel = adversary_kernel(kind, &s);
     size_t places = s.height * s.width;
     testing_ok(prove(&b, kernel, &s));
-    if (kind == ZERO) {
+    if (kind == ADVERSARY_ZERO) {
         ck_assert(b.lower == 0 && b.upper == 0);
         return;
     }
     bool dense = places * (s.outputs > s.inputs ? s.outputs : s.inputs) <= 40;
     /* Where taps cancel, on a small map, bounds are relative to the taps and not to the norm. */
-    if (s.padding == IRN_PAD_CIRCULAR && kind != SUM_ZERO)
-        check_tight(b, kind == DENORMAL ? 1e-2 : 1e-8);
+    if (s.padding == IRN_PAD_CIRCULAR && kind != ADVERSARY_SUM_ZERO)
+        check_tight(b, kind == ADVERSARY_DENORMAL ? 1e-2 : 1e-8);
     if (dense)
-        check_contained(judge_dense(kernel, &s, b), b, &s, kinds[kind]);
+        check_contained(judge_dense(kernel, &s, b), b, &s, adversary_kinds[kind]);
     else if (s.padding == IRN_PAD_CIRCULAR)
-        check_contained(judge_symbol(kernel, &s, b), b, &s, kinds[kind]);
+        check_contained(judge_symbol(kernel, &s, b), b, &s, adversary_kinds[kind]);
 }
 
 START_TEST(contained)
@@ -305,7 +191,7 @@ static const irn_kernel_shape wide[] = {{16, 16, 3, 3, 8, 8, IRN_PAD_CIRCULAR, 1
 START_TEST(contained_wide)
 {
     host_restart();
-    for (int kind = 0; kind < KINDS; kind += host_step(1))
+    for (int kind = 0; kind < ADVERSARY_KINDS; kind += host_step(1))
         check_kernel(kind, wide[_i]);
 }
 END_TEST
@@ -351,15 +237,15 @@ static double *make_matrix(size_t outputs, size_t inputs, int kind, double scale
     return values;
 }
 
-static void judge_matrix(verdict *v, const double *values, size_t outputs, size_t inputs,
+static void judge_matrix(exact_verdict *v, const double *values, size_t outputs, size_t inputs,
                          double error, irn_bound b)
 {
     arb_mat_t m;
     arb_mat_init(m, 2 * (slong)(outputs < inputs ? outputs : inputs),
                  2 * (slong)(outputs < inputs ? inputs : outputs));
     moved(m, values, outputs, inputs, error);
-    *v = (verdict){true, false};
-    judge(v, m, b);
+    *v = (exact_verdict){true, false};
+    exact_judge(v, m, b);
     arb_mat_clear(m);
 }
 
@@ -372,7 +258,7 @@ START_TEST(matrices)
         double scale = scales[i % 4], error = errors[i / 4 % 3] * scale;
         double *values = make_matrix(outputs, inputs, i / 12, scale);
         irn_bound b;
-        verdict v;
+        exact_verdict v;
         testing_ok(irn_prove_matrix(&b.upper, &b.lower, values, outputs, inputs, error, 0));
         judge_matrix(&v, values, outputs, inputs, error, b);
         ck_assert_msg(v.below_upper && v.above_lower, "%zux%zu, case %d: %.17g, %.17g", outputs,
@@ -393,7 +279,7 @@ START_TEST(candidates)
         size_t outputs = host_between(1, 12), inputs = host_between(1, 12);
         double *values = make_matrix(outputs, inputs, i % 3, 1);
         irn_bound b, at = {0, 0};
-        verdict v;
+        exact_verdict v;
         testing_ok(irn_prove_matrix(&b.upper, &b.lower, values, outputs, inputs, 0, 0));
         double candidate = b.lower * (1 + 1e-16 * (double)host_below(400) - 2e-14);
         testing_ok(irn_prove_matrix(&at.upper, NULL, values, outputs, inputs, 0, candidate));
@@ -460,7 +346,7 @@ START_TEST(single)
         irn_proof_terms t = {.rows = m, .columns = n, .shift = (double)(float)square};
         if (!factor_single(x, m, n, (float)square, &t))
             continue;
-        verdict v;
+        exact_verdict v;
         proven++;
         at.upper = irn_proof_upper(irn_rounding_32(), &t);
         ck_assert_msg(at.upper <= b.lower * 1.01, "%.17g for %.17g", at.upper, b.lower);
@@ -516,7 +402,8 @@ START_TEST(any_size)
     host_restart();
     for (int i = 0; i < 12; i += host_step(1)) {
         irn_kernel_shape s = random_shape(3, 5), grid = s;
-        double *kernel = make_kernel(i % 2 ? FLAT : RANDOM, &s), largest = 0;
+        double *kernel = adversary_kernel(i % 2 ? ADVERSARY_FLAT : ADVERSARY_RANDOM, &s),
+               largest = 0;
         irn_bound any, one;
         grid.height = grid.width = 0;
         testing_ok(prove(&any, kernel, &grid));
@@ -563,8 +450,8 @@ int main(void)
     TCase *bounds = testing_case(suite, "bounds");
     tcase_add_checked_fixture(bounds, NULL, host_free_all);
     tcase_set_timeout(bounds, 300);
-    tcase_add_loop_test(bounds, contained, 0, KINDS);
-    tcase_add_loop_test(bounds, contained_dense, 0, KINDS);
+    tcase_add_loop_test(bounds, contained, 0, ADVERSARY_KINDS);
+    tcase_add_loop_test(bounds, contained_dense, 0, ADVERSARY_KINDS);
     tcase_add_loop_test(bounds, contained_wide, 0, (int)(sizeof wide / sizeof *wide));
     tcase_add_test(bounds, matrices);
     tcase_add_test(bounds, candidates);

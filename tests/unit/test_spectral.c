@@ -117,16 +117,16 @@ END_TEST
 static void check_route(irn_spectrum_route route)
 {
     const irn_kernel_shape some[] = {{20, 13, 3, 3, 10, 12, IRN_PAD_CIRCULAR, 1, 1, 1, false},
-                                     {7, 33, 3, 5, 6, 5, IRN_PAD_ZEROS, 1, 1, 1, false},
+                                     {7, 33, 3, 5, 6, 5, IRN_PAD_CIRCULAR, 1, 1, 1, false},
                                      {2, 2, 9, 4, 4, 7, IRN_PAD_CIRCULAR, 1, 1, 1, false},
-                                     {1, 3, 1, 6, 5, 20, IRN_PAD_ZEROS, 1, 1, 1, false},
+                                     {1, 3, 1, 6, 5, 20, IRN_PAD_CIRCULAR, 1, 1, 1, false},
                                      {70, 70, 1, 1, 1, 1, IRN_PAD_ZEROS, 1, 1, 1, false},
                                      {3, 1, 2, 1, 17, 1, IRN_PAD_CIRCULAR, 1, 1, 1, false}};
     for (size_t k = 0; k < sizeof some / sizeof *some; k++) {
         float *kernel = random_kernel(&some[k], 3);
         double *wide = widened(kernel, &some[k]);
-        irn_taps taps;
-        testing_ok(irn_taps_create(&taps, wide, &some[k], "test"));
+        irn_tap_list taps;
+        testing_ok(irn_tap_list_create(&taps, wide, &some[k], "test"));
         size_t wanted = some[k].outputs < some[k].inputs ? some[k].outputs : some[k].inputs;
         size_t values = irn_frequency_count(&taps) * wanted;
         double *expected = calloc(values, sizeof *expected), *got = calloc(values, sizeof *got);
@@ -142,7 +142,7 @@ static void check_route(irn_spectrum_route route)
         for (size_t i = 0; i < values; i++)
             CLOSE(got[i], expected[i], 1e-13 * taps.weight);
         irn_spectrum_free(spectrum);
-        irn_taps_free(&taps);
+        irn_tap_list_free(&taps);
         free(wide);
         free(kernel);
         free(expected);
@@ -172,9 +172,9 @@ START_TEST(two_at_a_time)
     irn_spectrum *first, *second;
     irn_kernel_shape shape = {2, 2, 3, 3, 8, 8, IRN_PAD_CIRCULAR, 1, 1, 1, false};
     double kernel[36] = {1, 2, 3, 4, 5}, norms[2];
-    irn_taps taps;
+    irn_tap_list taps;
     size_t where;
-    testing_ok(irn_taps_create(&taps, kernel, &shape, "test"));
+    testing_ok(irn_tap_list_create(&taps, kernel, &shape, "test"));
     testing_ok(irn_spectrum_create(&first, context));
     testing_ok(irn_spectrum_create(&second, context));
     irn_spectrum_force(first, IRN_ROUTE_FFT);
@@ -185,7 +185,7 @@ START_TEST(two_at_a_time)
     CLOSE(norms[0], norms[1], 1e-14);
     irn_spectrum_free(first);
     irn_spectrum_free(second);
-    irn_taps_free(&taps);
+    irn_tap_list_free(&taps);
 }
 END_TEST
 

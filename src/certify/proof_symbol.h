@@ -3,22 +3,23 @@
 #define IRN_PROOF_SYMBOL_H
 
 #include "certify/correlation.h"
+#include "spectral/symbol.h"
 
 typedef struct irn_symbol {
     irn_tap_list list;
     irn_correlation correlation;
-    size_t half, frequencies; /* columns of the half spectrum, and all entries of its rectangle */
-    irn_prover prover;        /* for single matrices, on the host */
-    double *taps;             /* as the prover's matrix, of all groups */
-    double entries_error;     /* of the prover's matrix, in norm */
-    double lower;             /* the best so far, in units of the list */
+    size_t frequencies;   /* of one group */
+    int *table;           /* irn_frequency_table() */
+    irn_prover prover;    /* for single matrices, on the host */
+    double *taps;         /* as the prover's matrix, of all groups */
+    double entries_error; /* of the prover's matrix, in norm */
+    double lower;         /* the best so far, in units of the list */
     bool zero_padded;
     const char *name;
 } irn_symbol;
 
-/* Frequencies are numbered group by group. Whether it is one of the half of the spectrum that is
- * left when A(-w) = conj A(w). */
-bool irn_symbol_frequency(const irn_symbol *symbol, size_t index, size_t *group, size_t *row,
+/* Frequencies are numbered group by group. */
+void irn_symbol_frequency(const irn_symbol *symbol, size_t index, size_t *group, size_t *row,
                           size_t *column);
 
 /* Makes one frequency's matrix, for what follows. */
