@@ -161,8 +161,10 @@ static irn_status prove_layers(const irn_certificate *certificate, const irn_sub
                                const irn_certify_options *options)
 {
     irn_check_watch watch = {.options = options, .total = certificate->layer_count};
-    for (; watch.done < watch.total; watch.done++)
+    for (; watch.done < watch.total; watch.done++) {
+        IRN_TRY(irn_certify_progress(options, watch.done, watch.total, "layers"));
         IRN_TRY(prove_layer(certificate, subject, &watch));
+    }
     return irn_certify_progress(options, watch.total, watch.total, "layers");
 }
 

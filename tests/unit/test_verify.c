@@ -47,7 +47,8 @@ static void conclude(irn_certificate *c)
     c->inverse_lipschitz_upper = c->of_model && c->verdict ? irn_widened_upper(inverse) : INFINITY;
 }
 
-static const char *model_file(irn_padding padding, double coefficient)
+/* scale: of the first layer; 0: as it is. */
+static const char *model_file(irn_padding padding, float scale)
 {
     irn_model_config config;
     irn_model *model;
@@ -63,9 +64,13 @@ static const char *model_file(irn_padding padding, double coefficient)
     config.strides[0] = 1;
     config.strides[1] = 2;
     config.padding = padding;
-    config.coefficient = coefficient;
+    config.coefficient = 0.7;
     config.actnorm = false;
     testing_ok(irn_model_create(&model, context, &config));
+    if (scale > 0)
+        testing_ok(irn_arena_write(&model->state, model->single.state,
+                                   &model->state.entries[model->blocks[0].layers[0].scale],
+                                   &scale));
     const char *path = testing_path("model.safetensors");
     testing_ok(irn_model_save(model, path));
     testing_ok(irn_certify_model(&certificate, model, NULL));
@@ -127,7 +132,7 @@ static const char *lasting(const char *path)
 static const char *some_file(int which, const char **json)
 {
     irn_padding padding = (irn_padding)(which & 1);
-    const char *path = which & 2 ? weights_file(padding) : model_file(padding, 0.7);
+    const char *path = which & 2 ? weights_file(padding) : model_file(padding, 0);
     *json = lasting(testing_path(which & 2 ? "weights.json" : "model.json"));
     return lasting(path);
 }
@@ -166,7 +171,7 @@ END_TEST
 START_TEST(honest_no)
 {
     irn_certificate *certificate;
-    const char *path = model_file(IRN_PAD_ZEROS, 0);
+    const char *path = model_file(IRN_PAD_ZEROS, 30);
     testing_ok(irn_certificate_read(&certificate, testing_path("model.json")));
     ck_assert(!irn_certificate_verdict(certificate));
     testing_ok(irn_certificate_verify(certificate, path, NULL));
@@ -545,7 +550,7 @@ static const edit edits[] = {
     {"\"kernel\":\t[5, 2, 3, 3]", "\"kernel\":\t[5, 2, 3, 9999999999]", "layer 0 'kernel'"},
     {"\"groups\":\t1", "\"groups\":\t268435456", "layer 0 'groups'"},
     {"\"transposed\":\tfalse", "\"transposed\":\t0", "layer 0 'transposed'"},
-    {"\"method\":\t\"symbol\"", "\"method\":\t\"word\"", "layer 0's proof 'method'"},
+    {"\"method\":\t\"symbol\"", "\"method\":\t\"word\"", "'s proof 'method' is"},
     {"\"torus\":\t[", "\"torus\":\t[3, ", "layer 0's proof 'torus'"},
     {"\"name\":\t\"blocks.0\"", "\"name\":\t7", "block 0 'name'"},
     {"\"dimension\":\t48", "\"dimension\":\t0", "block 0 'dimension'"},
