@@ -1,12 +1,11 @@
 /* From a layer's shape to what has to be proven of it.
  *
  * A tap at an offset d reads d pixels from where the output stands. Circular padding: the layer is
- * diagonal in the frequencies of its map. Zero padding: outputs stand at pixels 0, s, ..., last, so
- * that a tap acts if d < map and -d <= last. On a torus of at least map + (the largest -d) and last
- * + 1 + (the largest d) pixels a place before or behind the map is never taken for a place on it:
- * the layer is a restriction of the torus's, and its norm at most that one's. Taps that are 0 do
- * not count; if all others read at the same place, the symbol is the same at all frequencies, up to
- * a factor of modulus 1.
+ * diagonal in the frequencies of its map. Zero padding: taps with |d| of the map's size or more
+ * never act, and are left out. On a torus of at least the map and the largest |d| left a place
+ * before or behind the map is never taken for a place on it: the layer is a restriction of the
+ * torus's, and its norm at most that one's. Taps that are 0 do not count; if all others read at the
+ * same place, the symbol is the same at all frequencies, up to a factor of modulus 1.
  *
  * Stride s: of a torus of s N pixels N are outputs, and every s-th input belongs to one of s
  * phases, which become channels: the symbol has N frequencies and s times the inputs for each
@@ -52,18 +51,11 @@ static irn_check_axis axis_of(size_t taps, size_t map, const irn_kernel_shape *s
     return axis;
 }
 
-/* The last pixel at which an output stands. */
-static int64_t last_output(const irn_check_axis *axis)
-{
-    return (int64_t)((axis->outputs - 1) * axis->stride);
-}
-
 /* Tap number `tap` of a kernel of which nothing is known yet. */
 static bool acts(const irn_check_axis *axis, size_t tap, irn_padding padding)
 {
-    int64_t offset = axis->offset + (int64_t)(tap * axis->dilation);
-    return axis->map == 0 || padding == IRN_PAD_CIRCULAR ||
-           (offset < (int64_t)axis->map && -offset <= last_output(axis));
+    int64_t offset = axis->offset + (int64_t)(tap * axis->dilation), map = (int64_t)axis->map;
+    return map == 0 || padding == IRN_PAD_CIRCULAR || (offset < map && -offset < map);
 }
 
 /* Counts a tap that acts and is not 0; the range is [first, first + taps). */
@@ -90,9 +82,8 @@ static void count_tap(irn_check_axis *axis, size_t tap)
 static bool contains(const irn_check_axis *axis, size_t pixels)
 {
     int64_t last = axis->offset + (int64_t)((axis->taps - 1) * axis->dilation);
-    size_t before = axis->offset < 0 ? (size_t)-axis->offset : 0,
-           after = last > 0 ? (size_t)last : 0;
-    size_t least = irn_larger(axis->map + before, (size_t)last_output(axis) + 1 + after);
+    int64_t reach = last > -axis->offset ? last : -axis->offset;
+    size_t least = axis->map + (size_t)(reach > 0 ? reach : 0);
     return pixels >= least && pixels <= 2 * (least + axis->stride);
 }
 
