@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* It ends when this many steps together gain less than a share of the value, or finally. */
-enum { MOST_STEPS = 100, BETWEEN_CHECKS = 4 };
+enum { MOST_STEPS = IRN_LANCZOS_STEPS, BETWEEN_CHECKS = 4 };
 static const double gain = 1e-8;
 
 /* T, the map restricted to the Krylov space in its orthonormal basis. */
@@ -91,11 +91,11 @@ static double orthogonalise(double *x, const double *basis, size_t count, size_t
 }
 
 /* Extends the basis, whose first vector is there, until little is gained. */
-static void extend(tridiagonal *t, double *basis, size_t order, irn_symmetric_map *map,
-                   void *payload)
+static void extend(tridiagonal *t, double *basis, size_t order, size_t steps,
+                   irn_symmetric_map *map, void *payload)
 {
     double value = 0, size = 0;
-    for (size_t k = 0; k < MOST_STEPS && k < order; k++) {
+    for (size_t k = 0; k < steps; k++) {
         double *q = basis + k * order, *next = q + order;
         map(next, q, payload);
         t->diagonal[k] = orthogonalise(next, basis, k + 1, order);
@@ -113,15 +113,15 @@ static void extend(tridiagonal *t, double *basis, size_t order, irn_symmetric_ma
     }
 }
 
-irn_status irn_lanczos(double *x, size_t order, irn_symmetric_map *map, void *payload)
+irn_status irn_lanczos(double *x, size_t order, size_t steps, irn_symmetric_map *map, void *payload)
 {
     tridiagonal t = {0};
     double *basis, y[MOST_STEPS] = {1};
-    size_t most = irn_smaller(MOST_STEPS, order);
+    size_t most = irn_smaller(irn_smaller(steps, MOST_STEPS), order);
     IRN_TRY(irn_alloc(&basis, (most + 1) * order, sizeof *basis));
     memcpy(basis, x, order * sizeof *x);
     normalise(basis, order);
-    extend(&t, basis, order, map, payload);
+    extend(&t, basis, order, most, map, payload);
     if (leading(&t) > 0)
         eigenvector(&t, y);
     memset(x, 0, order * sizeof *x);

@@ -4,6 +4,7 @@
  * shift all frequencies are factored, and those that fail go on to the next round. Only completed
  * factorisations prove anything. */
 #include "base/round.h"
+#include "certify/krylov.h"
 #include "certify/proof_symbol.h"
 #include "runtime/runtime.h"
 #include "tensor/tensor.h"
@@ -31,6 +32,7 @@ typedef struct prover {
     cl_mem sums, weights, groups, scratch, results, start;
     double *host_weights, *host_results;
     int *host_groups;         /* of each bundle, and how many frequencies it has */
+    size_t last;              /* the frequency that was searched last */
     size_t *remaining, count; /* frequencies that are not proven yet */
 } prover;
 
@@ -99,8 +101,7 @@ static irn_status run_correlate(prover *p, cl_mem taps, cl_mem pairs, cl_mem sta
 {
     const irn_symbol *s = p->symbol;
     const irn_correlation *c = &s->correlation;
-    size_t group = p->context->tuning.work_group,
-           lanes = p->context->info.is_simt ? 1 : p->layout.run;
+    size_t group = p->context->tuning.work_group, lanes = group > 1 ? 1 : p->layout.run;
     irn_call call = irn_call_begin(p->context, "common.clh group.clh proof.cl",
                                    p->is_double ? "-DREAL=double -DSTORED=double"
                                                 : "-DREAL=double -DSTORED=float",
@@ -115,7 +116,7 @@ static irn_status run_correlate(prover *p, cl_mem taps, cl_mem pairs, cl_mem sta
     irn_call_int(&call, p->layout.run);
     irn_call_int(&call, c->lags);
     return irn_call_run(&call, rounded_up(p->layout.stride / lanes, group),
-                        p->order / (p->context->info.is_simt || p->layout.run == 16 ? 4 : 2),
+                        p->order / (group > 1 || p->layout.run == 16 ? 4 : 2),
                         c->lags * s->list.groups, group);
 }
 
@@ -273,7 +274,9 @@ static irn_status search(prover *p, size_t index, double gram_error, double *fou
     irn_symbol_evaluate(p->symbol, index);
     IRN_TRY(read_gram(p, index));
     p->symbol->prover.gram_error = gram_error;
-    return irn_symbol_search(p->symbol, index, found, &unused);
+    IRN_TRY(irn_symbol_search(p->symbol, index, found, &unused));
+    p->last = index;
+    return IRN_OK;
 }
 
 /* A number of the device's that is not below. */
@@ -346,7 +349,7 @@ static irn_status rounds(prover *p, double *results, double *upper)
 static void set_sizes(prover *p)
 {
     const irn_context *context = p->context;
-    bool simt = context->info.is_simt;
+    bool simt = context->tuning.work_group > 1;
     size_t rows = p->symbol->correlation.rows, block = context->tuning.channel_block;
     p->order = rounded_up(rows, 4);
     p->layout.stride = simt ? p->order : rounded_up(rows, block);
@@ -384,7 +387,7 @@ static irn_status device_memory(prover *p)
     if (!irn_product(&sums, sizes, 4))
         return irn_fail(IRN_ERROR_ARGUMENT, "%s: its correlations are beyond what can be counted",
                         p->symbol->name);
-    IRN_TRY(irn_memory_create(p->context, &p->sums, sums, size, true));
+    IRN_TRY(irn_memory_create(p->context, &p->sums, sums, size, false));
     IRN_TRY(
         irn_memory_create(p->context, &p->weights, frequencies * 2 * p->layout.lags, size, false));
     IRN_TRY(irn_memory_create(p->context, &p->groups, p->capacity, 2 * sizeof(int), false));
@@ -427,6 +430,9 @@ static irn_status prove(prover *p, double *upper)
     IRN_TRY(irn_alloc(&results, p->count, sizeof *results));
     irn_status status = rounds(p, results, upper);
     free(results);
+    if (status == IRN_OK && p->symbol->zero_padded)
+        status = irn_krylov_quotient(&p->symbol->lower, *upper, p->symbol, p->context, p->is_double,
+                                     p->last);
     return status;
 }
 

@@ -399,7 +399,7 @@ static irn_status improve(layer *l, double *x, irn_symmetric_map *map, double *v
 {
     double square = 0, length = 0;
     irn_proof_terms terms = terms_of(l, l->columns);
-    IRN_TRY(irn_lanczos(x, l->gram.panels * IRN_PANEL, map, l));
+    IRN_TRY(irn_lanczos(x, l->gram.panels * IRN_PANEL, IRN_LANCZOS_STEPS, map, l));
     memcpy(l->vector, x, l->rows * sizeof *x);
     transpose(l);
     for (size_t i = 0; i < l->rows; i++)
