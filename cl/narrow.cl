@@ -9,15 +9,21 @@
 #define NARROW 4
 #define NARROW_PIXELS (B / NARROW)
 
-/* Lane i of the result is the sum over the lanes of v[i]; v is overwritten. */
+/* Lane i of the result is the sum over the lanes of v[i]; v is overwritten. Halves are assigned:
+ * Oclgrind crashes at vectors that are made of vectors. */
 INLINE realb sums_of_lanes(realb *v)
 {
 #pragma unroll
     for (int n = B / 2; n > 0; n /= 2) {
 #pragma unroll
-        for (int i = 0; i < n; i++)
-            v[i] =
-                (realb)(v[2 * i].even, v[2 * i + 1].even) + (realb)(v[2 * i].odd, v[2 * i + 1].odd);
+        for (int i = 0; i < n; i++) {
+            realb even, odd;
+            even.lo = v[2 * i].even;
+            even.hi = v[2 * i + 1].even;
+            odd.lo = v[2 * i].odd;
+            odd.hi = v[2 * i + 1].odd;
+            v[i] = even + odd;
+        }
     }
     return v[0];
 }

@@ -201,14 +201,23 @@ static irn_status build_source(irn_context *context, const char *source, const c
     return IRN_OK;
 }
 
+static bool has_fma(const irn_context *context)
+{
+    cl_device_fp_config single = 0;
+    return clGetDeviceInfo(context->device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof single, &single,
+                           NULL) == CL_SUCCESS &&
+           (single & CL_FP_FMA);
+}
+
 static irn_status build(irn_context *context, const char *sources, const char *extra,
                         cl_program *out)
 {
     char options[512], path[4096], *source;
     const char *environment = getenv("IRN_BUILD_OPTIONS"); /* for debuggers such as Oclgrind */
-    int length = snprintf(options, sizeof options, "-cl-std=CL1.2 -DB=%u -DWG=%u %s %s",
-                          context->tuning.channel_block, context->tuning.work_group, extra,
-                          environment ? environment : "");
+    int length =
+        snprintf(options, sizeof options, "-cl-std=CL1.2 -DB=%u -DWG=%u%s %s %s",
+                 context->tuning.channel_block, context->tuning.work_group,
+                 has_fma(context) ? "" : " -DNO_FMA", extra, environment ? environment : "");
     if (length < 0 || (size_t)length >= sizeof options)
         return irn_fail(IRN_ERROR_DEVICE, "build options are too long: %s", extra);
     IRN_TRY(joined_source(&source, sources));

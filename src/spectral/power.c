@@ -23,9 +23,9 @@ static int wrap(const irn_power *power)
     return power->padding == IRN_PAD_CIRCULAR;
 }
 
-irn_status irn_power_iterate(const irn_power *power, size_t iterations, double tolerance)
+/* Of every layer; with a tolerance, so many again and again, up to `most`. */
+static irn_status launch(const irn_power *power, size_t iterations, size_t most, double tolerance)
 {
-    enum { MOST = 100 };
     irn_context *context = power->layers.context;
     size_t group = context->tuning.work_group;
     size_t groups = context->info.is_simt ? power->layers.count : irn_cpu_items(context);
@@ -35,13 +35,31 @@ irn_status irn_power_iterate(const irn_power *power, size_t iterations, double t
     irn_call_memory(&call, power->state, 0);
     irn_call_memory(&call, power->layers.table, 0);
     irn_call_int(&call, power->layers.count);
-    irn_call_int(&call, tolerance > 0 ? irn_larger(1, iterations) : iterations);
-    irn_call_int(&call, tolerance > 0 ? MOST : iterations);
+    irn_call_int(&call, iterations);
+    irn_call_int(&call, most);
     irn_call_float(&call, (float)tolerance);
     irn_call_float(&call, (float)power->coefficient);
     irn_call_float(&call, (float)power->epsilon);
     irn_call_int(&call, (size_t)wrap(power));
     return irn_call_run(&call, groups * group, 1, 1, group);
+}
+
+/* On GPUs a layer has one work-group, whose launch must not last long: llvmpipe ends a kernel's
+ * loops after 65535 turns in all, others a kernel after seconds. So an iteration is a launch there;
+ * with a tolerance it cannot be, because only the kernel knows when to stop. */
+irn_status irn_power_iterate(const irn_power *power, size_t iterations, double tolerance)
+{
+    enum { MOST = 100 };
+    if (tolerance > 0)
+        return launch(power, irn_larger(1, iterations), MOST, tolerance);
+    const size_t at_once = power->layers.context->info.is_simt ? 1 : iterations;
+    size_t left = iterations;
+    do {
+        const size_t now = irn_smaller(at_once, left);
+        IRN_TRY(launch(power, now, now, 0));
+        left -= now;
+    } while (left > 0);
+    return IRN_OK;
 }
 
 irn_status irn_power_gradient(const irn_power *power, cl_mem sigma_gradient)
