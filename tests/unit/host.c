@@ -164,8 +164,18 @@ void host_check_number_at(const char *file, int line, double expected, double go
                      text, got, expected, limit, (unsigned long long)host_seed());
 }
 
-int host_step(int step)
+static bool effort_is(const char *wanted)
 {
     const char *effort = getenv("IRN_TEST_EFFORT");
-    return effort && strcmp(effort, "small") == 0 ? 31 * step : step;
+    return effort && strcmp(effort, wanted) == 0;
+}
+
+int host_step(int step)
+{
+    return effort_is("small") ? 31 * step : step;
+}
+
+bool host_thorough(void)
+{
+    return effort_is("full");
 }

@@ -51,4 +51,7 @@ void host_check_number_at(const char *file, int line, double expected, double go
  * Oclgrind, one that leaves few of them. */
 int host_step(int step);
 
+/* IRN_TEST_EFFORT=full: as many cases as it takes to be sure, in minutes. */
+bool host_thorough(void);
+
 #endif

@@ -1,6 +1,7 @@
 /* Bounds of zero-padded layers by their own matrix, against that matrix written down from its
  * definition: its singular values by LAPACK and, if it is small, in Arb's ball arithmetic. */
 #include "adversary.h"
+#include "dense.h"
 #include "exact.h"
 #include "golden.h"
 #include "host.h"
@@ -10,61 +11,12 @@
 #include "certify/lanczos.h"
 #include "certify/proof.h"
 
-#include <lapacke.h>
-
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* ---- truth ---- */
-
-typedef struct dense {
-    size_t rows, columns;
-    double *values; /* row-major */
-} dense;
-
-static size_t one_at_least(size_t value)
-{
-    return value ? value : 1;
-}
-
-/* The convolution's matrix, groups and all: of a transposed layer it is the transpose. */
-static dense operator_of(const double *kernel, const irn_kernel_shape *s)
-{
-    long stride = (long)one_at_least(s->stride), dilation = (long)one_at_least(s->dilation);
-    long groups = (long)one_at_least(s->groups), inputs = (long)s->inputs / groups;
-    long outputs = (long)s->outputs / groups, kh = (long)s->kernel_height,
-         kw = (long)s->kernel_width;
-    long h = (long)s->height * (s->transposed ? stride : 1);
-    long w = (long)s->width * (s->transposed ? stride : 1);
-    long oh = (h + stride - 1) / stride, ow = (w + stride - 1) / stride;
-    dense d = {s->outputs * (size_t)(oh * ow), s->inputs * (size_t)(h * w), NULL};
-    d.values = host_doubles(d.rows * d.columns);
-    for (long e = 0; e < (long)s->outputs * inputs * kh * kw; e++)
-        for (long place = 0; place < oh * ow; place++) {
-            long o = e / (kh * kw) / inputs, i = o / outputs * inputs + e / (kh * kw) % inputs;
-            long y = stride * (place / ow) + dilation * (e / kw % kh - (kh - 1) / 2);
-            long x = stride * (place % ow) + dilation * (e % kw - (kw - 1) / 2);
-            if (y >= 0 && y < h && x >= 0 && x < w)
-                d.values[(size_t)(o * oh * ow + place) * d.columns +
-                         (size_t)(i * h * w + y * w + x)] = kernel[e];
-        }
-    return d;
-}
-
-static double norm_of(const dense *d)
-{
-    size_t least = d->rows < d->columns ? d->rows : d->columns;
-    double *copy = host_doubles(d->rows * d->columns), *values = host_doubles(least), none;
-    for (size_t i = 0; i < d->rows * d->columns; i++)
-        copy[i] = d->values[i];
-    /* Row-major is the transpose, column-major. */
-    int code = LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'N', (int)d->columns, (int)d->rows, copy,
-                              (int)d->columns, values, &none, 1, &none, 1);
-    ck_assert_int_eq(code, 0);
-    return values[0];
-}
 
 static exact_verdict judge(const dense *d, irn_bound bound)
 {
@@ -106,8 +58,8 @@ static void check_kernel(int kind, const irn_kernel_shape *s)
 {
     double *kernel = adversary_kernel(kind, s);
     irn_bound b = proven(kernel, s);
-    dense d = operator_of(kernel, s);
-    double norm = norm_of(&d), allowance = 1e-12 * norm + 4 * DBL_MIN;
+    dense d = dense_operator(kernel, s);
+    double norm = dense_norm(&d), allowance = 1e-12 * norm + 4 * DBL_MIN;
     ck_assert_msg(b.lower <= norm + allowance && norm <= b.upper + allowance,
                   "%s kernel %s: %.17g, %.17g, %.17g", adversary_kinds[kind], text_of(s), b.lower,
                   norm, b.upper);
@@ -238,11 +190,11 @@ START_TEST(product)
     s.outputs = s.inputs = side;
     one.outputs = one.inputs = 1;
     double *a = host_normal(9), *kernel = host_doubles(side * side * 9);
-    dense b = {side, side, host_normal(side * side)}, map = operator_of(a, &one);
+    dense b = {side, side, host_normal(side * side)}, map = dense_operator(a, &one);
     for (size_t e = 0; e < side * side * 9; e++)
         kernel[e] = b.values[e / 9] * a[e % 9];
     irn_bound bound = proven(kernel, &s);
-    double norm = norm_of(&b) * norm_of(&map);
+    double norm = dense_norm(&b) * dense_norm(&map);
     ck_assert_msg(bound.lower <= norm * (1 + 1e-12) && norm <= bound.upper * (1 + 1e-12) &&
                       bound.upper / bound.lower - 1 <= 1e-6,
                   "%.17g, %.17g, %.17g", bound.lower, norm, bound.upper);
@@ -342,7 +294,7 @@ START_TEST(edge)
                 d.values[e] = (e / n == e % n ? 1 : 0) + 1e-9 * d.values[e];
         irn_banded gram = banded_gram(d.values, m, n, width), factor;
         testing_ok(irn_banded_create(&factor, m, width - 1));
-        double norm = norm_of(&d);
+        double norm = dense_norm(&d);
         irn_proof_terms t = {.rows = m, .columns = n, .gram = irn_banded_trace(&gram)};
         t.shift = norm * norm * (1 + 1e-16 * (double)host_below(100) - 5e-15);
         if (irn_banded_cholesky(&factor, &gram, t.shift, &t.trace)) {
@@ -377,7 +329,7 @@ START_TEST(solutions)
         dense d = {m, n, host_normal(m * n)};
         irn_banded gram = banded_gram(d.values, m, n, width), factor;
         testing_ok(irn_banded_create(&factor, m, width - 1));
-        double norm = norm_of(&d), trace, shift = 1.5 * norm * norm;
+        double norm = dense_norm(&d), trace, shift = 1.5 * norm * norm;
         double *x = host_normal(padded), *y = host_doubles(padded);
         for (size_t e = m; e < padded; e++)
             x[e] = 0;

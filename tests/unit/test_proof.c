@@ -23,55 +23,18 @@ static irn_status prove(irn_bound *out, const double *kernel, const irn_kernel_s
 
 /* ---- truth ---- */
 
-/* Adds value x e^{2 pi i turn} to a complex entry, in the real form [Re, -Im; Im, Re]. */
-static void add_root(arb_mat_t m, slong row, slong column, double value, slong numerator,
-                     slong denominator)
-{
-    arb_t s, c;
-    fmpq_t turn;
-    slong rows = arb_mat_nrows(m) / 2, columns = arb_mat_ncols(m) / 2;
-    arb_init(s);
-    arb_init(c);
-    fmpq_init(turn);
-    fmpq_set_si(turn, 2 * numerator, (ulong)denominator);
-    arb_sin_cos_pi_fmpq(s, c, turn, BITS);
-    arf_t factor;
-    arf_init(factor);
-    arf_set_d(factor, value);
-    arb_mul_arf(s, s, factor, BITS);
-    arb_mul_arf(c, c, factor, BITS);
-    arb_add(arb_mat_entry(m, row, column), arb_mat_entry(m, row, column), c, BITS);
-    arb_add(arb_mat_entry(m, row + rows, column + columns),
-            arb_mat_entry(m, row + rows, column + columns), c, BITS);
-    arb_add(arb_mat_entry(m, row + rows, column), arb_mat_entry(m, row + rows, column), s, BITS);
-    arb_sub(arb_mat_entry(m, row, column + columns), arb_mat_entry(m, row, column + columns), s,
-            BITS);
-    arf_clear(factor);
-    arb_clear(s);
-    arb_clear(c);
-    fmpq_clear(turn);
-}
-
 /* All frequencies of the circular layer. */
 static exact_verdict judge_symbol(const double *kernel, const irn_kernel_shape *s, irn_bound bound)
 {
     exact_verdict v = {true, false};
-    slong kh = (slong)s->kernel_height, kw = (slong)s->kernel_width;
-    slong h = (slong)s->height, w = (slong)s->width, taps = kh * kw;
-    slong outputs = (slong)s->outputs, inputs = (slong)s->inputs;
-    for (slong f = 0; f < h * (w / 2 + 1); f++) {
-        slong a = f / (w / 2 + 1), b = f % (w / 2 + 1);
-        bool wide = outputs <= inputs;
-        arb_mat_t m;
-        arb_mat_init(m, 2 * (wide ? outputs : inputs), 2 * (wide ? inputs : outputs));
-        for (slong e = 0; e < outputs * inputs * taps; e++) {
-            slong o = e / taps / inputs, i = e / taps % inputs, p = e % taps / kw, q = e % kw;
-            add_root(m, wide ? o : i, wide ? i : o, kernel[e], (a * p * w + b * q * h) % (h * w),
-                     h * w);
+    const size_t torus[] = {s->height, s->width};
+    for (size_t a = 0; a < s->height; a++)
+        for (size_t b = 0; b <= s->width / 2; b++) {
+            arb_mat_t m;
+            exact_symbol(m, kernel, s, torus, a, b);
+            exact_judge(&v, m, bound);
+            arb_mat_clear(m);
         }
-        exact_judge(&v, m, bound);
-        arb_mat_clear(m);
-    }
     return v;
 }
 
@@ -79,27 +42,8 @@ static exact_verdict judge_symbol(const double *kernel, const irn_kernel_shape *
 static exact_verdict judge_dense(const double *kernel, const irn_kernel_shape *s, irn_bound bound)
 {
     exact_verdict v = {true, false};
-    long h = (long)s->height, w = (long)s->width, kh = (long)s->kernel_height,
-         kw = (long)s->kernel_width, outputs = (long)s->outputs, inputs = (long)s->inputs;
     arb_mat_t m;
-    arb_mat_init(m, outputs * h * w, inputs * h * w);
-    for (long e = 0; e < outputs * inputs * kh * kw; e++)
-        for (long place = 0; place < h * w; place++) {
-            long o = e / (kh * kw) / inputs, i = e / (kh * kw) % inputs;
-            long y = place / w + e / kw % kh - (kh - 1) / 2, x = place % w + e % kw - (kw - 1) / 2;
-            if (s->padding == IRN_PAD_CIRCULAR) {
-                y = (y % h + h) % h;
-                x = (x % w + w) % w;
-            }
-            arb_t value;
-            arb_init(value);
-            arb_set_d(value, kernel[e]);
-            if (y >= 0 && y < h && x >= 0 && x < w) {
-                arb_ptr entry = arb_mat_entry(m, o * h * w + place, i * h * w + y * w + x);
-                arb_add(entry, entry, value, BITS);
-            }
-            arb_clear(value);
-        }
+    exact_operator(m, kernel, s);
     exact_judge(&v, m, bound);
     arb_mat_clear(m);
     return v;
@@ -203,20 +147,21 @@ END_TEST
 static void moved(arb_mat_t m, const double *values, size_t outputs, size_t inputs, double error)
 {
     bool wide_matrix = outputs <= inputs;
-    arb_t part;
-    arb_init(part);
+    arb_t re, im, off;
+    arb_init(re);
+    arb_init(im);
+    arb_init(off);
+    arb_set_d(off, error);
     for (size_t e = 0; e < outputs * inputs; e++) {
         slong o = (slong)(e / inputs), i = (slong)(e % inputs);
-        slong row = wide_matrix ? o : i, column = wide_matrix ? i : o;
-        arb_set_d(part, error);
-        arb_add(arb_mat_entry(m, row, column), arb_mat_entry(m, row, column), part, BITS);
-        arb_add(arb_mat_entry(m, row + arb_mat_nrows(m) / 2, column + arb_mat_ncols(m) / 2),
-                arb_mat_entry(m, row + arb_mat_nrows(m) / 2, column + arb_mat_ncols(m) / 2), part,
-                BITS);
-        add_root(m, row, column, values[2 * e], 0, 4);
-        add_root(m, row, column, values[2 * e + 1], 1, 4);
+        arb_set_d(re, values[2 * e]);
+        arb_add(re, re, off, BITS);
+        arb_set_d(im, values[2 * e + 1]);
+        exact_add(m, wide_matrix ? o : i, wide_matrix ? i : o, re, im);
     }
-    arb_clear(part);
+    arb_clear(re);
+    arb_clear(im);
+    arb_clear(off);
 }
 
 static double *make_matrix(size_t outputs, size_t inputs, int kind, double scale)
