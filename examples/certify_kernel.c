@@ -40,9 +40,9 @@ static irn_status bound(irn_context *context, irn_padding padding, irn_bound *ou
 static irn_status prove(irn_bound *circular, irn_bound *any)
 {
     const irn_kernel_shape shape = on_map(MAP, IRN_PAD_CIRCULAR);
-    const irn_kernel_shape grid = on_map(128, IRN_PAD_ZEROS);
+    const irn_kernel_shape every = on_map(0, IRN_PAD_ZEROS);
     irn_status status = irn_prove_kernel(circular, &laplacian[0][0], &shape);
-    return status == IRN_OK ? irn_prove_kernel_any_size(any, &laplacian[0][0], &grid) : status;
+    return status == IRN_OK ? irn_prove_kernel(any, &laplacian[0][0], &every) : status;
 }
 
 static bool print(const char *padding, irn_bound found, double exact)

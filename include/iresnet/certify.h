@@ -70,29 +70,24 @@ typedef struct irn_proof {
     size_t torus[2];           /* frequencies along each axis of the symbol; 0 for the operator */
 } irn_proof;
 
-/* Bounds one kernel (float, row-major) held in memory. Errors: IRN_ERROR_NUMERIC (NaN or Inf),
- * IRN_ERROR_ARGUMENT (an empty shape, one that overflows), IRN_ERROR_MEMORY. */
+/* Bounds one kernel (float, row-major) held in memory. upper is proven with every rounding error
+ * counted: Gram matrices of the symbol and Cholesky factorisations that run to completion at every
+ * frequency (Rump 2006); no transform and no singular value is trusted. lower is a quotient ||W x||
+ * / ||x||, less its rounding errors. Circular padding, if the stride divides the map: upper / lower
+ * - 1 is near 1e-10 in float64; else upper is that of stride 1, and lower 0. Zero padding: upper is
+ * of the smallest torus that contains the layer. Any size: upper exceeds the supremum by a share of
+ * at most about pi^2 d^2 / (2 N^2) for each dimension, d half the kernel's size and N = 64 d to 256
+ * frequencies (Ehlich, Zeller 1964); lower is 0 with a stride. Errors: IRN_ERROR_NUMERIC (NaN or
+ * Inf), IRN_ERROR_ARGUMENT (an empty shape, one that overflows), IRN_ERROR_UNSUPPORTED (the device
+ * does not have the arithmetic; thousands of taps), IRN_ERROR_MEMORY, IRN_ERROR_NOT_CERTIFIED (no
+ * factorisation completes). */
 IRN_API irn_status irn_certify_kernel(irn_bound *out, irn_context *context, const float *kernel,
                                       const irn_kernel_shape *shape,
                                       const irn_certify_options *options);
 
-/* Bounds one kernel (float, row-major) held in memory on the host, by a proof in float64 that
- * counts every rounding error: entries of the symbol by the sum over taps, then Gram matrices and
- * Cholesky factorisations that run to completion at every frequency (Rump 2006); no transform and
- * no singular value is trusted. Circular: upper/lower - 1 is near 1e-10. Zero padding: upper is
- * that of the smallest torus that contains the layer, lower 0. Slower than irn_certify_kernel(),
- * and needs no device. Errors: IRN_ERROR_NUMERIC (NaN or Inf), IRN_ERROR_ARGUMENT (an empty shape,
- * one that overflows), IRN_ERROR_MEMORY, IRN_ERROR_NOT_CERTIFIED (no factorisation completes). */
+/* The same on the host, without a device. */
 IRN_API irn_status irn_prove_kernel(irn_bound *out, const float *kernel,
                                     const irn_kernel_shape *shape);
-
-/* The same for the layer on maps of every size, with either padding: upper is above the norms on
- * all of them, lower below their supremum. From a grid of shape->height x shape->width frequencies,
- * each more than the kernel's size less 1; upper exceeds the supremum by a share of at most about
- * pi^2 d^2 / (2 N^2) for each dimension, d half the kernel's size and N the grid's (Ehlich, Zeller
- * 1964). shape->padding does not matter. */
-IRN_API irn_status irn_prove_kernel_any_size(irn_bound *out, const float *kernel,
-                                             const irn_kernel_shape *shape);
 
 /* All singular values of the circular layer on the shape's map: float64 [height, width,
  * min(outputs, inputs)], descending within a frequency, relative to the largest correct to 1e-10.
@@ -150,6 +145,10 @@ typedef struct irn_layer_bound {
 typedef struct irn_block_bound {
     const char *name;
     double lipschitz_upper; /* of g: product over its layers and activations */
+    size_t dimension;
+    size_t steps; /* so many iterations x <- y - g(x), from any first x, leave an error of at most
+                     1e-6 times the length of the first step; 0: no number is known to */
+    double logdet_lower, logdet_upper; /* of log|det| of x + g(x) (iR lemma 7) */
 } irn_block_bound;
 
 /* Bounds every layer and block of a model, and remembers the blocks' L in the model, where
@@ -179,6 +178,13 @@ IRN_API irn_block_bound irn_certificate_block(const irn_certificate *certificate
 IRN_API double irn_certificate_lipschitz_upper(const irn_certificate *certificate);
 IRN_API double irn_certificate_inverse_lipschitz_upper(const irn_certificate *certificate);
 
+/* The same of log|det| of the blocks' x + g(x) together, actnorm left out (iR lemma 7). */
+IRN_API void irn_certificate_logdet(const irn_certificate *certificate, double *lower,
+                                    double *upper);
+
+/* What bare weights were taken for, with the coefficient that was used, or 0; NULL for a model. */
+IRN_API const irn_weights_options *irn_certificate_weights(const irn_certificate *certificate);
+
 /* As irn_certify_model(), then scales down the weights of blocks whose bound is above `most` (0 <
  * most < 1) until every block is certified at it, and changes nothing else: in such a block the
  * layers with the largest bounds are brought down to a common one. changed, if not NULL, receives
@@ -189,23 +195,27 @@ IRN_API irn_status irn_certify_enforce(irn_certificate **out, irn_model *model, 
                                        const irn_certify_options *options, size_t *changed);
 
 /* Writes a certificate as JSON: verdict ("certified" | "not certified"), padding, precision,
- * device, model_sha256, blocks [{name, lipschitz_upper}], layers [{name, kernel, height, width,
- * lower, upper, every parameter of its proof}], ..., and the SHA-256 of all that. model_path is the
- * file whose SHA-256 is recorded. "-" is standard output. */
+ * device, model_sha256, blocks [{name, lipschitz_upper, ...}], layers [{name, kernel, height,
+ * width, lower, upper, every parameter of its proof}], ..., and the SHA-256 of all that. model_path
+ * is the file whose SHA-256 is recorded; NULL: that which a certificate that was read has. "-" is
+ * standard output. */
 IRN_API irn_status irn_certificate_write(const irn_certificate *certificate, const char *model_path,
                                          const char *path);
 
-/* Reads a certificate's file. Errors: IRN_ERROR_FILE, IRN_ERROR_FORMAT (anything in it is not as
- * irn_certificate_write() left it). */
+/* Reads a certificate's file; "-" is standard input. Errors: IRN_ERROR_FILE, IRN_ERROR_FORMAT
+ * (anything in it, to the last byte, is not as irn_certificate_write() left it), IRN_ERROR_MEMORY.
+ */
 IRN_API irn_status irn_certificate_read(irn_certificate **out, const char *path);
 
 /* Checks a certificate that was read against the file of the model, or of bare weights, without
  * trusting who made it: that the file is the one that was certified, that layers, scales and sizes
- * are the file's, and by factorisations of its own on the host, sharing no code with the prover,
- * that every upper bound holds; products and the verdict are computed again. It needs no device.
- * Errors: IRN_ERROR_NOT_CERTIFIED with a sentence on what is wrong; IRN_ERROR_FILE,
- * IRN_ERROR_FORMAT for the model's file; IRN_ERROR_MEMORY; IRN_ERROR_CANCELLED. IRN_OK says that
- * the certificate is true, whatever its verdict. */
+ * are the file's, and by factorisations of its own in float64 on the host, sharing no code with the
+ * prover, that every upper bound holds; products and the verdict are computed again. Of lower
+ * bounds it asks only that they are none above the upper. It needs no device. What weights stand
+ * for (padding, map, stride, ...) is not in their file: it is the certificate's to say.
+ * options->arithmetic: AUTO or HOST_FLOAT64. Errors: IRN_ERROR_NOT_CERTIFIED with a sentence on
+ * what is wrong; IRN_ERROR_FILE, IRN_ERROR_FORMAT for the model's file; IRN_ERROR_MEMORY;
+ * IRN_ERROR_CANCELLED. IRN_OK says that the certificate is true, whatever its verdict. */
 IRN_API irn_status irn_certificate_verify(const irn_certificate *certificate,
                                           const char *model_path,
                                           const irn_certify_options *options);

@@ -1,6 +1,6 @@
 /* The public functions on a single kernel in memory. */
 #include "certify/bound.h"
-#include "certify/proof.h"
+#include "spectral/spectrum.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ irn_status irn_certify_kernel(irn_bound *out, irn_context *context, const float 
                               const irn_kernel_shape *shape, const irn_certify_options *options)
 {
     double *wide;
-    irn_spectrum *spectrum = NULL;
+    irn_proof proof;
     if (options)
         IRN_TRY(irn_check_version("irn_certify_options", options->version,
                                   IRN_CERTIFY_OPTIONS_VERSION));
@@ -33,10 +33,8 @@ irn_status irn_certify_kernel(irn_bound *out, irn_context *context, const float 
     IRN_TRY(widened(&wide, out, kernel, shape));
     irn_status status = irn_certify_progress(options, 0, 1, "kernel");
     if (status == IRN_OK)
-        status = irn_spectrum_create(&spectrum, context);
-    if (status == IRN_OK)
-        status = irn_bound_kernel(out, spectrum, wide, shape, "kernel");
-    irn_spectrum_free(spectrum);
+        status = irn_bound_kernel(out, &proof, context, irn_certify_arithmetic(options), wide,
+                                  shape, "kernel");
     free(wide);
     return status;
 }
@@ -44,18 +42,10 @@ irn_status irn_certify_kernel(irn_bound *out, irn_context *context, const float 
 irn_status irn_prove_kernel(irn_bound *out, const float *kernel, const irn_kernel_shape *shape)
 {
     double *wide;
+    irn_proof proof;
     IRN_TRY(widened(&wide, out, kernel, shape));
-    irn_status status = irn_prove_symbol(out, wide, shape, 0, "kernel");
-    free(wide);
-    return status;
-}
-
-irn_status irn_prove_kernel_any_size(irn_bound *out, const float *kernel,
-                                     const irn_kernel_shape *shape)
-{
-    double *wide;
-    IRN_TRY(widened(&wide, out, kernel, shape));
-    irn_status status = irn_prove_any_size(out, wide, shape, "kernel");
+    irn_status status =
+        irn_bound_kernel(out, &proof, NULL, IRN_ARITHMETIC_HOST_FLOAT64, wide, shape, "kernel");
     free(wide);
     return status;
 }

@@ -23,13 +23,14 @@ static irn_status layer_kernel(double **out, const irn_model *model, size_t inde
 }
 
 /* Adds a layer to the certificate, and its bound to its block's product. */
-static irn_status certify_layer(irn_certificate *certificate, irn_spectrum *spectrum,
-                                const irn_model *model, size_t index, double *block_uppers)
+static irn_status certify_layer(irn_certificate *certificate, const irn_model *model, size_t index,
+                                irn_arithmetic arithmetic, double *block_uppers)
 {
     irn_layer_view view;
     size_t count;
     double *kernel;
     irn_bound bound = {0, 0};
+    irn_proof proof = {0};
     IRN_TRY(irn_model_layer(model, index, &view));
     irn_kernel_shape shape = {.outputs = view.outputs,
                               .inputs = view.inputs,
@@ -44,29 +45,32 @@ static irn_status certify_layer(irn_certificate *certificate, irn_spectrum *spec
     IRN_TRY(irn_shape_check(&shape, view.name, &count));
     irn_status status = layer_kernel(&kernel, model, index, count);
     if (status == IRN_OK)
-        status = irn_bound_kernel(&bound, spectrum, kernel, &shape, view.name);
+        status = irn_bound_kernel(&bound, &proof, irn_model_context(model), arithmetic, kernel,
+                                  &shape, view.name);
     free(kernel);
     IRN_TRY(status);
-    bound = irn_bound_scaled(bound, view.scale);
+    const irn_layer_bound layer = {.name = view.name,
+                                   .shape = shape,
+                                   .scale = view.scale,
+                                   .bound = irn_bound_scaled(bound, view.scale),
+                                   .kernel_upper = bound.upper,
+                                   .proof = proof};
     /* Activations have Lipschitz constant 1. */
-    block_uppers[view.block] = irn_round_up(block_uppers[view.block] * bound.upper);
-    return irn_certificate_add_layer(certificate, view.name, &shape, view.scale, bound);
+    block_uppers[view.block] = irn_round_up(block_uppers[view.block] * layer.bound.upper);
+    return irn_certificate_add_layer(certificate, &layer);
 }
 
 static irn_status certify_layers(irn_certificate *certificate, const irn_model *model,
                                  const irn_certify_options *options, double *block_uppers)
 {
     size_t layers = irn_model_layer_count(model);
-    irn_spectrum *spectrum;
-    IRN_TRY(irn_spectrum_create(&spectrum, irn_model_context(model)));
-    irn_status status = irn_certify_progress(options, 0, layers, "layers");
-    for (size_t i = 0; status == IRN_OK && i < layers; i++) {
-        status = certify_layer(certificate, spectrum, model, i, block_uppers);
-        if (status == IRN_OK)
-            status = irn_certify_progress(options, i + 1, layers, "layers");
+    IRN_TRY(irn_certify_progress(options, 0, layers, "layers"));
+    for (size_t i = 0; i < layers; i++) {
+        IRN_TRY(
+            certify_layer(certificate, model, i, irn_certify_arithmetic(options), block_uppers));
+        IRN_TRY(irn_certify_progress(options, i + 1, layers, "layers"));
     }
-    irn_spectrum_free(spectrum);
-    return status;
+    return IRN_OK;
 }
 
 /* Behrmann et al. 2019, lemma 2. A later factor below 1 must not hide that a block is not
@@ -77,8 +81,9 @@ static irn_status certify_network(irn_certificate *certificate, const irn_model 
     irn_interval stretch;
     IRN_TRY(irn_network_stretch(model, &stretch));
     bool proven = certificate->verdict && stretch.lower > 0;
-    certificate->lipschitz_upper = proven ? stretch.upper : INFINITY;
-    certificate->inverse_lipschitz_upper = proven ? irn_round_up(1 / stretch.lower) : INFINITY;
+    certificate->lipschitz_upper = proven ? irn_widened_upper(stretch.upper) : INFINITY;
+    certificate->inverse_lipschitz_upper =
+        proven ? irn_widened_upper(irn_round_up(1 / stretch.lower)) : INFINITY;
     return IRN_OK;
 }
 
@@ -88,7 +93,10 @@ static irn_status certify_blocks(irn_certificate *certificate, irn_model *model,
     for (size_t block = 0; block < blocks; block++) {
         char name[48];
         snprintf(name, sizeof name, "blocks.%zu", block);
-        IRN_TRY(irn_certificate_add_block(certificate, name, block_uppers[block]));
+        const irn_block *at = &model->blocks[block];
+        size_t dimension = at->channels * at->height * at->width;
+        irn_block_bound bound = irn_block_bound_of(name, block_uppers[block], dimension);
+        IRN_TRY(irn_certificate_add_block(certificate, &bound));
     }
     for (size_t block = 0; block < blocks; block++)
         irn_model_set_lipschitz(model, block, block_uppers[block]);

@@ -18,25 +18,30 @@
  *    order: wrong by g(2n) sum(|a||c| + |b||d|) <= g(2n) sum_k |X_ik||X_jk| (Cauchy-Schwarz on
  *    each complex product). The entry, of two parts, by sqrt(2) times that, and the matrix by
  *        ||G - X X^H|| <= sqrt(2) g(2n) ||X||_F^2.
- *    Fused or not, blocked or not: the count of roundings is no larger.
+ *    Fused or not, blocked or not: the count of roundings is no larger. Or G is computed otherwise,
+ *    with a bound of its own in place of this one (correlation.c).
  * 2. B = fl(s I - G) with s given as a floating-point number: only the diagonal rounds, each
- *    B_ii by at most u B_ii <= u s, because 0 <= G_ii.
+ *    B_ii by at most u B_ii <= u s, because 0 <= G_ii; u (s + that bound) where G is computed
+ *    otherwise.
  * 3. B = L L^H runs to completion. Each part of an entry of L solves
  *        L_jj L_ij = B_ij - sum_{k<j} L_ik conj(L_jk),
  *    a real sum of 2(j - 1) products and B_ij, in any order, then one division by L_jj (or two
  *    roundings: a product with its reciprocal; or a square root on the diagonal, which counts twice
  *    in L_jj^2). Divided by the factors that B_ij itself collects, each product carries at most
- *    2j factors 1 + delta, and so does L_jj L_ij: the residual of the part is at most
+ *    2j factors 1 + delta, and so does L_jj L_ij (Higham, lemma 8.4): the residual of the part is
+ *    at most
  *        g(2m) sum_{k<=j} (|a||c| + |b||d|) <= g(2m) sum_{k<=j} |L_ik||L_jk|,
  *    of the entry sqrt(2) times it, at most sqrt(2) g(2m) ||l_i|| ||l_j||, l_i the rows of L. On
- * the diagonal ||l_j||^2 (1 - g(2m)) <= B_jj. The matrix of numbers ||l_i|| ||l_j|| has norm sum
- * ||l_j||^2, hence, L L^H being positive semidefinite, lambda_min(B) >= -alpha tr B,  alpha =
- * sqrt(2) g(2m + 2) / (1 - g(2m + 2)). (2m + 2 where 2m would do.)
+ *    the diagonal ||l_j||^2 (1 - g(2m)) <= B_jj. The matrix of numbers ||l_i|| ||l_j|| has norm
+ *    sum ||l_j||^2, hence, L L^H being positive semidefinite, lambda_min(B) >= -alpha tr B,
+ *        alpha = sqrt(2) g(2m + 2r) / (1 - g(2m + 2r)),
+ *    r = 1 where 0 would do. In float32 r = 6: a pivot and its root carry 2 (m - 1) + 12, the
+ *    others 2 (m - 1) + 5 + 1 roundings.
  * 4. Underflow: each part of an entry of G loses 2n eta, of the residuals 2m eta + L_jj eta with
  *    L_jj <= sqrt(s); through the norms of m x m matrices of complex entries, and B_jj in 3., that
- *    is in all less than 8 (m + 1)(m + n + 1 + s) eta.
+ *    is in all less than 16 (m + 1)(m + n + 1 + s) eta, operands that are flushed included.
  * Together
- *    ||A|| <= sqrt(s + u s + alpha tr B + sqrt(2) g(2n) ||X||_F^2 + 8 (m+1)(m+n+1+s) eta) + e.
+ *    ||A|| <= sqrt(s + u s + alpha tr B + sqrt(2) g(2n) ||X||_F^2 + 16 (m+1)(m+n+1+s) eta) + e.
  *
  * EVALUATION. The terms beside s are sums of positive numbers, computed with a relative error of
  * less than 1/500 even if every rounding below went the same way, since (2 (m + n) + 16) u <=
@@ -47,12 +52,14 @@ static const double enlarged = 1.01;
 
 irn_rounding irn_rounding_64(void)
 {
-    return (irn_rounding){IRN_UNIT_64, DBL_MIN};
+    return (irn_rounding){IRN_UNIT_64, DBL_MIN, 1};
 }
 
+/* OpenCL 1.2, 7.4: a quotient within 2.5 ulp, a root within 3 ulp, an ulp being up to 2 u; a root
+ * counts twice in its square. */
 irn_rounding irn_rounding_32(void)
 {
-    return (irn_rounding){(double)FLT_EPSILON / 2, (double)FLT_MIN};
+    return (irn_rounding){(double)FLT_EPSILON / 2, (double)FLT_MIN, 6};
 }
 
 static double gamma_of(double count, double unit)
@@ -65,9 +72,10 @@ double irn_proof_upper(irn_rounding rounding, const irn_proof_terms *t)
     double m = (double)t->rows, n = (double)t->columns, u = rounding.unit;
     if (!((2 * (m + n) + 16) * u <= 1e-3))
         return INFINITY;
-    double g = gamma_of(2 * m + 2, u), alpha = sqrt(2) * g / (1 - g);
-    double slack = u * t->shift + alpha * t->trace + sqrt(2) * gamma_of(2 * n, u) * t->gram +
-                   8 * (m + 1) * (m + n + 1 + t->shift) * rounding.tiny;
+    double g = gamma_of(2 * m + 2 * rounding.quotient, u), alpha = sqrt(2) * g / (1 - g);
+    double slack = u * (t->shift + t->gram_error) + alpha * t->trace + t->gram_error +
+                   sqrt(2) * gamma_of(2 * n, u) * t->gram +
+                   16 * (m + 1) * (m + n + 1 + t->shift) * rounding.tiny;
     double square = irn_round_up(t->shift + enlarged * slack);
     return irn_round_up(irn_round_up(sqrt(square)) + t->error);
 }
@@ -111,14 +119,17 @@ static double trace_of(const irn_planes *gram)
 void irn_prover_gram(irn_prover *prover)
 {
     irn_gram(&prover->gram, &prover->matrix);
+    prover->gram_error = 0;
 }
 
 double irn_prover_try(irn_prover *prover, double shift)
 {
+    bool known = prover->gram_error > 0;
     irn_proof_terms terms = {.rows = prover->matrix.rows,
-                             .columns = prover->matrix.columns,
+                             .columns = known ? 0 : prover->matrix.columns,
                              .shift = shift,
-                             .gram = trace_of(&prover->gram),
+                             .gram = known ? 0 : trace_of(&prover->gram),
+                             .gram_error = prover->gram_error,
                              .error = prover->error};
     if (!irn_cholesky(&prover->factor, &prover->gram, shift, &terms.trace))
         return INFINITY;

@@ -9,14 +9,15 @@
 
 /* ---- the theorem ---- */
 
-/* Arithmetic that rounds to nearest: unit roundoff, and the smallest positive normal number. */
+/* Arithmetic that rounds to nearest: unit roundoff, the smallest positive normal number, and how
+ * many roundings a quotient by a root counts for. */
 typedef struct irn_rounding {
-    double unit, tiny;
+    double unit, tiny, quotient;
 } irn_rounding;
 
-/* float64 on the host. */
+/* float64, on the host and in OpenCL. */
 irn_rounding irn_rounding_64(void);
-/* float32, for a device whose Gram matrices and factorisations are proven with the same theorem. */
+/* float32 in OpenCL, which allows quotients and roots several roundings. */
 irn_rounding irn_rounding_32(void);
 
 /* What a factorisation of shift I - G that ran to completion left behind, G the Gram matrix of the
@@ -24,9 +25,11 @@ irn_rounding irn_rounding_32(void);
 typedef struct irn_proof_terms {
     size_t rows, columns;
     double shift;
-    double trace; /* of shift I - G */
-    double gram;  /* trace of G */
-    double error; /* upper bound of the norm of what the matrix's entries are wrong by */
+    double trace;      /* of shift I - G */
+    double gram;       /* trace of G */
+    double gram_error; /* upper bound of the norm of what G is wrong by; if it is known, columns and
+                          gram are 0, else it is 0 and G was computed as the sums of products */
+    double error;      /* upper bound of the norm of what the matrix's entries are wrong by */
 } irn_proof_terms;
 
 /* An upper bound of the exact matrix's norm; infinity where the theorem says nothing, for sizes of
@@ -38,7 +41,7 @@ double irn_proof_upper(irn_rounding rounding, const irn_proof_terms *terms);
 /* The matrix X, rows <= columns, and space to prove with. */
 typedef struct irn_prover {
     irn_planes matrix, gram, factor;
-    double error;                  /* as in irn_proof_terms */
+    double error, gram_error; /* as in irn_proof_terms; gram_error: 0 if gram is of the matrix */
     double *vector_re, *vector_im; /* near the leading left singular vector, after a search */
 } irn_prover;
 
@@ -68,21 +71,16 @@ irn_status irn_prove_matrix(double *upper, double *lower, const double *matrix, 
 
 /* ---- convolutions ---- */
 
-/* Bounds of a kernel [outputs, inputs, kernel_height, kernel_width] in real arithmetic with the
- * given values. Circular: of the layer on the shape's map, upper / lower - 1 is near 1e-10. Zero
- * padding: the upper bound is that of the layer on the smallest torus that contains it, and lower
- * is 0, for irn_padded_quotient() or the operator's own matrix to replace. candidate: where to try
- * first, in the kernel's units, or 0; one that is above the norm is what is proven, and leaves
- * lower 0. name is for sentences. Errors: as of irn_certify_kernel(); IRN_ERROR_NOT_CERTIFIED if no
- * trial succeeds. */
-irn_status irn_prove_symbol(irn_bound *out, const double *kernel, const irn_kernel_shape *shape,
-                            double candidate, const char *name);
-
-/* upper: of the layer on every map, with either padding; lower: of its supremum over the maps. From
- * a grid of shape->height x shape->width frequencies, more than kernel - 1 in each dimension; the
- * padding does not matter. The bound exceeds the supremum by at most pi^2 d^2 / (2 N^2) for each
- * dimension, d half the kernel's size and N the grid's. Errors: as above. */
-irn_status irn_prove_any_size(irn_bound *out, const double *kernel, const irn_kernel_shape *shape,
-                              const char *name);
+/* Bounds of a kernel [outputs, inputs / groups, kernel_height, kernel_width] in real arithmetic
+ * with the given values, from the symbol of the layer on a torus (spectral/tap_list.h). Circular,
+ * if the stride divides the map: upper / lower - 1 is near 1e-10 in float64. Zero padding: upper is
+ * of the smallest torus that contains the layer, lower from the layer itself at a vector that is
+ * nearly the best. Any size: of the supremum over all maps. context: NULL for the host only; proof
+ * says what IRN_ARITHMETIC_AUTO chose. name is for sentences. Errors: as of irn_certify_kernel();
+ * IRN_ERROR_UNSUPPORTED if the device cannot do the arithmetic; IRN_ERROR_NOT_CERTIFIED if no trial
+ * succeeds. */
+irn_status irn_prove_symbol(irn_bound *out, irn_proof *proof, irn_context *context,
+                            irn_arithmetic arithmetic, const double *kernel,
+                            const irn_kernel_shape *shape, const char *name);
 
 #endif

@@ -1,258 +1,207 @@
-/* Bounds of convolutions from their symbol
+/* Bounds of layers from their symbol
  *
- *   A(a, b)[o, i] = sum over taps (p, q) of K[o, i, p, q] e^{2 pi i (a p / N1 + b q / N2)}
+ *   A(a, b) = sum over taps of M_tap e^{2 pi i (a dy / N1 + b dx / N2)}
  *
- * on the torus N1 x N2 (Sedghi, Gupta, Long 2019). Where the first tap lies, and the sign of the
- * exponent, change A(a, b) by a factor of modulus 1 and the order of the frequencies: no norm.
+ * on the torus N1 x N2 (Sedghi, Gupta, Long 2019; spectral/tap_list.h). The sign of the exponent
+ * and a transposition change the order of the frequencies, and no norm.
+ *
+ * Upper bounds rest on Gram matrices from correlations (correlation.c), lower ones and the search
+ * for the norm on single matrices.
  *
  * ENTRIES. Roots of unity are wrong by tau = 8 u (roots.c). The product of two: by
  * 2 tau + tau^2 + sqrt(2) g(2) (1 + tau)^2 < 20 u, each of its parts being two products and a sum.
  * A part of the sum over T taps is wrong by g(T) sum |K| |part of the root|, both parts together by
  * g(T) sum |K| |root| (Minkowski). In all an entry is wrong by at most 1.01 (T + 21) u sum |K|, and
- * T tiny for underflow, twice for two parts. */
-#include "certify/proof.h"
+ * T tiny for underflow, twice for two parts; the norm by the Frobenius norm of that. */
 #include "base/round.h"
+#include "certify/faded.h"
 #include "certify/roots.h"
-#include "spectral/taps.h"
+#include "certify/symbol.h"
+#include "runtime/runtime.h"
 
 #include <float.h>
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 
-typedef struct axis {
-    size_t first, taps, torus;
-} axis;
-
-typedef struct symbol {
-    axis y, x;
-    irn_prover prover;
-    double *taps; /* [tap][column][stride] as the prover's matrix, of order 1 */
-    double *y_roots, *x_roots;
-    int exponent; /* the kernel is 2^exponent times the taps */
-} symbol;
-
-/* "Same" padding looks from -(taps - 1) / 2 to taps / 2. Taps that reach beyond the map never act.
- * Zero padding is a restriction of the layer on a torus of the map and that reach: a place before
- * or behind the map is then never a place on it. */
-static axis axis_of(size_t taps, size_t map, irn_padding padding)
-{
-    size_t before = (taps - 1) / 2, after = taps / 2;
-    if (padding == IRN_PAD_CIRCULAR)
-        return (axis){0, taps, taps == 1 ? 1 : map};
-    size_t near = irn_smaller(before, map - 1), far = irn_smaller(after, map - 1);
-    return (axis){before - near, near + 1 + far, far + near == 0 ? 1 : map + irn_larger(near, far)};
-}
-
-static void symbol_free(symbol *s)
+static void symbol_free(irn_symbol *s)
 {
     irn_prover_free(&s->prover);
+    irn_correlation_free(&s->correlation);
+    irn_tap_list_free(&s->list);
     free(s->taps);
-    free(s->y_roots);
 }
 
-static irn_status roots_of(symbol *s)
+static irn_status fill(irn_symbol *s)
 {
-    IRN_TRY(irn_alloc(&s->y_roots, s->y.torus + s->x.torus, 2 * sizeof(double)));
-    s->x_roots = s->y_roots + 2 * s->y.torus;
-    for (size_t i = 0; i < s->y.torus; i++)
-        irn_root(i, s->y.torus, &s->y_roots[2 * i], &s->y_roots[2 * i + 1]);
-    for (size_t i = 0; i < s->x.torus; i++)
-        irn_root(i, s->x.torus, &s->x_roots[2 * i], &s->x_roots[2 * i + 1]);
-    return IRN_OK;
-}
-
-static double tap_of(const symbol *s, const double *kernel, const irn_kernel_shape *shape,
-                     size_t pair, size_t tap)
-{
-    size_t row = s->y.first + tap / s->x.taps, column = s->x.first + tap % s->x.taps;
-    return kernel[(pair * shape->kernel_height + row) * shape->kernel_width + column];
-}
-
-/* Scales the taps, and bounds the norm of what the entries will be wrong by: it is at most the
- * Frobenius norm of the entries' errors. 1.02 covers its own rounding too. */
-static irn_status taps_of(symbol *s, const double *kernel, const irn_kernel_shape *shape)
-{
-    const irn_planes *x = &s->prover.matrix;
-    size_t pairs = shape->outputs * shape->inputs, taps = s->y.taps * s->x.taps, plane;
-    double peak = 0, squares = 0;
-    const size_t sizes[] = {taps, x->columns, x->stride};
-    if (!irn_product(&plane, sizes, 3))
-        return irn_fail(IRN_ERROR_ARGUMENT, "%zu taps are beyond what can be counted", taps);
-    IRN_TRY(irn_alloc(&s->taps, plane, sizeof(double)));
-    plane = x->columns * x->stride;
-    for (size_t i = 0; i < pairs * taps; i++)
-        peak = fmax(peak, fabs(tap_of(s, kernel, shape, i / taps, i % taps)));
-    frexp(peak, &s->exponent);
-    for (size_t pair = 0; pair < pairs; pair++) {
-        size_t o = pair / shape->inputs, i = pair % shape->inputs;
-        size_t at = shape->outputs <= shape->inputs ? i * x->stride + o : o * x->stride + i;
-        double sum = 0;
-        for (size_t tap = 0; tap < taps; tap++) {
-            double value = ldexp(tap_of(s, kernel, shape, pair, tap), -s->exponent);
-            s->taps[tap * plane + at] = value;
-            sum += fabs(value);
-        }
-        double roundings = ((double)taps + 21) * IRN_UNIT_64;
-        double error = roundings * sum + 4 * (double)taps * DBL_MIN;
-        squares += error * error;
-    }
-    s->prover.error = peak == 0 ? 0 : 1.02 * sqrt(squares);
-    return IRN_OK;
-}
-
-static irn_status symbol_create(symbol *out, const double *kernel, const irn_kernel_shape *shape,
-                                irn_padding padding, const char *name)
-{
+    const irn_correlation *c = &s->correlation;
     size_t count;
-    *out = (symbol){0};
-    IRN_TRY(irn_shape_check(shape, name, &count));
-    for (size_t i = 0; i < count; i++)
-        if (!isfinite(kernel[i]))
-            return irn_fail(IRN_ERROR_NUMERIC, "%s: value %zu of %zu is %f, not a finite number",
-                            name, i, count, kernel[i]);
-    out->y = axis_of(shape->kernel_height, shape->height, padding);
-    out->x = axis_of(shape->kernel_width, shape->width, padding);
-    irn_status status = irn_prover_create(&out->prover, irn_smaller(shape->outputs, shape->inputs),
-                                          irn_larger(shape->outputs, shape->inputs));
-    if (status == IRN_OK)
-        status = taps_of(out, kernel, shape);
-    if (status == IRN_OK)
-        status = roots_of(out);
-    if (status != IRN_OK)
-        symbol_free(out);
-    return status;
+    IRN_TRY(irn_correlation_create(&s->correlation, &s->list, s->name));
+    IRN_TRY(irn_prover_create(&s->prover, c->rows, c->columns));
+    const size_t sizes[] = {s->list.groups, s->list.count, c->columns, s->prover.matrix.stride};
+    if (!irn_product(&count, sizes, 4))
+        return irn_fail(IRN_ERROR_ARGUMENT, "%s: %zu taps are beyond what can be counted", s->name,
+                        s->list.count);
+    IRN_TRY(irn_alloc(&s->taps, count, sizeof(double)));
+    irn_correlation_taps(c, s->prover.matrix.stride, s->taps);
+    double taps = (double)s->list.count, entries = (double)c->rows * (double)c->columns;
+    s->entries_error =
+        1.02 * ((taps + 21) * IRN_UNIT_64 * sqrt(c->squares) + 4 * taps * sqrt(entries) * DBL_MIN) +
+        s->list.error;
+    s->half = s->list.axes[1].torus / 2 + 1;
+    s->frequencies = s->list.axes[0].torus * s->half;
+    return IRN_OK;
+}
+
+bool irn_symbol_frequency(const irn_symbol *s, size_t index, size_t *group, size_t *row,
+                          size_t *column)
+{
+    *group = index / s->frequencies;
+    *row = index % s->frequencies / s->half;
+    *column = index % s->half;
+    bool own_mirror = *column == 0 || 2 * *column == s->list.axes[1].torus;
+    return !own_mirror || 2 * *row <= s->list.axes[0].torus;
 }
 
 /* The matrix of one frequency into the prover. */
-static void evaluate(symbol *s, size_t row, size_t column)
+static void evaluate(irn_symbol *s, size_t group, size_t row, size_t column)
 {
     irn_planes *x = &s->prover.matrix;
+    const irn_correlation *c = &s->correlation;
     size_t plane = x->columns * x->stride;
+    const double *values = s->taps + group * s->list.count * plane;
     for (size_t i = 0; i < plane; i++)
         x->re[i] = x->im[i] = 0;
-    for (size_t tap = 0; tap < s->y.taps * s->x.taps; tap++) {
-        size_t p = tap / s->x.taps, q = tap % s->x.taps;
-        const double *a = s->y_roots + 2 * (row * p % s->y.torus);
-        const double *b = s->x_roots + 2 * (column * q % s->x.torus);
+    for (size_t tap = 0; tap < s->list.count; tap++, values += plane) {
+        const size_t *offset = s->list.offsets[tap];
+        const double *a = c->roots[0] + 2 * (row * offset[0] % s->list.axes[0].torus);
+        const double *b = c->roots[1] + 2 * (column * offset[1] % s->list.axes[1].torus);
         double re = a[0] * b[0] - a[1] * b[1], im = a[0] * b[1] + a[1] * b[0];
-        const double *values = s->taps + tap * plane;
         for (size_t i = 0; i < plane; i++) {
             x->re[i] += values[i] * re;
             x->im[i] += values[i] * im;
         }
     }
+    s->prover.error = s->entries_error;
     irn_prover_gram(&s->prover);
 }
 
-/* One number of the half of the spectrum that is left when A(-w) = conj A(w); false for those that
- * are another's mirror image in it. */
-static bool frequency(const symbol *s, size_t index, size_t *row, size_t *column)
+/* The right singular vector of the group's matrix to the left one v of X, which is its transpose if
+ * turned: X^H v, or the conjugate of v. */
+static void input_vector(const irn_symbol *s, double *vector)
 {
-    size_t half = s->x.torus / 2 + 1;
-    *row = index / half;
-    *column = index % half;
-    bool own_mirror = *column == 0 || 2 * *column == s->x.torus;
-    return !own_mirror || 2 * *row <= s->y.torus;
-}
-
-/* A step through 0 .. count - 1 that meets each once, and no two neighbours soon one after the
- * other: where norms change smoothly, few frequencies are then above all before them. */
-static size_t scattered_step(size_t count)
-{
-    size_t step = (size_t)(0.6180339887498949 * (double)count) + 1;
-    for (;; step++) {
-        size_t a = step, b = count;
-        while (b != 0) {
-            size_t rest = a % b;
-            a = b;
-            b = rest;
+    const irn_planes *x = &s->prover.matrix;
+    const double *re = s->prover.vector_re, *im = s->prover.vector_im;
+    size_t inputs = s->list.inputs;
+    for (size_t k = 0; k < inputs; k++) {
+        double a = 0, b = 0;
+        for (size_t i = 0; i < x->rows && !s->correlation.turned; i++) {
+            size_t at = k * x->stride + i;
+            a += x->re[at] * re[i] + x->im[at] * im[i];
+            b += x->re[at] * im[i] - x->im[at] * re[i];
         }
-        if (a == 1)
-            return step % count;
+        vector[k] = s->correlation.turned ? re[k] : a;
+        vector[inputs + k] = s->correlation.turned ? -im[k] : b;
     }
 }
 
-/* One shift serves all frequencies: it rises where it proves too small for one, and what it proved
- * before stays proven. */
-static irn_status bound_all(irn_bound *out, symbol *s, double candidate, const char *name)
+/* A lower bound of the layer from the vector that the search left: of the torus, where that is the
+ * layer; of the zero-padded layer itself; 0 for a circular one that the stride does not divide. */
+static irn_status find_lower(irn_symbol *s, size_t group, size_t row, size_t column)
 {
-    size_t count = s->y.torus * (s->x.torus / 2 + 1), step = scattered_step(count), row, column;
-    double scaled = ldexp(candidate, -s->exponent), shift = scaled * scaled;
-    *out = (irn_bound){0, 0};
-    for (size_t i = 0, index = 0; i < count; i++, index = (index + step) % count) {
-        if (!frequency(s, index, &row, &column))
-            continue;
-        evaluate(s, row, column);
-        double upper = irn_prover_try(&s->prover, shift);
-        if (!isfinite(upper)) {
-            upper = irn_prover_search(&s->prover, &shift);
-            out->lower = fmax(out->lower, irn_prover_lower(&s->prover));
-        }
-        if (!isfinite(upper))
-            return irn_fail(IRN_ERROR_NOT_CERTIFIED,
-                            "%s: no bound was proven at frequency (%zu, %zu) of %zu x %zu", name,
-                            row, column, s->y.torus, s->x.torus);
-        out->upper = fmax(out->upper, upper);
+    double lower = 0, *vector;
+    if (s->list.axes[0].exact && s->list.axes[1].exact) {
+        lower = irn_prover_lower(&s->prover);
+    } else if (s->zero_padded) {
+        IRN_TRY(irn_alloc(&vector, s->list.inputs, 2 * sizeof(double)));
+        input_vector(s, vector);
+        irn_status status = irn_faded_quotient(&lower, &s->list, group, row, column, vector);
+        free(vector);
+        IRN_TRY(status);
     }
+    s->lower = fmax(s->lower, lower);
     return IRN_OK;
 }
 
-/* In the kernel's units; ldexp rounds where it meets subnormal numbers. */
-static irn_bound unscaled(irn_bound bound, int exponent)
+irn_status irn_symbol_search(irn_symbol *s, size_t index, double *shift, double *upper)
 {
-    double lower = irn_round_down(ldexp(bound.lower, exponent));
-    return (irn_bound){lower > 0 ? lower : 0, irn_round_up(ldexp(bound.upper, exponent))};
-}
-
-irn_status irn_prove_symbol(irn_bound *out, const double *kernel, const irn_kernel_shape *shape,
-                            double candidate, const char *name)
-{
-    symbol s;
-    irn_bound bound = {0, 0};
-    IRN_TRY(symbol_create(&s, kernel, shape, shape->padding, name));
-    bool zero = s.prover.error == 0;
-    irn_status status = zero ? IRN_OK : bound_all(&bound, &s, candidate, name);
-    if (status == IRN_OK) {
-        *out = zero ? bound : unscaled(bound, s.exponent);
-        /* The torus is the layer, not only above it, for circular padding and for a single tap. */
-        if (shape->padding != IRN_PAD_CIRCULAR && s.y.torus * s.x.torus > 1)
-            out->lower = 0;
-    }
-    symbol_free(&s);
-    return status;
+    size_t group, row, column;
+    irn_symbol_frequency(s, index, &group, &row, &column);
+    evaluate(s, group, row, column);
+    *upper = irn_prover_search(&s->prover, shift);
+    if (!isfinite(*upper))
+        return irn_fail(IRN_ERROR_NOT_CERTIFIED,
+                        "%s: no bound was proven at frequency (%zu, %zu) of %zu x %zu", s->name,
+                        row, column, s->list.axes[0].torus, s->list.axes[1].torus);
+    return find_lower(s, group, row, column);
 }
 
 /* cos(pi d / N) from below: a trigonometric polynomial of degree d is at most its largest value on
  * a grid of N > 2d divided by this (Ehlich, Zeller 1964): around a maximum of height 1 it is at
  * least cos(d t) for |t| <= pi / d (M. Riesz), and a grid point is within pi / N. u^H A v is one in
- * each variable, of degree d = taps / 2 after a factor of modulus 1. */
-static double grid_cosine(size_t taps, size_t grid)
+ * each variable, of degree d after a factor of modulus 1. */
+static double grid_cosine(const irn_tap_axis *axis)
 {
     double cosine, sine;
-    if (taps == 1)
+    if (axis->degree == 0)
         return 1;
-    irn_root(taps / 2, 2 * grid, &cosine, &sine);
+    irn_root(axis->degree, 2 * axis->torus, &cosine, &sine);
     return irn_round_down(cosine - IRN_ROOT_ERROR * IRN_UNIT_64);
 }
 
-irn_status irn_prove_any_size(irn_bound *out, const double *kernel, const irn_kernel_shape *shape,
-                              const char *name)
+/* In the kernel's units, for all frequencies; ldexp rounds where it meets subnormal numbers. */
+static irn_bound finished(const irn_symbol *s, double upper)
 {
-    irn_kernel_shape grid = *shape;
-    irn_bound bound;
-    grid.padding = IRN_PAD_CIRCULAR;
-    if (shape->height <= shape->kernel_height / 2 * 2 ||
-        shape->width <= shape->kernel_width / 2 * 2)
-        return irn_fail(IRN_ERROR_ARGUMENT,
-                        "%s: a grid of %zu x %zu frequencies is too small for a %zu x %zu kernel",
-                        name, shape->height, shape->width, shape->kernel_height,
-                        shape->kernel_width);
-    IRN_TRY(irn_prove_symbol(&bound, kernel, &grid, 0, name));
-    double y = grid_cosine(shape->kernel_height, shape->height);
-    double x = grid_cosine(shape->kernel_width, shape->width);
-    if (bound.upper > 0)
-        bound.upper = irn_round_up(irn_round_up(bound.upper / y) / x);
-    *out = bound;
+    double lower = irn_round_down(ldexp(s->lower, s->list.exponent));
+    upper = irn_round_up(irn_round_up(upper / grid_cosine(&s->list.axes[0])) /
+                         grid_cosine(&s->list.axes[1]));
+    return (irn_bound){lower > 0 ? lower : 0, irn_round_up(ldexp(upper, s->list.exponent))};
+}
+
+/* What the arithmetic is in the end, and whether the device can do it. */
+static irn_status resolve(irn_proof *proof, const irn_context *context, irn_arithmetic arithmetic,
+                          const char *name)
+{
+    bool wide = context && context->info.has_fp64;
+    if (arithmetic == IRN_ARITHMETIC_AUTO)
+        arithmetic = wide ? IRN_ARITHMETIC_DEVICE_FLOAT64 : IRN_ARITHMETIC_HOST_FLOAT64;
+    *proof = (irn_proof){.method = IRN_PROOF_SYMBOL, .arithmetic = arithmetic};
+    if ((unsigned)arithmetic > IRN_ARITHMETIC_HOST_FLOAT64)
+        return irn_fail(IRN_ERROR_ARGUMENT, "%s: no such arithmetic: %d", name, (int)arithmetic);
+    if (arithmetic == IRN_ARITHMETIC_DEVICE_FLOAT64 && !wide)
+        return irn_fail(IRN_ERROR_UNSUPPORTED, "%s: %s has no float64", name,
+                        context ? context->info.name : "no device given");
+    if (arithmetic == IRN_ARITHMETIC_DEVICE_FLOAT32 && !context)
+        return irn_fail(IRN_ERROR_UNSUPPORTED, "%s: there is no device to prove on", name);
     return IRN_OK;
+}
+
+irn_status irn_prove_symbol(irn_bound *out, irn_proof *proof, irn_context *context,
+                            irn_arithmetic arithmetic, const double *kernel,
+                            const irn_kernel_shape *shape, const char *name)
+{
+    irn_symbol s = {.name = name,
+                    .zero_padded = shape->padding == IRN_PAD_ZEROS && shape->height > 0};
+    irn_bound bound = {0, 0};
+    double upper;
+    IRN_TRY(resolve(proof, context, arithmetic, name));
+    IRN_TRY(irn_tap_list_create(&s.list, kernel, shape, name));
+    irn_status status = IRN_OK;
+    upper = s.list.error;
+    if (s.list.count > 0) {
+        status = fill(&s);
+        if (status == IRN_OK)
+            status =
+                proof->arithmetic == IRN_ARITHMETIC_HOST_FLOAT64
+                    ? irn_symbol_upper_on_host(&s, &upper)
+                    : irn_symbol_upper_on_device(
+                          &s, context, proof->arithmetic == IRN_ARITHMETIC_DEVICE_FLOAT64, &upper);
+    }
+    if (upper > 0)
+        bound = finished(&s, upper);
+    proof->torus[0] = s.list.axes[0].torus;
+    proof->torus[1] = s.list.axes[1].torus;
+    symbol_free(&s);
+    if (status == IRN_OK)
+        *out = bound;
+    return status;
 }

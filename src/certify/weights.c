@@ -8,8 +8,9 @@
 
 typedef struct reading {
     const irn_safetensors *file;
+    irn_context *context;
+    irn_arithmetic arithmetic;
     const irn_weights_options *how;
-    irn_spectrum *spectrum;
     size_t bare; /* kernels of which no normalisation was found */
 } reading;
 
@@ -18,14 +19,25 @@ static irn_status certify_layer(irn_certificate *certificate, reading *self, siz
     const char *name = irn_safetensors_tensor_name(self->file, index);
     irn_weights_layer layer;
     irn_bound bound = {0, 0};
+    irn_proof proof = {0};
     IRN_TRY(irn_weights_layer_read(&layer, self->file, index, self->how));
     self->bare += layer.bare;
-    irn_status status = irn_bound_kernel(&bound, self->spectrum, layer.kernel, &layer.shape, name);
+    irn_status status = irn_bound_kernel(&bound, &proof, self->context, self->arithmetic,
+                                         layer.kernel, &layer.shape, name);
     irn_weights_layer_free(&layer);
     IRN_TRY(status);
-    if (layer.scale != 1)
-        bound = irn_bound_scaled(bound, layer.scale);
-    return irn_certificate_add_layer(certificate, name, &layer.shape, layer.scale, bound);
+    if (layer.coefficient > 0) {
+        certificate->weights.coefficient = layer.coefficient;
+        certificate->weights.epsilon = layer.epsilon;
+    }
+    irn_layer_bound added = {.name = name,
+                             .shape = layer.shape,
+                             .scale = layer.scale,
+                             .bound = layer.coefficient > 0 ? irn_bound_scaled(bound, layer.scale)
+                                                            : bound,
+                             .kernel_upper = bound.upper,
+                             .proof = proof};
+    return irn_certificate_add_layer(certificate, &added);
 }
 
 static irn_status certify_tensor(irn_certificate *certificate, reading *self, size_t index)
@@ -90,19 +102,16 @@ irn_status irn_certify_weights(irn_certificate **out, irn_context *context, cons
     *out = NULL;
     irn_certificate *certificate = NULL;
     irn_safetensors *file;
-    reading self = {.how = weights};
+    reading self = {
+        .how = weights, .context = context, .arithmetic = irn_certify_arithmetic(options)};
     IRN_TRY(irn_safetensors_open(&file, path));
     self.file = file;
     irn_status status =
         irn_certificate_create(&certificate, context, irn_safetensors_count(file), 0);
     if (status == IRN_OK)
-        status = irn_spectrum_create(&self.spectrum, context);
-    if (status == IRN_OK) {
-        certificate->padding = weights->padding;
-        certificate->below = weights->below;
+        status = irn_certificate_set_weights(certificate, weights);
+    if (status == IRN_OK)
         status = certify(certificate, &self, context, options);
-    }
-    irn_spectrum_free(self.spectrum);
     irn_safetensors_free(file);
     if (status == IRN_OK)
         *out = certificate;

@@ -12,6 +12,7 @@ typedef struct irn_weights_layer {
     double *kernel; /* owned */
     size_t count;
     double scale;
+    double coefficient, epsilon; /* that the scale was made with; 0, 0: with none */
     bool bare; /* named as a kernel before its normalisation, of which there is nothing to see */
 } irn_weights_layer;
 

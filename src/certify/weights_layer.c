@@ -10,8 +10,8 @@
 irn_status irn_weights_options_check(const irn_weights_options *how)
 {
     IRN_TRY(irn_check_version("irn_weights_options", how->version, IRN_WEIGHTS_OPTIONS_VERSION));
-    if (!(how->below > 0))
-        return irn_fail(IRN_ERROR_ARGUMENT, "bounds are to be below %g: must be above 0",
+    if (!(how->below > 0 && isfinite(how->below)))
+        return irn_fail(IRN_ERROR_ARGUMENT, "bounds are to be below %g: must be above 0 and finite",
                         how->below);
     if (!(how->coefficient >= 0) || !(how->epsilon >= 0))
         return irn_fail(IRN_ERROR_ARGUMENT,
@@ -99,7 +99,6 @@ static irn_status read_scale(irn_weights_layer *layer, const irn_safetensors *fi
 {
     size_t index = SIZE_MAX;
     float sigma;
-    double coefficient, epsilon;
     layer->scale = 1;
     if (!has_suffix(name, "_orig"))
         return IRN_OK;
@@ -108,9 +107,10 @@ static irn_status read_scale(irn_weights_layer *layer, const irn_safetensors *fi
     if (layer->bare)
         return IRN_OK;
     IRN_TRY(irn_safetensors_read_float(file, irn_safetensors_tensor_name(file, index), 1, &sigma));
-    IRN_TRY(normalisation_of(file, how, name, &coefficient, &epsilon));
+    IRN_TRY(normalisation_of(file, how, name, &layer->coefficient, &layer->epsilon));
     bool large = layer->shape.kernel_height * layer->shape.kernel_width > 1;
-    layer->scale = (double)irn_official_scale((double)sigma, coefficient, epsilon, large);
+    layer->scale =
+        (double)irn_official_scale((double)sigma, layer->coefficient, layer->epsilon, large);
     return IRN_OK;
 }
 

@@ -38,6 +38,26 @@ void irn_json_refuse(irn_json_reader *reader, const char *key, const char *allow
                               reader->what, key, excerpt, allowed);
 }
 
+void irn_json_only(irn_json_reader *reader, const char *const *keys)
+{
+    const cJSON *item;
+    char excerpt[IRN_EXCERPT];
+    if (!cJSON_IsObject(reader->json))
+        return;
+    cJSON_ArrayForEach(item, reader->json)
+    {
+        size_t known = 0;
+        while (keys[known] && strcmp(keys[known], item->string) != 0)
+            known++;
+        bool again = field(reader, item->string) != item;
+        if (reader->status == IRN_OK && (!keys[known] || again))
+            reader->status =
+                irn_fail(IRN_ERROR_FORMAT, "%s: %s '%s' %s", reader->file, reader->what,
+                         irn_excerpt(excerpt, item->string, strlen(item->string)),
+                         keys[known] ? "stands there twice" : "is not known");
+    }
+}
+
 static bool to_size(const cJSON *item, size_t low, size_t high, size_t *out)
 {
     double value = cJSON_IsNumber(item) ? item->valuedouble : NAN;
@@ -64,6 +84,34 @@ void irn_json_number(irn_json_reader *reader, const char *key, double low, doubl
         *out = item->valuedouble;
     else
         irn_json_refuse(reader, key, allowed);
+}
+
+void irn_json_number_or_null(irn_json_reader *reader, const char *key, double low, double high,
+                             double null, double *out)
+{
+    if (cJSON_IsNull(field(reader, key)))
+        *out = null;
+    else
+        irn_json_number(reader, key, low, high, out);
+}
+
+void irn_json_text(irn_json_reader *reader, const char *key, const char **out)
+{
+    const cJSON *item = field(reader, key);
+    *out = "";
+    if (cJSON_IsString(item))
+        *out = item->valuestring;
+    else
+        irn_json_refuse(reader, key, "a text");
+}
+
+const cJSON *irn_json_list(irn_json_reader *reader, const char *key)
+{
+    const cJSON *item = field(reader, key);
+    if (cJSON_IsArray(item))
+        return item;
+    irn_json_refuse(reader, key, "a list");
+    return NULL;
 }
 
 void irn_json_bool(irn_json_reader *reader, const char *key, bool *out)

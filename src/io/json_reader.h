@@ -22,10 +22,20 @@ irn_status irn_json_close(irn_json_reader *reader);
 /* Records that a field is missing, or that its value is not what is allowed. */
 void irn_json_refuse(irn_json_reader *reader, const char *key, const char *allowed);
 
+/* Refuses fields that are not in a list that NULL ends, and those that stand twice. */
+void irn_json_only(irn_json_reader *reader, const char *const *keys);
+
 /* Limits are inclusive. */
 void irn_json_size(irn_json_reader *reader, const char *key, size_t low, size_t high, size_t *out);
 void irn_json_number(irn_json_reader *reader, const char *key, double low, double high,
                      double *out);
+/* The same, null standing for a value of its own. */
+void irn_json_number_or_null(irn_json_reader *reader, const char *key, double low, double high,
+                             double null, double *out);
+/* A text, which stays the reader's; *out is "" if it is none. */
+void irn_json_text(irn_json_reader *reader, const char *key, const char **out);
+/* A list, which stays the reader's; NULL if it is none. */
+const cJSON *irn_json_list(irn_json_reader *reader, const char *key);
 void irn_json_bool(irn_json_reader *reader, const char *key, bool *out);
 
 /* A list of sizes. *count: how many there must be, or 0 for 1 to most, and then how many they are.

@@ -1,4 +1,5 @@
 #include "spectral/taps.h"
+#include "spectral/tap_list.h"
 
 #include <limits.h>
 #include <math.h>
@@ -47,32 +48,6 @@ static axis circular_axis(size_t taps, size_t map)
     size_t before = (taps - 1) / 2 % out.torus;
     out.first = (out.torus - before) % out.torus;
     return out;
-}
-
-irn_status irn_shape_check(const irn_kernel_shape *shape, const char *name, size_t *count)
-{
-    const size_t sizes[] = {shape->outputs,        shape->inputs, shape->kernel_height,
-                            shape->kernel_width,   shape->height, shape->width,
-                            2 * sizeof(double) * 4};
-    size_t unused;
-    for (int i = 0; i < 6; i++)
-        if (sizes[i] == 0 || sizes[i] > INT_MAX / 8)
-            return irn_fail(IRN_ERROR_ARGUMENT,
-                            "%s: kernel %zux%zux%zux%zu on a %zux%zu map: sizes must be 1 to %d",
-                            name, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5],
-                            INT_MAX / 8);
-    if (shape->padding != IRN_PAD_ZEROS && shape->padding != IRN_PAD_CIRCULAR)
-        return irn_fail(IRN_ERROR_ARGUMENT, "%s: no such padding: %d", name, (int)shape->padding);
-    const size_t needed[] = {sizes[0], sizes[1], sizes[2], sizes[3], sizes[6]};
-    const size_t symbol[] = {sizes[0] + 8, sizes[1] + 8, sizes[6]};
-    const size_t map[] = {sizes[4] + sizes[2], sizes[5] + sizes[3], 2 * sizes[6]};
-    if (!irn_product(&unused, needed, 5) || !irn_product(&unused, symbol, 3) ||
-        !irn_product(&unused, map, 3) || unused / (2 * sizes[6]) > INT_MAX / 4)
-        return irn_fail(IRN_ERROR_ARGUMENT,
-                        "%s: kernel %zux%zux%zux%zu on a %zux%zu map is beyond what can be counted",
-                        name, sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5]);
-    irn_product(count, sizes, 4);
-    return IRN_OK;
 }
 
 static irn_status check_finite(const double *values, size_t count, const char *name)

@@ -23,10 +23,6 @@ typedef struct irn_taps {
     bool zero;     /* no tap that can act differs from 0 */
 } irn_taps;
 
-/* Whether a shape can be computed with: no size 0, nothing overflows. count: values of the kernel.
- * name is for sentences, here and below. Errors: IRN_ERROR_ARGUMENT. */
-irn_status irn_shape_check(const irn_kernel_shape *shape, const char *name, size_t *count);
-
 /* Prepares a kernel: taps that never meet the map are dropped (zero padding), taps further apart
  * than the map is wide are added up (circular padding), and an exact power of two brings the
  * largest magnitude that is left into [1/2, 1). Circular: the torus is the map. Zero padding: the

@@ -323,9 +323,10 @@ START_TEST(not_a_number)
     irn_certificate *certificate;
     testing_ok(irn_certificate_create(&certificate, context, 1, 1));
     certificate->of_model = true;
-    irn_bound bound = {0, uppers[_i]};
-    testing_ok(irn_certificate_add_layer(certificate, "a", &shape, 1, bound));
-    testing_ok(irn_certificate_add_block(certificate, "b", uppers[_i]));
+    irn_layer_bound layer = {.name = "a", .shape = shape, .bound = {0, uppers[_i]}};
+    irn_block_bound bound = irn_block_bound_of("b", uppers[_i], 4);
+    testing_ok(irn_certificate_add_layer(certificate, &layer));
+    testing_ok(irn_certificate_add_block(certificate, &bound));
     irn_certificate_judge(certificate);
     ck_assert(!irn_certificate_verdict(certificate));
     testing_ok(irn_certificate_write(certificate, NULL, testing_path("c.json")));
@@ -360,22 +361,20 @@ START_TEST(wide_range)
     const double idle[] = {1e300, 1, DBL_MAX, 0, 1e-300, DBL_MAX};
     irn_kernel_shape shape = {1, 1, 5, 5, 2, 2, IRN_PAD_ZEROS, 1, 1, 1, false};
     double kernel[25] = {0};
-    irn_spectrum *spectrum;
+    irn_proof proof;
     irn_bound bound;
     kernel[0] = kernel[4] = kernel[24] = idle[_i];
     kernel[12] = -acting[_i]; /* the layer is this multiple of the identity */
-    testing_ok(irn_spectrum_create(&spectrum, context));
-    testing_ok(irn_bound_kernel(&bound, spectrum, kernel, &shape, "test"));
+    testing_ok(irn_bound_kernel(&bound, &proof, context, 0, kernel, &shape, "test"));
     ck_assert(bound.lower <= acting[_i] && acting[_i] <= bound.upper);
     ck_assert(bound.upper <= acting[_i] * (1 + 1e-8) + 5e-324 || acting[_i] >= DBL_MAX);
     ck_assert(bound.lower >= acting[_i] * (1 - 1e-8) - 5e-324);
     kernel[12] = 0;
-    testing_ok(irn_bound_kernel(&bound, spectrum, kernel, &shape, "test"));
+    testing_ok(irn_bound_kernel(&bound, &proof, context, 0, kernel, &shape, "test"));
     ck_assert(bound.lower >= 0 && bound.upper <= 0);
     kernel[4] = INFINITY;
-    testing_fails(irn_bound_kernel(&bound, spectrum, kernel, &shape, "test"), IRN_ERROR_NUMERIC,
-                  "value 4 of 25");
-    irn_spectrum_free(spectrum);
+    testing_fails(irn_bound_kernel(&bound, &proof, context, 0, kernel, &shape, "test"),
+                  IRN_ERROR_NUMERIC, "value 4 of 25");
 }
 END_TEST
 

@@ -3,9 +3,6 @@
 
 #include "kernels.h"
 
-#include "spectral/padded.h"
-#include "spectral/spectrum.h"
-
 #include <lapacke.h>
 
 static irn_context *context;
@@ -82,43 +79,6 @@ START_TEST(dense)
 }
 END_TEST
 
-static double norm_of(irn_spectrum *spectrum, irn_taps *taps)
-{
-    double norm;
-    size_t frequency;
-    testing_ok(irn_spectrum_norm(spectrum, taps, &norm, &frequency));
-    return ldexp(norm, taps->exponent);
-}
-
-/* Each axis of the map that is written out tightens the torus's bound; with both it is the norm. */
-START_TEST(unrolled)
-{
-    irn_kernel_shape shape = shapes[_i];
-    float *kernel = random_kernel(&shape, 29u + (unsigned)_i);
-    double *wide = widened(kernel, &shape), norm = dense_norm(kernel, &shape), more = 1 + 1e-13;
-    irn_taps taps, rows, columns, both;
-    irn_spectrum *spectrum;
-    testing_ok(irn_taps_create(&taps, wide, &shape, "test"));
-    testing_ok(irn_padded_unroll(&rows, &taps, IRN_AXIS_ROWS, shape.height));
-    testing_ok(irn_padded_unroll(&columns, &taps, IRN_AXIS_COLUMNS, shape.width));
-    testing_ok(irn_padded_unroll(&both, &rows, IRN_AXIS_COLUMNS, shape.width));
-    testing_ok(irn_spectrum_create(&spectrum, context));
-    double torus = norm_of(spectrum, &taps) * more;
-    CLOSE(norm_of(spectrum, &both), norm, norm * 1e-13);
-    AT_MOST(norm, norm_of(spectrum, &rows) * more);
-    AT_MOST(norm, norm_of(spectrum, &columns) * more);
-    AT_MOST(norm_of(spectrum, &rows), torus);
-    AT_MOST(norm_of(spectrum, &columns), torus);
-    irn_spectrum_free(spectrum);
-    irn_taps_free(&taps);
-    irn_taps_free(&rows);
-    irn_taps_free(&columns);
-    irn_taps_free(&both);
-    free(wide);
-    free(kernel);
-}
-END_TEST
-
 /* Powers of two change nothing but the exponent; others only rounding. */
 START_TEST(extremes)
 {
@@ -151,7 +111,6 @@ int main(void)
     tcase_add_checked_fixture(test, open_context, close_context);
     tcase_set_timeout(test, 300);
     tcase_add_loop_test(test, dense, 0, 2 * (int)(sizeof shapes / sizeof *shapes));
-    tcase_add_loop_test(test, unrolled, 0, (int)(sizeof shapes / sizeof *shapes));
     tcase_add_loop_test(test, extremes, 0, 8);
     return testing_run(suite);
 }
