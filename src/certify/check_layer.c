@@ -225,7 +225,7 @@ irn_status irn_check_kernel(const irn_layer_bound *bound, double *kernel,
     }
     for (size_t i = 0; i < groups; i++) {
         layer.values = kernel + i * group;
-        IRN_TRY(bound->proof.method == IRN_PROOF_OPERATOR ? irn_check_operator(&layer)
+        IRN_TRY(bound->proof.method == IRN_PROOF_OPERATOR ? irn_check_operator(&layer, watch)
                                                           : irn_check_symbol(&layer, watch));
     }
     return IRN_OK;
