@@ -101,6 +101,6 @@ irn_status irn_check_symbol(const irn_check_layer *layer, const irn_check_watch 
 
 /* The largest order of an operator's Gram matrix that is looked at. */
 #define IRN_CHECK_ORDER 4096
-irn_status irn_check_operator(const irn_check_layer *layer);
+irn_status irn_check_operator(const irn_check_layer *layer, const irn_check_watch *watch);
 
 #endif

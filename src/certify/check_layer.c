@@ -51,11 +51,15 @@ static irn_check_axis axis_of(size_t taps, size_t map, const irn_kernel_shape *s
     return axis;
 }
 
-/* Tap number `tap` of a kernel of which nothing is known yet. */
-static bool acts(const irn_check_axis *axis, size_t tap, irn_padding padding)
+/* Tap number `tap` of a kernel of which nothing is known yet. Outputs stand at pixels 0, s, ..., so
+ * that with a stride some taps act on the torus, but not on the map. */
+static bool acts(const irn_check_axis *axis, size_t tap, const irn_layer_bound *bound)
 {
+    bool on_map = bound->proof.method == IRN_PROOF_OPERATOR;
     int64_t offset = axis->offset + (int64_t)(tap * axis->dilation), map = (int64_t)axis->map;
-    return map == 0 || padding == IRN_PAD_CIRCULAR || (offset < map && -offset < map);
+    int64_t before = on_map && map > 0 ? (int64_t)((axis->outputs - 1) * axis->stride) : map - 1;
+    return map == 0 || bound->shape.padding == IRN_PAD_CIRCULAR ||
+           (offset < map && -offset <= before);
 }
 
 /* Counts a tap that acts and is not 0; the range is [first, first + taps). */
@@ -158,7 +162,7 @@ static irn_check_layer layer_of(const irn_layer_bound *bound, size_t groups)
 
 /* Finds the taps that act and are not 0, and the largest magnitude among them. */
 static irn_status find_taps(irn_check_layer *layer, const double *kernel, size_t pairs,
-                            irn_padding padding, double *peak)
+                            const irn_layer_bound *bound, double *peak)
 {
     size_t rows = layer->kernel_height, columns = layer->kernel_width;
     irn_check_axis *y = &layer->y, *x = &layer->x;
@@ -168,7 +172,7 @@ static irn_status find_taps(irn_check_layer *layer, const double *kernel, size_t
         if (!isfinite(kernel[i]))
             return irn_fail(IRN_ERROR_NUMERIC, "%s: value %zu of %zu is %f, not a finite number",
                             layer->name, i, pairs * rows * columns, kernel[i]);
-        if (kernel[i] == 0 || !acts(y, row, padding) || !acts(x, column, padding))
+        if (kernel[i] == 0 || !acts(y, row, bound) || !acts(x, column, bound))
             continue;
         count_tap(y, row);
         count_tap(x, column);
@@ -204,7 +208,7 @@ irn_status irn_check_kernel(const irn_layer_bound *bound, double *kernel,
     IRN_TRY(check_shape(bound, groups));
     irn_check_layer layer = layer_of(bound, groups);
     size_t group = layer.outputs * layer.inputs * s->kernel_height * s->kernel_width;
-    IRN_TRY(find_taps(&layer, kernel, groups * layer.outputs * layer.inputs, s->padding, &peak));
+    IRN_TRY(find_taps(&layer, kernel, groups * layer.outputs * layer.inputs, bound, &peak));
     if (!(upper > 0 || (upper == 0 && peak == 0)))
         return refuse(bound->name, "its norm is larger than the bound");
     if (peak == 0 || isinf(upper))
@@ -221,7 +225,7 @@ irn_status irn_check_kernel(const irn_layer_bound *bound, double *kernel,
     }
     for (size_t i = 0; i < groups; i++) {
         layer.values = kernel + i * group;
-        IRN_TRY(bound->proof.method == IRN_PROOF_OPERATOR ? irn_check_operator(&layer)
+        IRN_TRY(bound->proof.method == IRN_PROOF_OPERATOR ? irn_check_operator(&layer, watch)
                                                           : irn_check_symbol(&layer, watch));
     }
     return IRN_OK;

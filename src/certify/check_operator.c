@@ -8,6 +8,7 @@
  * An entry is a sum of products over far channels and then over at most T taps: with r(channels) +
  * T roundings, of terms whose magnitudes Cauchy and Schwarz bound as in check_matrix.c. */
 #include "certify/check.h"
+#include "certify/bound.h"
 #include "io/file.h"
 
 #include <float.h>
@@ -159,6 +160,17 @@ static void add_taps(own_matrix *w, size_t tap, size_t other)
         }
 }
 
+static irn_status make_gram(own_matrix *w, const irn_check_watch *watch)
+{
+    for (size_t tap = 0; tap < w->taps; tap++) {
+        IRN_TRY(irn_certify_progress(watch->options, watch->done, watch->total, "layers"));
+        load(&w->tap, w, tap);
+        for (size_t other = 0; other < w->taps; other++)
+            add_taps(w, tap, other);
+    }
+    return IRN_OK;
+}
+
 static bool holds(own_matrix *w)
 {
     size_t order = w->gram.rows;
@@ -167,21 +179,18 @@ static bool holds(own_matrix *w)
                              .order = order,
                              .depth = w->far * w->taps,
                              .roundings = irn_check_roundings(w->far) + (double)w->taps};
-    for (size_t tap = 0; tap < w->taps; tap++) {
-        load(&w->tap, w, tap);
-        for (size_t other = 0; other < w->taps; other++)
-            add_taps(w, tap, other);
-    }
     for (size_t i = 0; i < order; i++)
         claim.trace += w->gram.values[irn_check_place(&w->gram, i, i)];
     return irn_check_prove(&claim, &w->gram, w->first);
 }
 
-irn_status irn_check_operator(const irn_check_layer *layer)
+irn_status irn_check_operator(const irn_check_layer *layer, const irn_check_watch *watch)
 {
     own_matrix w;
     char text[IRN_EXCERPT];
     irn_status status = create(&w, layer);
+    if (status == IRN_OK)
+        status = make_gram(&w, watch);
     if (status == IRN_OK && !holds(&w))
         status = irn_fail(IRN_ERROR_NOT_CERTIFIED,
                           "layer '%s': its upper bound is not proven of its own matrix",

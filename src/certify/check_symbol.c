@@ -73,9 +73,12 @@ static tap_place place_of(const irn_check_layer *layer, size_t tap)
     return place;
 }
 
-/* Numbers the places. */
+/* Numbers the places. Nobody has so many; they would take for ever. */
 static irn_status find_places(symbol *s)
 {
+    enum { MOST_PLACES = 4096 };
+    const char *name = s->layer->name;
+    char text[IRN_EXCERPT];
     size_t *count;
     IRN_TRY(irn_alloc(&s->place, s->taps, 3 * sizeof *s->place));
     s->first = s->place + s->taps;
@@ -88,6 +91,10 @@ static irn_status find_places(symbol *s)
             if (at.y == other.y && at.x == other.x)
                 break;
         }
+        if (i == MOST_PLACES)
+            return irn_fail(IRN_ERROR_NOT_CERTIFIED,
+                            "layer '%s': has taps at more than %d places of its torus",
+                            irn_excerpt(text, name, strlen(name)), MOST_PLACES);
         if (i == s->places)
             s->first[s->places++] = tap;
         s->place[tap] = i;

@@ -708,6 +708,12 @@ weights_tests() {
     iresnet 0 '^features.1' certify $w --size 8x8 --only 'features.*' --json some.json --below 100
     check 'certify --only' json some.json 'len(d["layers"]) == 2'
     iresnet 1 "no layer of a name like 'x\*'" certify $w --size 8x8 --only 'x*'
+    iresnet 0 '^features.0.weight +4x3x3x3 +any ' certify $w --size any --below 100
+    iresnet 0 '^features.0.weight +4x3x3x3 stride 2 dilation 3 transposed +8x6 ' certify $w --size 8x6 \
+        --only features.0.weight --stride 2 --dilation 3 --transposed --below 100 --json kinds.json
+    iresnet 0 '^features.0.weight +4x3x3x3 groups 2 +8x8 ' certify $w --size 8x8 --only features.0.weight \
+        --groups 2 --below 100
+    iresnet 1 'groups' certify $w --size 8x8 --only features.0.weight --groups 3
     laplacian=$here/../../examples/laplacian.safetensors
     iresnet 0 '^certified' certify "$laplacian" --size 7x7 --padding circular
     iresnet 3 '' certify "$laplacian" --size 7x7 --padding zeros

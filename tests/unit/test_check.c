@@ -329,6 +329,19 @@ START_TEST(adversarial)
 }
 END_TEST
 
+/* A value that never acts, as no output stands where it would, is not in the matrix's units. */
+START_TEST(idle)
+{
+    irn_kernel_shape shape = {1, 1, 1, 3, 1, 3, IRN_PAD_ZEROS, 3, 1, 1, false};
+    const double kernel[3] = {1e300, 1, 1e-300};
+    testing_ok(claim(kernel, &shape, operator_proof, 1 + 1e-10));
+    refused(kernel, &shape, operator_proof, 1 - 1e-10);
+    refused(kernel, &shape, symbol_of(&shape), 2);
+    testing_ok(claim(kernel, &shape, symbol_of(&shape), 2e300));
+    host_free_all();
+}
+END_TEST
+
 START_TEST(any_size)
 {
     const size_t kernels[][2] = {{3, 3}, {5, 4}, {1, 7}, {2, 1}, {1, 1}};
@@ -405,6 +418,7 @@ int main(void)
     tcase_add_test(test, folded);
     tcase_add_test(test, proofs);
     tcase_add_test(test, adversarial);
+    tcase_add_test(test, idle);
     tcase_add_loop_test(test, any_size, 0, 5);
     tcase_add_test(test, refusals);
     return testing_run(suite);
