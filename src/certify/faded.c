@@ -39,7 +39,7 @@ static irn_status wave_create(wave *out, const irn_tap_axis *axis, size_t freque
             size_t pixel = i * axis->stride + place;
             double turn = (double)(frequency * i % axis->torus) / (double)axis->torus;
             double fade = sin(pi * ((double)pixel + 1) / ((double)axis->inputs + 1));
-            fade = axis->torus == 1 ? 1 : pixel < axis->inputs ? fade : 0;
+            fade = pixel >= axis->inputs ? 0 : axis->torus == 1 ? 1 : fade;
             double *to = out->values + 2 * (place * axis->torus + i);
             to[0] = fade * cos(2 * pi * turn);
             to[1] = fade * sin(2 * pi * turn);

@@ -14,9 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Multiply-adds that the steps may take, and steps at most and at least; what is good enough. */
+/* Multiply-adds that the steps may take, and the share of the upper bound that is good enough;
+ * steps until that is looked at, times that they may begin again, and the fewest worth beginning
+ * with. */
 static const double effort = 1.6e8, enough = 0.994;
-enum { MOST_STEPS = 5, LEAST_STEPS = 2 };
+enum { STEPS = 4, RESTARTS = 4, LEAST_STEPS = 2 };
 
 typedef struct krylov {
     const irn_symbol *symbol;
@@ -222,17 +224,23 @@ static irn_status prepare(krylov *k)
     return irn_alloc(&k->host, pixels(k) * k->stride[1], sizeof *k->host);
 }
 
-static irn_status run(krylov *k, size_t steps, size_t row, size_t column, double *lower)
+static irn_status run(krylov *k, size_t steps, size_t row, size_t column, double target,
+                      double *lower)
 {
     double *x;
     size_t count = pixels(k) * k->stride[0];
     IRN_TRY(irn_alloc(&x, count, sizeof *x));
     start(k, row, column, x);
-    irn_status status = irn_lanczos(x, count, steps, gram_map, k);
-    if (status == IRN_OK)
-        status = k->status;
-    if (status == IRN_OK)
-        status = quotient(k, x, lower);
+    irn_status status = IRN_OK;
+    for (int i = 0; i < RESTARTS && steps > 0 && *lower < target && status == IRN_OK; i++) {
+        size_t now = irn_smaller(steps, STEPS);
+        status = irn_lanczos(x, count, now, gram_map, k);
+        if (status == IRN_OK)
+            status = k->status;
+        if (status == IRN_OK)
+            status = quotient(k, x, lower);
+        steps -= now;
+    }
     free(x);
     return status;
 }
@@ -254,14 +262,13 @@ irn_status irn_krylov_quotient(double *lower, double upper, const irn_symbol *sy
                 .width = length_of(&list->axes[1])};
     double cost =
         (double)list->outputs * (double)list->inputs * (double)list->count * (double)pixels(&k);
-    double steps = fmin(MOST_STEPS, effort / (2 * cost));
-    if (list->axes[0].stride * list->axes[1].stride > 1 || steps < LEAST_STEPS ||
-        *lower >= enough * upper)
+    double steps = fmin(STEPS * RESTARTS, effort / (2 * cost)), target = enough * upper;
+    if (list->axes[0].stride * list->axes[1].stride > 1 || steps < LEAST_STEPS || *lower >= target)
         return IRN_OK;
     irn_symbol_frequency(symbol, index, &k.group, &row, &column);
     irn_status status = prepare(&k);
     if (status == IRN_OK)
-        status = run(&k, (size_t)steps, row, column, lower);
+        status = run(&k, (size_t)steps, row, column, target, lower);
     const cl_mem memory[] = {k.taps[0], k.taps[1], k.vectors[0], k.vectors[1], k.offsets};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         irn_memory_release(context, memory[i]);

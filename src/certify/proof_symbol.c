@@ -165,8 +165,6 @@ static irn_status resolve(irn_proof *proof, const irn_context *context, irn_arit
     if (arithmetic == IRN_ARITHMETIC_AUTO)
         arithmetic = wide ? IRN_ARITHMETIC_DEVICE_FLOAT64 : IRN_ARITHMETIC_HOST_FLOAT64;
     *proof = (irn_proof){.method = IRN_PROOF_SYMBOL, .arithmetic = arithmetic};
-    if ((unsigned)arithmetic > IRN_ARITHMETIC_HOST_FLOAT64)
-        return irn_fail(IRN_ERROR_ARGUMENT, "%s: no such arithmetic: %d", name, (int)arithmetic);
     if (arithmetic == IRN_ARITHMETIC_DEVICE_FLOAT64 && !wide)
         return irn_fail(IRN_ERROR_UNSUPPORTED, "%s: %s has no float64", name,
                         context ? context->info.name : "no device given");
