@@ -6,6 +6,7 @@
 
 #include <iresnet/array.h>
 #include <iresnet/data.h>
+#include <iresnet/density.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -372,6 +373,31 @@ START_TEST(stopping_keeps_it_too)
 }
 END_TEST
 
+static bool keep_event(const irn_fit_event *event, void *payload)
+{
+    if (event->epoch_done)
+        *(irn_fit_event *)payload = *event;
+    return true;
+}
+
+/* The test after the last epoch is of the weights that the fit ends with. */
+static void check_test(irn_model *model, const irn_dataset *data, const irn_fit_event *event)
+{
+    irn_log_density densities[EXAMPLES];
+    uint32_t all[EXAMPLES];
+    float *x = host_floats(EXAMPLES * SIZE);
+    double bits = 0;
+    for (uint32_t i = 0; i < EXAMPLES; i++)
+        all[i] = i;
+    testing_ok(irn_dataset_batch(data, all, EXAMPLES, NULL, 0, 0, x, NULL));
+    testing_ok(irn_model_log_density(model, x, EXAMPLES, NULL, densities, NULL));
+    for (size_t i = 0; i < EXAMPLES; i++)
+        bits -= (densities[i].log_prior + densities[i].logdet) / (log(2) * SIZE * EXAMPLES);
+    host_check_number(bits, event->test_bits_per_dim, 1e-3 * fabs(bits), "test bits per dimension");
+    ck_assert(event->test_bits_per_dim_error > 0 && event->test_bits_per_dim_error < fabs(bits));
+    ck_assert(isnan(event->test_accuracy));
+}
+
 START_TEST(fits_end_with_the_average)
 {
     irn_context *context = devices_open(_i);
@@ -382,7 +408,9 @@ START_TEST(fits_end_with_the_average)
     const char *path = testing_path("last.safetensors");
     options.average_decay = 0.9;
     testing_ok(irn_trainer_create(&trainer, model, &options));
-    testing_ok(irn_trainer_fit(trainer, data, NULL, path, NULL, NULL));
+    irn_fit_event event;
+    testing_ok(irn_trainer_fit(trainer, data, data, path, keep_event, &event));
+    check_test(model, data, &event);
     testing_ok(irn_trainer_load(&last, &loaded, context, path));
     const irn_arena *arena = &model->parameters;
     size_t bytes = arena->size * sizeof(float);
