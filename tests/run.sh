@@ -214,7 +214,7 @@ stage_rusticl() {
     local name
     export RUSTICL_ENABLE=llvmpipe IRN_DEVICE=llvmpipe IRN_TEST_DEVICE=llvmpipe IRN_TEST_EFFORT=small
     for name in test_conv test_elementwise test_head test_head_tangent test_derivatives \
-        test_gradients test_golden_block test_golden_model test_golden_training test_spectral \
+        test_gradients test_golden_block test_golden_model test_golden_density test_golden_training test_spectral \
         test_norms test_certify; do
         run_check "$work/gcc/$name"
     done

@@ -55,6 +55,8 @@ typedef struct irn_log_density {
                                           the blocks; infinite where a block has none */
     double truncation_upper; /* theorem 3: how far the expectation of the series may be from logdet;
                                 0 if exact; with roulette, of the terms beyond its cap */
+    double series_error_upper; /* theorem 3 for the series of options->terms terms, whatever the
+                                  method */
 } irn_log_density;
 
 /* out [batch] for x [batch, channels, height, width]; z [batch, D] may be NULL. log p(x) is

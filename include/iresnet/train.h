@@ -23,7 +23,14 @@ typedef enum irn_task { IRN_CLASSIFY, IRN_DENSITY, IRN_HYBRID } irn_task;
  * time and in memory that does not grow with the number of terms; or by the Neumann series with a
  * random number of terms, which is unbiased (Chen et al. 2019, "Residual Flows", section 3) but for
  * terms behind the 64th, which are never taken. EXACT is no estimate but the whole Jacobian, for
- * blocks of up to IRN_EXACT_DIMENSIONS dimensions. */
+ * blocks of up to IRN_EXACT_DIMENSIONS dimensions.
+ *
+ * Roulette's expectation is right whatever its parameter, but geometric's variance is proven finite
+ * only where L^2 < 1 - p for every block's L: with p = 0.5 for L < 0.707. Coefficients near 1 allow
+ * more, the presets' 0.97^3 = 0.91. Steps may then, though rarely, have very wrong gradients, which
+ * grow with the largest eigenvalues of the Jacobians, as a rule far below L; clip_norm bounds what
+ * they do. p = (1 - L^2) / 2 is safe, and takes 1/p further terms on average instead of 2. It is
+ * not the default, because a step of mnist-density with 4 terms takes twice as long with it. */
 typedef enum irn_logdet_gradient {
     IRN_GRADIENT_SERIES,
     IRN_GRADIENT_NEUMANN,
@@ -43,7 +50,7 @@ typedef struct irn_train_options {
     irn_logdet_gradient logdet;
     size_t terms; /* of the series; with roulette, of those always taken */
     irn_roulette_kind roulette;
-    double roulette_parameter; /* p or lambda; 0: 0.5 or 2 */
+    double roulette_parameter; /* p or lambda; 0: 0.5 or 2, see below */
     size_t probes;             /* random vectors a sample and block, of which the mean is taken */
     bool gaussian_probes;      /* standard normal ones; false: +1 and -1 (Rademacher) */
     irn_optimizer optimizer;
@@ -128,6 +135,10 @@ typedef struct irn_fit_event {
     double loss, accuracy; /* means over the epoch so far */
     double bits_per_dim;   /* likewise; NaN without a density */
     double test_accuracy; /* if epoch_done and a test set was given; else NaN, as without classes */
+    double test_bits_per_dim; /* if epoch_done, a test set was given and a density is learned; */
+    double test_bits_per_dim_error; /* else NaN. Of up to 256 of its examples, the same after every
+                                       epoch and fewer of small training sets; and its standard
+                                       error */
     double learning_rate;
     double seconds; /* since fit began */
     double images_per_second;

@@ -73,6 +73,7 @@ typedef struct cli_samples {
     float *values;
     int *labels; /* may be NULL */
     size_t count, size;
+    size_t total; /* of the data set that they are from, if they are from one */
 } cli_samples;
 
 void cli_samples_free(cli_samples *samples);
@@ -84,13 +85,19 @@ int cli_read_latents(cli_session *session, const char *path, cli_samples *out);
 /* Copies the first examples, at most limit (0: all), of a data set that fits the model. */
 int cli_read_dataset(cli_session *session, const char *spec, irn_split split, size_t limit,
                      cli_samples *out);
-/* The same of one that is open. */
-int cli_take_examples(cli_session *session, const irn_dataset *dataset, size_t limit,
+/* The same with examples that the seed draws at random, none twice; all in their order. */
+int cli_draw_examples(cli_session *session, const char *spec, irn_split split, size_t limit,
+                      cli_samples *out);
+/* And of a data set that is open. */
+int cli_take_examples(cli_session *session, const irn_dataset *dataset, size_t limit, bool random,
                       cli_samples *out);
 /* Opens a data set and checks that it fits the model's input and classes. */
 int cli_open_dataset(cli_session *session, const char *spec, irn_split split, irn_dataset **out);
 /* Whether the data set's images have the model's shape and its labels fit the head. */
 int cli_check_dataset(cli_session *session, const char *spec, const irn_dataset *dataset);
+
+/* Fails where values are none that the model's discrete data can have; path is for the sentence. */
+int cli_check_range(cli_session *session, const char *path, const cli_samples *x);
 
 /* Writes an array of which values stay the caller's. */
 int cli_write_array(cli_session *session, const char *path, irn_dtype type, size_t rank,
@@ -107,6 +114,7 @@ int cli_predict(cli_session *session, const cli_samples *x, float *scores);
  * Where none can be proven, and they are not a must, they do not count and proven is false. */
 typedef struct cli_decoding {
     double *bounds;
+    bool certify; /* given: if the model has no bounds, prove them first */
     bool proven;
     size_t iterations;
 } cli_decoding;

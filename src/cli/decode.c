@@ -43,9 +43,9 @@ const cli_command cli_command_decode = {
     .summary = "images x = F^-1(z) of latents, with a proven error",
     .synopsis = "MODEL --in Z.npy --out X.npy|X.png [options]",
     .about = "Inverts the network by fixed-point iteration in each block, each sample until its\n"
-             "proven error meets the tolerance or rounding allows no better. A model that is not\n"
-             "certified is inverted as well, but no error is claimed; --errors then ends with\n"
-             "status 3.\n",
+             "proven error meets the tolerance or rounding allows no better. A model without\n"
+             "bounds is certified first; one that cannot be is inverted as well, but no error is\n"
+             "claimed, and --errors then ends with status 3.\n",
     .examples = "  iresnet decode run/model.safetensors --in z.npy --out x.npy --errors e.npy\n"
                 "  iresnet decode run/model.safetensors --in z.npy --out pictures.png\n",
     .run = run,

@@ -137,7 +137,8 @@ static int draw_samples(cli_session *session, const density_options *options, si
 {
     const irn_decode_options how = IRN_DECODE_OPTIONS_INIT;
     cli_samples z = {.count = 0};
-    cli_decoding decoding = {.bounds = calloc(options->count, sizeof *decoding.bounds)};
+    cli_decoding decoding = {.bounds = calloc(options->count, sizeof *decoding.bounds),
+                             .certify = true};
     float *x = calloc(options->count, 2 * sizeof *x);
     int result = x && decoding.bounds
                      ? cli_draw_latents(session, options->count, 1, &z)

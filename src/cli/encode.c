@@ -54,18 +54,6 @@ static int write_latents(cli_session *session, const encode_options *options, si
     return cli_write_array(session, options->out, IRN_FLOAT32, 2, shape, z);
 }
 
-/* Of discrete data no image lies outside. */
-static int check_range(cli_session *session, const char *path, const cli_samples *x)
-{
-    size_t levels = irn_model_get_config(session->model)->levels;
-    for (size_t i = 0; levels > 0 && i < x->count * x->size; i++)
-        if (!(x->values[i] >= -0.5F && x->values[i] <= 0.5F))
-            return cli_error(session, CLI_FAILED,
-                             "%s: value %zu of sample %zu is %g; the data must be from -0.5 to 0.5",
-                             path, i % x->size, i / x->size, (double)x->values[i]);
-    return CLI_DONE;
-}
-
 /* z with the log-determinants of the way there; neither file without the other's values. */
 static int encode_with_logdet(cli_session *session, const encode_options *options,
                               const cli_logdet *how, const cli_samples *x, float *z)
@@ -98,8 +86,8 @@ static int encode(cli_session *session, const encode_options *options, const cli
         result =
             z ? CLI_DONE : cli_error(session, CLI_FAILED, "no memory for %zu samples", x.count);
     }
-    if (result == CLI_DONE && options->logdet)
-        result = check_range(session, options->in ? options->in : options->data, &x);
+    if (result == CLI_DONE)
+        result = cli_check_range(session, options->in ? options->in : options->data, &x);
     if (result == CLI_DONE && options->logdet) {
         result = encode_with_logdet(session, options, how, &x, z);
     } else if (result == CLI_DONE) {
@@ -136,7 +124,7 @@ static int run(const cli_command *self, int argc, char **argv)
     const char *unused = cli_first_given(&groups[1], NULL);
     if (unused && !options.logdet)
         return cli_usage(self, "--%s goes with --logdet", unused);
-    result = cli_logdet_check(self, &groups[1]);
+    result = cli_logdet_check(self, &groups[1], false);
     if (result != CLI_DONE)
         return result;
     const cli_file files[] = {{"out", options.out, {".npy"}}, {"logdet", options.logdet, {".npy"}}};

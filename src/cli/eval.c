@@ -29,8 +29,9 @@ static const cli_option eval_table[] = {
      .kind = CLI_COUNT,
      .offset = offsetof(eval_options, count),
      .argument = "N",
-     .help = "reconstruct the first N examples, and evaluate their\n"
-             "densities (default 1000; densities of points: all)",
+     .help = "reconstruct the first N examples, and evaluate the\n"
+             "densities of N drawn at random (default 1000; densities of\n"
+             "points: all)",
      .low = 1,
      .high = 1e9},
     {.name = "reconstruct",
@@ -217,7 +218,7 @@ static int measure_density(cli_session *session, const eval_options *options, bo
 {
     size_t limit = counted ? options->count : eval_density_limit(session->model);
     cli_samples x = {.count = 0};
-    int result = cli_read_dataset(session, options->data, (irn_split)options->split, limit, &x);
+    int result = cli_draw_examples(session, options->data, (irn_split)options->split, limit, &x);
     if (result == CLI_DONE)
         result = eval_density_measure(session, how, &x, &out->density);
     cli_samples_free(&x);
@@ -275,7 +276,7 @@ static int run(const cli_command *self, int argc, char **argv)
         return result;
     if (!options.data)
         return cli_usage(self, "--data is needed");
-    result = cli_logdet_check(self, &groups[1]);
+    result = cli_logdet_check(self, &groups[1], true);
     if (result != CLI_DONE)
         return result;
     cli_progress_init(&session.progress, session.common.quiet);
@@ -295,9 +296,10 @@ const cli_command cli_command_eval = {
              "certified the bounds proven for them, for which latents are kept in float64.\n"
              "\n"
              "A model with a prior has a density: of discrete data, which noise makes\n"
-             "continuous, in bits per dimension, of others in nats an example. The standard\n"
-             "error counts both the choice of examples and the estimates. What is proven of\n"
-             "log-determinants comes from the bounds stored in the model.\n"
+             "continuous, in bits per dimension, of others in nats an example. The seed draws\n"
+             "the examples, none twice, where not all of them count. The standard error counts\n"
+             "both the choice of examples and the estimates. What is proven of log-determinants\n"
+             "comes from the bounds stored in the model.\n"
              "\n"
              "--conditioning adds how much small changes of examples are stretched at most and at\n"
              "least: the extreme singular values, estimated from below and from above, beside\n"

@@ -45,6 +45,7 @@ static void summarise(const irn_log_density *samples, eval_density *out)
     }
     out->logdet_error = sqrt(variance) / n;
     out->truncation_upper = samples[0].truncation_upper;
+    out->series_error_upper = samples[0].series_error_upper;
 }
 
 size_t eval_density_limit(const irn_model *model)
@@ -61,7 +62,7 @@ int eval_density_measure(cli_session *session, const cli_logdet *how, const cli_
                          : cli_error(session, CLI_FAILED, "no memory for %zu samples", x->count);
     if (result == CLI_DONE) {
         bool shared = !(irn_model_get_config(session->model)->logit > 0);
-        *out = (eval_density){.count = x->count, .shared = shared};
+        *out = (eval_density){.count = x->count, .total = x->total, .shared = shared};
         out->plan = cli_logdet_plan(session, how);
         out->estimated = out->plan.method != IRN_LOGDET_EXACT;
         out->roulette = out->plan.method == IRN_LOGDET_ROULETTE;
@@ -81,6 +82,7 @@ void eval_density_add_json(const eval_density *density, cli_json *json)
         return;
     double none = (double)NAN;
     cli_json_number(json, json->root, "density_count", (double)density->count);
+    cli_json_number(json, json->root, "density_total", (double)density->total);
     cli_json_number(json, json->root, "bits_per_dim", density->bits.value);
     cli_json_number(json, json->root, "bits_per_dim_standard_error", density->bits.error);
     cli_json_number(json, json->root, "nll_nats", density->nats.value);
@@ -99,12 +101,17 @@ void eval_density_add_json(const eval_density *density, cli_json *json)
     cli_json_number(json, part, "lower", density->lower);
     cli_json_number(json, part, "upper", density->upper);
     cli_json_number(json, part, "truncation_upper", density->truncation_upper);
+    cli_json_number(json, part, "series_terms", (double)density->terms);
+    cli_json_number(json, part, "series_error_upper", density->series_error_upper);
 }
 
-static void print_mean(const char *label, eval_mean mean, const char *unit, size_t count)
+static void print_mean(const char *label, eval_mean mean, const char *unit,
+                       const eval_density *density)
 {
     char value[CLI_BOUND_TEXT];
-    printf("%s%s %s of %zu", label, cli_measured(value, mean.value), unit, count);
+    printf("%s%s %s of %zu", label, cli_measured(value, mean.value), unit, density->count);
+    if (density->count < density->total)
+        printf(" drawn at random from %zu", density->total);
     if (isfinite(mean.error))
         printf(", standard error %.2g", mean.error);
     printf("\n");
@@ -115,22 +122,25 @@ void eval_density_print_value(const char *label, const eval_density *density)
     if (density->count == 0)
         return;
     if (isfinite(density->bits.value))
-        print_mean(label, density->bits, "bits per dimension", density->count);
+        print_mean(label, density->bits, "bits per dimension", density);
     else
-        print_mean(label, density->nats, "nats an example", density->count);
+        print_mean(label, density->nats, "nats an example", density);
 }
 
-/* The series is off by up to the bound; roulette's cap costs the same kind of thing, but hardly. */
+/* What the method itself leaves out, of roulette the terms behind its cap; and what a series of the
+ * terms asked for would, which is the paper's theorem 3. */
 static void print_truncation(const eval_density *density)
 {
     char upper[CLI_BOUND_TEXT];
-    if (!density->estimated)
+    if (!isfinite(density->series_error_upper)) {
+        printf("series' error     nothing is proven: the model is not certified\n");
         return;
-    if (isfinite(density->truncation_upper))
+    }
+    if (density->estimated)
         printf("proven bias       %s nats at most, of the terms left out\n",
                cli_bound_upper(upper, density->truncation_upper));
-    else
-        printf("proven bias       none: the model is not certified\n");
+    printf("series' error     %s nats at most is proven of %zu terms\n",
+           cli_bound_upper(upper, density->series_error_upper), density->terms);
 }
 
 static void print_method(const eval_density *density)

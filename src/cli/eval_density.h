@@ -11,17 +11,19 @@ typedef struct eval_mean {
 } eval_mean;
 
 typedef struct eval_density {
-    size_t count;            /* examples; 0: not evaluated, and the rest does not count */
-    eval_mean nats;          /* negative log-density */
-    eval_mean bits;          /* per dimension; NaN: the data are continuous */
-    double logdet;           /* its mean */
-    double logdet_error;     /* of that, by the estimates alone; NaN of a single probe */
-    double lower, upper;     /* lemma 7's interval, which contains those of all examples */
-    bool shared;             /* it is every input's, since there is no logit transform */
-    double truncation_upper; /* theorem 3 */
-    irn_logdet_plan plan;    /* that was used */
-    bool estimated;          /* not exact: terms and probes count */
-    bool roulette;           /* and so do its distribution and parameter */
+    size_t count;              /* examples; 0: not evaluated, and the rest does not count */
+    size_t total;              /* examples that there are; drawn at random where these are more */
+    eval_mean nats;            /* negative log-density */
+    eval_mean bits;            /* per dimension; NaN: the data are continuous */
+    double logdet;             /* its mean */
+    double logdet_error;       /* of that, by the estimates alone; NaN of a single probe */
+    double lower, upper;       /* lemma 7's interval, which contains those of all examples */
+    bool shared;               /* it is every input's, since there is no logit transform */
+    double truncation_upper;   /* theorem 3, of what the method leaves out; 0: exact */
+    double series_error_upper; /* theorem 3 for `terms` terms, whatever the method */
+    irn_logdet_plan plan;      /* that was used */
+    bool estimated;            /* not exact: probes count */
+    bool roulette;             /* and so do its distribution and parameter */
     size_t terms, probes;
 } eval_density;
 

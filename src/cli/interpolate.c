@@ -79,6 +79,8 @@ static int interpolate(cli_session *session, const cli_inverse *inverse, const v
     int result = cli_inverse_check_picture(session, inverse, z.count, z.count);
     if (result == CLI_DONE)
         result = read_ends(session, options, &ends);
+    if (result == CLI_DONE)
+        result = cli_check_range(session, options->data, &ends);
     float *corners = calloc(2 * z.size, sizeof *corners);
     z.values = calloc(z.count, z.size * sizeof *z.values);
     if (result == CLI_DONE && (!corners || !z.values))

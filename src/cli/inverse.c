@@ -21,12 +21,14 @@ static const cli_option inverse_table[] = {
      .offset = offsetof(cli_inverse, errors),
      .argument = "E.npy",
      .help = "proven upper bounds on each image's Euclidean error,\n"
-             "float64 [N]; needs a certified model"},
+             "float64 [N]; bounds that the model has not are proven\n"
+             "first, and if that fails the exit status is 3"},
     {.name = "tolerance",
      .kind = CLI_REAL,
      .offset = offsetof(cli_inverse, tolerance),
      .argument = "X",
-     .help = "Euclidean error aimed at in each block (default 1e-5)",
+     .help = "Euclidean error aimed at: of the whole network's inverse\n"
+             "where errors are proven, else in each block (default 1e-5)",
      .high = DBL_MAX,
      .above = true},
     {.name = "max-iterations",
@@ -113,7 +115,8 @@ void cli_inverse_report(cli_session *session, const irn_decode_options *how,
                         const cli_decoding *decoding, size_t count)
 {
     if (!decoding->proven) {
-        cli_note(session, "%s is not certified, or the device has no float64: no error is claimed",
+        cli_note(session,
+                 "%s cannot be certified, or the device has no float64: no error is claimed",
                  session->model_path);
         return;
     }
@@ -174,7 +177,7 @@ int cli_inverse_run(cli_session *session, const cli_inverse *options, const cli_
     how.max_iterations = options->max_iterations;
     size_t size = config->channels * config->height * config->width;
     float *x = calloc(z->count, size * sizeof *x);
-    cli_decoding decoding = {.bounds = calloc(z->count, sizeof *decoding.bounds)};
+    cli_decoding decoding = {.bounds = calloc(z->count, sizeof *decoding.bounds), .certify = true};
     int result = x && decoding.bounds
                      ? cli_decode(session, z, &how, options->errors != NULL, x, &decoding)
                      : cli_error(session, CLI_FAILED, "no memory for %zu samples", z->count);

@@ -15,8 +15,8 @@ static const cli_option logdet_table[] = {
      .kind = CLI_COUNT,
      .offset = offsetof(cli_logdet, terms),
      .argument = "N",
-     .help = "terms of the series, or those that roulette always takes\n"
-             "(default 10)",
+     .help = "terms of the series, or those that roulette always takes;\n"
+             "eval tells theorem 3's bound for them (default 10)",
      .low = 1,
      .high = 1000},
     {.name = "probes",
@@ -59,12 +59,24 @@ cli_group cli_logdet_group(cli_logdet *values)
                        .values = values};
 }
 
-int cli_logdet_check(const cli_command *command, const cli_group *group)
+/* An option that exact values leave unused; NULL: none. */
+static const char *unused_if_exact(const cli_group *group, bool bounded)
+{
+    static const char *const names[] = {"probes", "roulette", "roulette-parameter"};
+    if (!bounded && cli_given(group, "terms"))
+        return "terms";
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (cli_given(group, names[i]))
+            return names[i];
+    return NULL;
+}
+
+int cli_logdet_check(const cli_command *command, const cli_group *group, bool bounded)
 {
     const cli_logdet *how = group->values;
     const char *unused = NULL;
     if (how->method == IRN_LOGDET_EXACT)
-        unused = cli_first_given(group, "logdet-method");
+        unused = unused_if_exact(group, bounded);
     else if (how->method == IRN_LOGDET_SERIES && cli_given(group, "roulette"))
         unused = "roulette";
     else if (how->method == IRN_LOGDET_SERIES && cli_given(group, "roulette-parameter"))

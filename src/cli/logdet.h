@@ -18,8 +18,9 @@ extern const char *const cli_logdet_words[];
 void cli_logdet_init(cli_logdet *logdet);
 cli_group cli_logdet_group(cli_logdet *values);
 
-/* Refuses options that the method leaves unused, and parameters that roulette cannot have. */
-int cli_logdet_check(const cli_command *command, const cli_group *group);
+/* Refuses options that the method leaves unused, and parameters that roulette cannot have. bounded:
+ * what a series of --terms is off by is told whatever the method. */
+int cli_logdet_check(const cli_command *command, const cli_group *group, bool bounded);
 int cli_roulette_check(const cli_command *command, int kind, double parameter);
 
 /* What the model makes of it. */

@@ -76,12 +76,38 @@ static irn_status run(cli_session *session, inverse_call *invert, const cli_samp
     return IRN_OK;
 }
 
+/* Bounds for this run alone: the file stays as it is. */
+static irn_status certify(cli_session *session)
+{
+    irn_certify_options options = IRN_CERTIFY_OPTIONS_INIT;
+    irn_certificate *certificate = NULL;
+    options.progress = cli_progress_step;
+    options.progress_payload = &session->progress;
+    cli_progress_begin(&session->progress, "certifying");
+    irn_status status = irn_certify_model(&certificate, session->model, &options);
+    cli_progress_clear(&session->progress);
+    bool proven = status == IRN_OK && irn_certificate_verdict(certificate);
+    irn_certificate_free(certificate);
+    if (proven)
+        cli_note(session,
+                 "%s has no bounds; they have been proven now, and are not kept (see `iresnet "
+                 "certify --out`)",
+                 session->model_path);
+    return status;
+}
+
 static int invert(cli_session *session, inverse_call *call, const char *what,
                   const cli_samples *source, const irn_decode_options *how, bool must_prove,
                   float *x, cli_decoding *out)
 {
     cli_progress_begin(&session->progress, what);
     irn_status status = run(session, call, source, *how, x, out->bounds, &out->iterations);
+    if (status == IRN_ERROR_NOT_CERTIFIED && out->certify) {
+        status = certify(session);
+        cli_progress_begin(&session->progress, what);
+        if (status == IRN_OK)
+            status = run(session, call, source, *how, x, out->bounds, &out->iterations);
+    }
     out->proven = status == IRN_OK;
     if ((status == IRN_ERROR_NOT_CERTIFIED || status == IRN_ERROR_UNSUPPORTED) && !must_prove)
         status = run(session, call, source, *how, x, NULL, &out->iterations);

@@ -66,9 +66,10 @@ const cli_command cli_command_sample = {
     .summary = "draw images from a density, with a proven error",
     .synopsis = "MODEL --out X.png|X.npy [options]",
     .about = "Draws latents from the prior of a model that was trained as a density, and decodes\n"
-             "them. If the model is certified, each image comes with a proven bound on its\n"
-             "distance from the exact inverse of its latents; else no error is claimed, and\n"
-             "--errors ends with status 3.\n",
+             "them. Each image comes with a proven bound on its distance from the exact inverse\n"
+             "of its latents: by the bounds in the model's file, or if it has none, by such as\n"
+             "are proven first. Where they cannot be, no error is claimed, and --errors ends\n"
+             "with status 3.\n",
     .examples = "  iresnet sample run/model.safetensors --out samples.png\n"
                 "  iresnet sample run/model.safetensors --count 1000 --temperature 0.7 \\\n"
                 "      --out x.npy --errors e.npy\n",

@@ -146,39 +146,76 @@ int cli_open_dataset(cli_session *session, const char *spec, irn_split split, ir
     return session->model ? cli_check_dataset(session, spec, *out) : CLI_DONE;
 }
 
-int cli_take_examples(cli_session *session, const irn_dataset *dataset, size_t limit,
+/* indices [out->count] of examples to take. */
+static int choose(cli_session *session, const irn_dataset *dataset, bool random,
+                  const cli_samples *out, uint32_t *indices)
+{
+    uint32_t *order = NULL;
+    bool some = random && out->count < out->total;
+    if (some && !(order = calloc(out->total, sizeof *order)))
+        return cli_error(session, CLI_FAILED, "no memory for %zu indices", out->total);
+    if (some)
+        irn_dataset_shuffle(dataset, session->common.seed, 0, order);
+    for (size_t i = 0; i < out->count; i++)
+        indices[i] = some ? order[i] : (uint32_t)i;
+    free(order);
+    return CLI_DONE;
+}
+
+int cli_take_examples(cli_session *session, const irn_dataset *dataset, size_t limit, bool random,
                       cli_samples *out)
 {
     irn_dataset_info info = irn_dataset_get_info(dataset);
-    size_t count = limit > 0 && limit < info.count ? limit : info.count;
-    uint32_t *indices = calloc(count, sizeof *indices);
-    out->count = count;
+    out->total = info.count;
+    out->count = limit > 0 && limit < info.count ? limit : info.count;
     out->size = info.channels * info.height * info.width;
-    out->values = calloc(count, out->size * sizeof *out->values);
-    out->labels = info.classes > 0 ? calloc(count, sizeof *out->labels) : NULL;
-    int result = CLI_DONE;
-    if (!indices || !out->values || (info.classes > 0 && !out->labels)) {
-        result = cli_error(session, CLI_FAILED, "no memory for %zu examples", count);
-    } else {
-        for (size_t i = 0; i < count; i++)
-            indices[i] = (uint32_t)i;
+    uint32_t *indices = calloc(out->count, sizeof *indices);
+    out->values = calloc(out->count, out->size * sizeof *out->values);
+    out->labels = info.classes > 0 ? calloc(out->count, sizeof *out->labels) : NULL;
+    bool room = indices && out->values && (info.classes == 0 || out->labels);
+    int result = room ? choose(session, dataset, random, out, indices)
+                      : cli_error(session, CLI_FAILED, "no memory for %zu examples", out->count);
+    if (result == CLI_DONE) {
         irn_status status =
-            irn_dataset_batch(dataset, indices, count, NULL, 0, 0, out->values, out->labels);
+            irn_dataset_batch(dataset, indices, out->count, NULL, 0, 0, out->values, out->labels);
         result = status == IRN_OK ? CLI_DONE : cli_fail(session, status);
     }
     free(indices);
     return result;
 }
 
-int cli_read_dataset(cli_session *session, const char *spec, irn_split split, size_t limit,
-                     cli_samples *out)
+static int read_some(cli_session *session, const char *spec, irn_split split, size_t limit,
+                     bool random, cli_samples *out)
 {
     irn_dataset *dataset = NULL;
     int result = cli_open_dataset(session, spec, split, &dataset);
     if (result == CLI_DONE)
-        result = cli_take_examples(session, dataset, limit, out);
+        result = cli_take_examples(session, dataset, limit, random, out);
     irn_dataset_free(dataset);
     return result;
+}
+
+int cli_read_dataset(cli_session *session, const char *spec, irn_split split, size_t limit,
+                     cli_samples *out)
+{
+    return read_some(session, spec, split, limit, false, out);
+}
+
+int cli_draw_examples(cli_session *session, const char *spec, irn_split split, size_t limit,
+                      cli_samples *out)
+{
+    return read_some(session, spec, split, limit, true, out);
+}
+
+int cli_check_range(cli_session *session, const char *path, const cli_samples *x)
+{
+    size_t levels = irn_model_get_config(session->model)->levels;
+    for (size_t i = 0; levels > 0 && i < x->count * x->size; i++)
+        if (!(x->values[i] >= -0.5F && x->values[i] <= 0.5F))
+            return cli_error(session, CLI_FAILED,
+                             "%s: value %zu of sample %zu is %g; the data must be from -0.5 to 0.5",
+                             path, i % x->size, i / x->size, (double)x->values[i]);
+    return CLI_DONE;
 }
 
 int cli_write_array(cli_session *session, const char *path, irn_dtype type, size_t rank,

@@ -13,16 +13,23 @@ typedef struct column {
     double value;
 } column;
 
-enum { COLUMNS = 10 };
+enum { COLUMNS = 12 };
 
 static void fill_columns(column columns[COLUMNS], const irn_fit_event *event)
 {
     const column values[COLUMNS] = {
-        {"epoch", (double)event->epoch},       {"epochs", (double)event->epochs},
-        {"steps", (double)event->steps},       {"loss", event->loss},
-        {"accuracy", event->accuracy},         {"test_accuracy", event->test_accuracy},
-        {"bits_per_dim", event->bits_per_dim}, {"learning_rate", event->learning_rate},
-        {"seconds", event->seconds},           {"images_per_second", event->images_per_second}};
+        {"epoch", (double)event->epoch},
+        {"epochs", (double)event->epochs},
+        {"steps", (double)event->steps},
+        {"loss", event->loss},
+        {"accuracy", event->accuracy},
+        {"test_accuracy", event->test_accuracy},
+        {"bits_per_dim", event->bits_per_dim},
+        {"learning_rate", event->learning_rate},
+        {"seconds", event->seconds},
+        {"images_per_second", event->images_per_second},
+        {"test_bits_per_dim", event->test_bits_per_dim},
+        {"test_bits_per_dim_standard_error", event->test_bits_per_dim_error}};
     memcpy(columns, values, sizeof values);
 }
 

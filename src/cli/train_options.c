@@ -190,7 +190,8 @@ static const cli_option schedule_options[] = {
              "or poisson",
      .words = cli_roulette_words},
     SCHEDULE_REAL("roulette-parameter", options.roulette_parameter, 100, true,
-                  "its p, below 1, or its mean (default 0.5 or 2)"),
+                  "its p, below 1, or its mean (default 0.5 or 2; the\n"
+                  "variance is finite for certain where p < 1 - L^2)"),
     SCHEDULE_COUNT("probes", options.probes, 1, 1024, "random vectors for each log-determinant"),
     {.name = "gaussian-probes",
      .kind = CLI_TOGGLE,

@@ -50,13 +50,17 @@ static void draw_event(training *self, const irn_fit_event *event)
 
 static void print_epoch(training *self, const irn_fit_event *event)
 {
-    char test[48] = "", spent[CLI_DURATION], reached[REACHED_TEXT];
+    char accuracy[32] = "", bits[80] = "", spent[CLI_DURATION], reached[REACHED_TEXT];
+    char number[CLI_BOUND_TEXT];
     if (event->test_accuracy >= 0)
-        snprintf(test, sizeof test, "  test %.2f %%", 100 * event->test_accuracy);
+        snprintf(accuracy, sizeof accuracy, "  test %.2f %%", 100 * event->test_accuracy);
+    if (isfinite(event->test_bits_per_dim))
+        snprintf(bits, sizeof bits, "  test %s bits/dim, error %.2g",
+                 cli_measured(number, event->test_bits_per_dim), event->test_bits_per_dim_error);
     cli_progress_clear(&self->session.progress);
     if (!self->session.common.quiet)
-        fprintf(stderr, "epoch %zu/%zu  %s%s  %.0f img/s  %s\n", event->epoch, event->epochs,
-                describe(reached, event), test, event->images_per_second,
+        fprintf(stderr, "epoch %zu/%zu  %s%s%s  %.0f img/s  %s\n", event->epoch, event->epochs,
+                describe(reached, event), accuracy, bits, event->images_per_second,
                 cli_duration(spent, event->seconds));
 }
 
@@ -87,6 +91,28 @@ static int stopped(training *self)
     return CLI_STOPPED;
 }
 
+/* What a block's L can become: every layer's norm is at most the coefficient, and slopes are at
+ * most
+ * 1. Of geometric the variance is finite where L^2 < 1 - p; Poisson has no such limit. */
+static void warn_of_variance(training *self)
+{
+    const irn_train_options *o = irn_trainer_get_options(self->trainer);
+    const irn_model_config *config = irn_model_get_config(self->session.model);
+    double p = o->roulette_parameter > 0 ? o->roulette_parameter : 0.5;
+    double lipschitz = pow(config->coefficient, (double)config->layers);
+    bool geometric = o->roulette == IRN_ROULETTE_GEOMETRIC;
+    if (o->task == IRN_CLASSIFY || o->logdet != IRN_GRADIENT_ROULETTE ||
+        (geometric && lipschitz * lipschitz < 1 - p))
+        return;
+    if (geometric && lipschitz < 1)
+        cli_note(&self->session,
+                 "the variance of roulette's gradients is not proven finite: blocks may have L up "
+                 "to %.3g, and p is %.3g; --roulette-parameter %.2g would do, and take more terms",
+                 lipschitz, p, (1 - lipschitz * lipschitz) / 2);
+    else
+        cli_note(&self->session, "the variance of roulette's gradients is not proven finite");
+}
+
 static void announce(training *self)
 {
     irn_model *model = self->session.model;
@@ -95,6 +121,7 @@ static void announce(training *self)
              irn_context_device(self->session.context)->name, irn_model_block_count(model),
              irn_model_parameter_count(model), irn_dataset_get_info(self->train).count,
              options->epochs);
+    warn_of_variance(self);
 }
 
 static int fit(training *self)
@@ -163,7 +190,8 @@ static int test_density(training *self, eval_density *out)
     cli_samples x = {.count = 0};
     cli_logdet how;
     cli_logdet_init(&how);
-    int result = cli_take_examples(session, self->test, eval_density_limit(session->model), &x);
+    int result =
+        cli_take_examples(session, self->test, eval_density_limit(session->model), true, &x);
     if (result == CLI_DONE)
         result = eval_density_measure(session, &how, &x, out);
     cli_samples_free(&x);
@@ -195,6 +223,7 @@ static void add_density(cli_json *json, const eval_density *density)
     bool known = density->count > 0;
     eval_mean bits = known ? density->bits : unknown, nats = known ? density->nats : unknown;
     cli_json_number(json, json->root, "test_density_count", known ? (double)density->count : none);
+    cli_json_number(json, json->root, "test_density_total", known ? (double)density->total : none);
     cli_json_number(json, json->root, "test_bits_per_dim", bits.value);
     cli_json_number(json, json->root, "test_bits_per_dim_standard_error", bits.error);
     cli_json_number(json, json->root, "test_nll_nats", nats.value);

@@ -6,47 +6,65 @@
 #include <math.h>
 #include <stdlib.h>
 
-static irn_status moments(const irn_tensor *x, float *mean, float *variance)
+/* The mean as found is a rounded one, and the variance about it has the square of what it is off by
+ * too much; the second mean, of what is left less the first, says how much that is (Chan, Golub,
+ * LeVeque 1983, eq. 1.7). */
+typedef struct moments {
+    float *mean, *variance, *rest; /* [channels] */
+} moments;
+
+static irn_status find_moments(const irn_tensor *x, const moments *out)
 {
     irn_context *context = x->context;
-    irn_tensor vectors;
+    irn_tensor vectors, rows[3];
+    irn_place places[3];
+    float *const values[] = {out->mean, out->variance, out->rest};
     cl_mem scratch = NULL;
-    IRN_TRY(irn_tensor_create(&vectors, context, IRN_SINGLE, 2, x->channels, 1, 1));
-    irn_tensor first = irn_tensor_view(&vectors, 1, x->channels, 1, 1), second = first;
-    second.offset = irn_tensor_image_size(&vectors);
+    IRN_TRY(irn_tensor_create(&vectors, context, IRN_SINGLE, 3, x->channels, 1, 1));
+    for (size_t i = 0; i < 3; i++) {
+        rows[i] = irn_tensor_view(&vectors, 1, x->channels, 1, 1);
+        rows[i].offset = i * irn_tensor_image_size(&vectors);
+        places[i] = (irn_place){rows[i].memory, rows[i].offset};
+    }
+    irn_channel_sums rest = {.p = x,
+                             .centre = places[0],
+                             .centre_p = true,
+                             .sums = places[2],
+                             .factor = 1 / (double)(x->images * x->height * x->width)};
     irn_status status = irn_memory_create(
         context, &scratch, irn_channel_scratch(context, x->channels), sizeof(float), true);
     if (status == IRN_OK)
-        status = irn_channel_moments(x, (irn_place){first.memory, first.offset},
-                                     (irn_place){second.memory, second.offset}, scratch);
+        status = irn_channel_moments(x, places[0], places[1], scratch);
     if (status == IRN_OK)
-        status = irn_tensor_read(&first, mean, x->channels);
-    if (status == IRN_OK)
-        status = irn_tensor_read(&second, variance, x->channels);
+        status = irn_channel_sums_run(&rest, scratch);
+    for (size_t i = 0; i < 3 && status == IRN_OK; i++)
+        status = irn_tensor_read(&rows[i], values[i], x->channels);
     irn_memory_release(context, scratch);
     irn_tensor_free(&vectors);
     return status;
 }
 
-/* A channel that does not vary cannot be given unit variance. Classifiers have such channels by
- * design, the padded ones; of a density the likelihood of that channel would have no limit. */
+/* A channel that does not vary, but for the last bits of its values, cannot be given unit variance.
+ * Classifiers have such channels by design, the padded ones; of a density the likelihood of that
+ * channel would have no limit. */
 static irn_status find_scale(const irn_model *model, const irn_block *block, size_t channel,
                              size_t images, double mean, double variance, double *scale)
 {
-    const double least = 1e-10;
     size_t index = (size_t)(block - model->blocks);
-    *scale = variance > least ? 1 / sqrt(variance + 1e-6) : 1;
-    if (!isfinite(*scale) || !isfinite(mean))
+    double rounding = 0x1p-22 * mean;
+    bool varies = variance > rounding * rounding;
+    *scale = varies ? 1 / sqrt(variance + 1e-6) : 1;
+    if (!isfinite(variance) || !isfinite((float)(mean * *scale)))
         return irn_fail(IRN_ERROR_NUMERIC,
                         "actnorm of blocks.%zu cannot be initialised: channel %zu has mean %g and "
-                        "variance %g",
+                        "variance %g, which leaves the range of float32",
                         index, channel, mean, variance);
-    if (model->config.prior != IRN_PRIOR_NONE && !(variance > least))
+    if (model->config.prior != IRN_PRIOR_NONE && !varies)
         return irn_fail(IRN_ERROR_NUMERIC,
-                        "actnorm of blocks.%zu cannot be initialised: channel %zu has variance %g, "
-                        "not above %g, over %zu images; a density needs data that vary, and more "
-                        "than one sample of points",
-                        index, channel, variance, least, images);
+                        "actnorm of blocks.%zu cannot be initialised: channel %zu has mean %g and "
+                        "variance %g, no more than rounding, over %zu images; a density needs data "
+                        "that vary, and more than one sample of points",
+                        index, channel, mean, variance, images);
     return IRN_OK;
 }
 
@@ -62,12 +80,14 @@ irn_status irn_block_initialise(irn_model *model, const irn_block *block, const 
     size_t channels = block->channels;
     if (!model->config.actnorm)
         return IRN_OK;
-    IRN_TRY(irn_alloc(&values, 2 * channels, sizeof *values));
-    float *shift = values, *log_scale = values + channels;
-    irn_status status = moments(x, shift, log_scale);
+    IRN_TRY(irn_alloc(&values, 3 * channels, sizeof *values));
+    const moments m = {values, values + channels, values + 2 * channels};
+    float *shift = m.mean, *log_scale = m.variance; /* take their places */
+    irn_status status = find_moments(x, &m);
     for (size_t c = 0; status == IRN_OK && c < channels; c++) {
-        double mean = (double)shift[c], scale;
-        status = find_scale(model, block, c, x->images, mean, (double)log_scale[c], &scale);
+        double rest = (double)m.rest[c], mean = (double)m.mean[c] + rest, scale;
+        double variance = fmax((double)m.variance[c] - rest * rest, 0);
+        status = find_scale(model, block, c, x->images, mean, variance, &scale);
         log_scale[c] = (float)log(scale);
         shift[c] = (float)(-mean * scale);
     }

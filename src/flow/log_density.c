@@ -66,7 +66,15 @@ static irn_status add_volume(const irn_model *model, const irn_block *block, irn
     return status;
 }
 
-/* actnorm's log-determinant, lemma 7's interval and theorem 3's bound in *shared. */
+/* Theorem 3 for one block. */
+static void add_series_error(const irn_block *block, size_t terms, double *sum)
+{
+    size_t dimension = block->channels * block->height * block->width;
+    *sum =
+        irn_round_up(*sum + irn_logdet_truncation_upper(dimension, block->lipschitz_upper, terms));
+}
+
+/* actnorm's log-determinant, lemma 7's interval and theorem 3's bounds in *shared. */
 static irn_status find_shared(const evaluation *e, irn_log_density *shared)
 {
     irn_logdet_method method = e->estimate.method;
@@ -76,13 +84,11 @@ static irn_status find_shared(const evaluation *e, irn_log_density *shared)
     for (size_t b = 0; b < e->model->block_count; b++) {
         const irn_block *block = &e->model->blocks[b];
         size_t dimension = block->channels * block->height * block->width;
-        double lipschitz = block->lipschitz_upper;
-        add_interval(&bounds, irn_logdet_interval(dimension, lipschitz));
+        add_interval(&bounds, irn_logdet_interval(dimension, block->lipschitz_upper));
         IRN_TRY(add_volume(e->model, block, &bounds, &shared->logdet));
+        add_series_error(block, e->options->terms, &shared->series_error_upper);
         if (method != IRN_LOGDET_EXACT)
-            shared->truncation_upper =
-                irn_round_up(shared->truncation_upper +
-                             irn_logdet_truncation_upper(dimension, lipschitz, terms));
+            add_series_error(block, terms, &shared->truncation_upper);
     }
     shared->logdet_lower = bounds.lower;
     shared->logdet_upper = bounds.upper;
@@ -191,6 +197,7 @@ static void complete(const irn_model *model, const irn_log_density *shared, cons
     irn_interval bounds = {shared->logdet_lower, shared->logdet_upper};
     out->logdet += shared->logdet;
     out->truncation_upper = shared->truncation_upper;
+    out->series_error_upper = shared->series_error_upper;
     if (model->config.logit > 0) {
         irn_interval transform = irn_logit_logdet(model, x);
         out->logdet += (transform.lower + transform.upper) / 2;

@@ -23,6 +23,17 @@ irn_status irn_series_init(irn_series *out, size_t terms, bool neumann)
     return IRN_OK;
 }
 
+irn_status irn_series_roulette(irn_series *out, size_t terms, const irn_roulette *roulette)
+{
+    IRN_TRY(irn_series_init(out, terms, true));
+    for (size_t k = 0; k < terms; k++) {
+        double weight = irn_roulette_weight(roulette, k + 1);
+        out->coefficients[k] *= weight;
+        out->weights[k] *= weight;
+    }
+    return IRN_OK;
+}
+
 /* ---- memory ---- */
 
 enum { NEUMANN_POWERS = 3 }; /* that are held at a time, whatever the number of terms */

@@ -11,6 +11,7 @@
 #ifndef IRN_LOGDET_H
 #define IRN_LOGDET_H
 
+#include "flow/roulette.h"
 #include "flow/workspace.h"
 
 enum { IRN_MAX_TERMS = 64 };
@@ -23,8 +24,10 @@ typedef struct irn_series {
     double weights[IRN_MAX_TERMS]; /* terms of them */
 } irn_series;
 
-/* (-1)^{k+1}/k and (-1)^k, which may still be multiplied by roulette's weights. */
+/* (-1)^{k+1}/k and (-1)^k. */
 irn_status irn_series_init(irn_series *out, size_t terms, bool neumann);
+/* The Neumann series of a number of terms that roulette has drawn, times its weights. */
+irn_status irn_series_roulette(irn_series *out, size_t terms, const irn_roulette *roulette);
 
 /* What one block's pairs leave; memory for any block. */
 typedef struct irn_logdet {

@@ -2,7 +2,6 @@
 #include "base/philox.h"
 #include "flow/logit.h"
 #include "flow/prior.h"
-#include "flow/roulette.h"
 #include "ops/elementwise.h"
 
 #include <math.h>
@@ -105,13 +104,7 @@ static irn_status begin_series(irn_density *density)
     uint32_t bits[4];
     irn_philox(bits, o->seed, IRN_STREAM_ROULETTE, density->step, 0);
     size_t terms = irn_roulette_draw(&roulette, irn_uniform_double(bits));
-    IRN_TRY(irn_series_init(series, irn_smaller(terms, IRN_MAX_TERMS), true));
-    for (size_t k = 0; k < series->terms; k++) {
-        double weight = irn_roulette_weight(&roulette, k + 1);
-        series->coefficients[k] *= weight;
-        series->weights[k] *= weight;
-    }
-    return IRN_OK;
+    return irn_series_roulette(series, irn_smaller(terms, IRN_MAX_TERMS), &roulette);
 }
 
 /* It depends on no parameter, so that the loss alone has it. */

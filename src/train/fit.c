@@ -46,12 +46,19 @@ static irn_status look(fit *f)
     return IRN_OK;
 }
 
-static bool tell(fit *f, bool epoch_done, size_t step, double test_accuracy, double rate)
+typedef struct test_result {
+    double accuracy;
+    irn_test_density density;
+} test_result;
+
+/* tested: NULL within an epoch. */
+static bool tell(fit *f, const test_result *tested, size_t step, double rate)
 {
     const irn_train_options *o = &f->trainer->options;
     double seconds = seconds_now() - f->start;
     uint64_t epoch = (f->trainer->step - 1) / f->steps + 1;
-    irn_fit_event event = {.epoch_done = epoch_done,
+    const irn_test_density none = {NAN, NAN}, density = tested ? tested->density : none;
+    irn_fit_event event = {.epoch_done = tested != NULL,
                            .epoch = epoch,
                            .epochs = o->epochs,
                            .step = step,
@@ -59,7 +66,9 @@ static bool tell(fit *f, bool epoch_done, size_t step, double test_accuracy, dou
                            .loss = f->epoch_loss / f->epoch_samples,
                            .accuracy = f->epoch_correct / f->epoch_samples,
                            .bits_per_dim = f->epoch_bits / f->epoch_samples,
-                           .test_accuracy = test_accuracy,
+                           .test_accuracy = tested ? tested->accuracy : NAN,
+                           .test_bits_per_dim = density.bits_per_dim,
+                           .test_bits_per_dim_error = density.standard_error,
                            .learning_rate = rate,
                            .seconds = seconds,
                            .images_per_second = seconds > 0 ? (double)f->images / seconds : 0};
@@ -120,22 +129,28 @@ static uint64_t last_step(const fit *f)
 }
 
 /* Whatever comes of the test, training goes on from the parameters that it has. */
-static irn_status test(fit *f, double *accuracy)
+static irn_status test(fit *f, test_result *out)
 {
-    IRN_TRY(irn_average_begin(f->trainer));
-    irn_status status = irn_model_accuracy(f->trainer->model, f->test, NULL, NULL, accuracy);
-    irn_status back = irn_average_end(f->trainer);
+    irn_trainer *trainer = f->trainer;
+    irn_task task = trainer->options.task;
+    irn_status status = IRN_OK;
+    IRN_TRY(irn_average_begin(trainer));
+    if (task != IRN_DENSITY)
+        status = irn_model_accuracy(trainer->model, f->test, NULL, NULL, &out->accuracy);
+    if (task != IRN_CLASSIFY && status == IRN_OK)
+        status = irn_trainer_test_density(trainer, f->test, f->info.count, &out->density);
+    irn_status back = irn_average_end(trainer);
     return status != IRN_OK ? status : back;
 }
 
 static irn_status finish_epoch(fit *f, double rate)
 {
-    double accuracy = NAN;
+    test_result tested = {NAN, {NAN, NAN}};
     IRN_TRY(look(f));
     IRN_TRY(save(f));
-    if (f->test && f->trainer->options.task != IRN_DENSITY)
-        IRN_TRY(test(f, &accuracy));
-    bool go_on = tell(f, true, f->steps, accuracy, rate);
+    if (f->test)
+        IRN_TRY(test(f, &tested));
+    bool go_on = tell(f, &tested, f->steps, rate);
     if (!go_on && f->trainer->step < last_step(f)) /* else there is nothing left to stop */
         return irn_fail(IRN_ERROR_CANCELLED, "training was stopped after an epoch");
     f->epoch_loss = f->epoch_correct = f->epoch_bits = f->epoch_samples = 0;
@@ -162,7 +177,7 @@ static irn_status run(fit *f)
             if (seconds_now() - f->last_look < between_looks || step + 1 == f->steps)
                 continue;
             IRN_TRY(look(f));
-            if (!tell(f, false, step + 1, NAN, rate))
+            if (!tell(f, NULL, step + 1, rate))
                 return stop(f);
         }
         IRN_TRY(finish_epoch(f, rate));

@@ -88,6 +88,15 @@ irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const in
  * are not finite. Nothing that training goes on from changes. */
 irn_status irn_trainer_check(irn_trainer *trainer, const float *x, size_t images);
 
+/* ---- held_out.c ---- */
+typedef struct irn_test_density {
+    double bits_per_dim, standard_error; /* NaN: none, or no numbers */
+} irn_test_density;
+/* Of some examples of a test set, beside epochs of `train` examples; of the parameters as they are.
+ */
+irn_status irn_trainer_test_density(irn_trainer *trainer, const irn_dataset *test, size_t train,
+                                    irn_test_density *out);
+
 /* ---- average.c ---- */
 /* Without an average, or before the first step, these do nothing. Between begin and end the model
  * has the averaged parameters, unless begin fails; take leaves them there. */

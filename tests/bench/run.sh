@@ -33,17 +33,20 @@ ours() {
 theirs() {
     /usr/bin/python3 "$root/tests/bench/torch_reference.py" "$@" 2>/dev/null | mark reference "$1"
 }
-# A density's training step: the case's name in torch_density.py, then what makes it here.
+# A density's training step: the case's name in torch_density.py, then what makes it here. Probes
+# are Gaussian, as the official code's, and both programs take as many steps.
+density_steps=5
 density() {
     case=$1
     shift
     for method in series neumann; do
-        "$program" bench step "$@" --logdet $method --terms 5 --average 0 --repeats 8 --json --quiet |
+        "$program" bench step "$@" --logdet $method --terms 5 --average 0 --gaussian-probes \
+            --repeats $density_steps --json --quiet |
             mark iresnet "density $case $method"
     done
     for form in autograd explicit; do
         /usr/bin/python3 "$root/tests/bench/torch_density.py" step --case "$case" --form $form \
-            --repeats 4 2>/dev/null | mark reference "density $case $form"
+            --repeats $density_steps 2>/dev/null | mark reference "density $case $form"
     done
 }
 

@@ -5,9 +5,10 @@ The networks are those of the official code: multi-scale, where at the end of ea
 the channels becomes latent and the second half goes on, or of one scale. Assumptions, output and exit status: see
 torch_reference.py.
 
-A training step is timed in two forms, of which the faster is reported. `autograd` takes the vector-Jacobian products by
-torch.autograd.grad, as the official code does, so that their gradient is autograd's double backward; `explicit` writes
-them as convolutions by the transposed weights, so that their gradient is an ordinary backward pass.
+A training step is timed in two forms; each is reported by itself, or with --form both the faster one. `autograd` takes
+the vector-Jacobian products by torch.autograd.grad, as the official code does, so that their gradient is autograd's
+double backward; `explicit` writes them as convolutions by the transposed weights, so that their gradient is an ordinary
+backward pass.
 """
 import argparse
 import gzip

@@ -34,6 +34,8 @@ def npy_files():
     npy("x-levels.npy", "<f4", (3, 1, 8, 8),
         floats([round((value + 0.5) * 255) / 255 - 0.5 for value in wave(192)]))
     npy("x-bytes.npy", "|u1", (30, 1, 8, 8), bytes(i * 37 % 251 for i in range(30 * 64)))
+    npy("x-constant.npy", "<f4", (30, 1, 8, 8), floats([0.1] * (30 * 64)))
+    npy("x-colour.npy", "<f4", (3, 3, 8, 8), floats(wave(3 * 192)))
     npy("labels.npy", "|u1", (3,), bytes([0, 1, 2]))
     npy("labels-negative.npy", "<i4", (3,), struct.pack("<3i", 0, -1, 2))
     npy("labels-few.npy", "<i4", (2,), struct.pack("<2i", 0, 1))

@@ -262,10 +262,12 @@ combination_tests() {
         train --task density --data digits --out out --roulette poisson
     iresnet_untouched out 2 'must be below 1' \
         train --task density --data digits --out out --logdet roulette --roulette-parameter 1
-    for option in --terms=3 --probes=2 --roulette=poisson --roulette-parameter=0.2; do
+    for option in --probes=2 --roulette=poisson --roulette-parameter=0.2; do
         iresnet 2 "${option%%=*} is of no use with --logdet-method exact" \
             eval m --data digits --logdet-method exact $option
     done
+    iresnet 2 '--terms is of no use with --logdet-method exact' \
+        encode m --in x.npy --out z.npy --logdet l.npy --logdet-method exact --terms 3
     iresnet 2 '--roulette is of no use with --logdet-method series' \
         eval m --data digits --logdet-method series --roulette poisson
     iresnet 2 'must be below 1' \
@@ -493,8 +495,12 @@ model_tests() {
         --errors e.npy
     check 'decode --errors, not certified: no images' [ ! -e x2.npy ]
     iresnet 0 '' decode bare/model.safetensors --in z.npy --out x2.npy
-    check 'decode: no claim without bounds' grep -q 'no error is claimed' "$work/.err"
-    iresnet 0 '' decode bare/model.safetensors --in z.npy --out x2.npy --quiet
+    check 'decode: bounds are proven where there are none' \
+        grep -q 'bare/model.safetensors has no bounds; they have been proven now' "$work/.err"
+    check 'decode: and count' grep -q '3 samples, proven errors at most' "$work/.err"
+    iresnet 0 '' decode plain/model.safetensors --in z.npy --out x2.npy
+    check 'decode: no claim where there can be no bounds' grep -q 'no error is claimed' "$work/.err"
+    iresnet 0 '' decode plain/model.safetensors --in z.npy --out x2.npy --quiet
     check 'decode --quiet: no warning' [ ! -s "$work/.err" ]
     iresnet 0 '' decode $model --in z.npy --out x.npy --tolerance 1e-30 --quiet
     check 'decode --quiet: no warning either' [ ! -s "$work/.err" ]
@@ -512,18 +518,25 @@ density_tests() {
     iresnet 0 '^certified' train --task density --data digits --out dense --epochs 1 --quiet $tiny
     check 'train: tells the density of the test data' \
         grep -Eq '^test density +[0-9.]+ bits per dimension of 360, standard error' "$work/.out"
+    check 'train: a density is tested after each epoch' json dense/log.jsonl \
+        '0 < d["test_bits_per_dim_standard_error"] < d["test_bits_per_dim"] < 8 and d["test_accuracy"] is None'
     dense=dense/model.safetensors
     # shellcheck disable=SC2086
     iresnet 0 '^proven bias .* nats at most' eval $dense $options --logdet-method series --terms 3
     # shellcheck disable=SC2086
-    iresnet 0 '"exact"' eval $dense $options --json
+    iresnet 0 '"exact"' eval $dense $options --json --logdet-method exact --terms 5
     cp "$work/.out" exact.json
+    # shellcheck disable=SC2086
+    iresnet 0 '"series"' eval $dense $options --json --logdet-method series --terms 5 --probes 20
+    cp "$work/.out" series.json
     # shellcheck disable=SC2086
     iresnet 0 '"roulette"' eval $dense $options --json --logdet-method roulette --terms 5 --probes 20
     cp "$work/.out" roulette.json
     # shellcheck disable=SC2086
     iresnet 0 'roulette \(poisson, 4\) with 5 terms' eval $dense $options --logdet-method roulette \
         --terms 5 --roulette poisson --roulette-parameter 4
+    check "eval: theorem 3's bound beside roulette's estimate" \
+        grep -Eq "^series' error +[0-9.e-]+ nats at most is proven of 5 terms" "$work/.out"
     check 'eval: says that no finite variance is proven' \
         grep -q 'variance is not proven finite' "$work/.err"
     # shellcheck disable=SC2086
@@ -532,6 +545,15 @@ density_tests() {
     # shellcheck disable=SC2086
     iresnet 0 '^certified' train --task density --data digits --out poisson --epochs 1 --quiet \
         --logdet roulette --roulette poisson --roulette-parameter 3 $tiny
+    # shellcheck disable=SC2086
+    iresnet 0 '^model' train --task density --data digits --out roulette --epochs 1 --no-certify \
+        --logdet roulette $tiny
+    check 'train: roulette without a proven variance' \
+        grep -q 'up to 0.9[0-9]*, and p is 0.5; --roulette-parameter 0.[0-9]* would do' "$work/.err"
+    # shellcheck disable=SC2086
+    iresnet 0 '^model' train --task density --data digits --out roulette --force --epochs 1 \
+        --no-certify --logdet roulette --roulette-parameter 0.05 $tiny
+    check 'train: and with one' sh -c '! grep -q variance .err'
     check 'eval --json: densities' python3 -c '
 import json, math
 exact, other = (json.load(open(name + ".json")) for name in ("exact", "roulette"))
@@ -540,6 +562,11 @@ assert exact["accuracy"] is None and exact["density_count"] == 40 and "reconstru
 assert e["terms"] is None and e["probes"] is None
 assert e["mean_standard_error"] == 0 and e["truncation_upper"] == 0
 assert o["terms"] == 5 and o["probes"] == 20 and 0 < o["truncation_upper"] < 1e-6
+assert e["series_terms"] == o["series_terms"] == 5
+assert e["series_error_upper"] == o["series_error_upper"] > 1e3 * o["truncation_upper"]
+series = json.load(open("series.json"))["logdet"]
+assert series["truncation_upper"] == series["series_error_upper"] == e["series_error_upper"]
+assert abs(series["mean"] - e["mean"]) <= series["series_error_upper"] + 4 * series["mean_standard_error"]
 assert e["lower"] <= e["mean"] <= e["upper"]
 assert 0 < abs(o["mean"] - e["mean"]) <= 4 * o["mean_standard_error"]
 error = 4 * math.hypot(exact["bits_per_dim_standard_error"], other["bits_per_dim_standard_error"])
@@ -562,6 +589,22 @@ assert train["test_accuracy"] is None and train["test_bits_per_dim"] is None
 assert train["test_density_count"] == evaluated["density_count"] == 10000
 for key in "nll_nats", "nll_nats_standard_error":
     assert abs(train["test_" + key] - evaluated[key]) <= 1e-6 * abs(evaluated[key])'
+    # Points are taken as they are, so that only the choice of them can differ.
+    for choice in '0 100' '1 100' '0 10000' '1 10000'; do
+        iresnet 0 '"nll_nats"' eval moons/model.safetensors --data toy:moons --no-reconstruct \
+            --json --seed "${choice% *}" --count "${choice#* }"
+        cp "$work/.out" "chosen-${choice% *}-${choice#* }.json"
+    done
+    check 'eval --count: examples are drawn by the seed' python3 -c '
+import json
+few, other, all, same = (json.load(open("chosen-%s.json" % name))
+                         for name in ("0-100", "1-100", "0-10000", "1-10000"))
+assert few["density_count"] == 100 and few["density_total"] == all["density_count"] == 10000
+assert few["nll_nats"] != other["nll_nats"] and all["nll_nats"] == same["nll_nats"]
+for d in few, other:
+    assert abs(d["nll_nats"] - all["nll_nats"]) <= 5 * d["nll_nats_standard_error"]'
+    iresnet 0 '^density .* nats an example of 100 drawn at random from 10000, standard error' \
+        eval moons/model.safetensors --data toy:moons --no-reconstruct --count 100
     iresnet 0 '^test density' train --data toy:moons --out moons --epochs 2 --quiet \
         --resume moons/checkpoint.safetensors
     iresnet 1 'value [0-9]+ of sample 0 is .*from -0.5 to 0.5' eval density --data npy:files/x-bright.npy
@@ -570,6 +613,27 @@ for key in "nll_nats", "nll_nats_standard_error":
     iresnet 0 '^density .* bits per dimension of 3' eval density --data npy:files/x-levels.npy
     iresnet_untouched ld.npy 1 'files/x-bright.npy: value [0-9]+ of sample 0 is .*from -0.5 to 0.5' \
         encode density --in files/x-bright.npy --out zd.npy --logdet ld.npy
+    iresnet_untouched zd.npy 1 'files/x-bright.npy: value [0-9]+ of sample 0 is .*from -0.5 to 0.5' \
+        encode density --in files/x-bright.npy --out zd.npy
+    iresnet_untouched zd.npy 1 'x-bright.npy: value [0-9]+ of sample 0 is .*from -0.5 to 0.5' \
+        interpolate density --data npy:files/x-bright.npy --out zd.npy
+    iresnet_untouched zd.npy 1 'x-colour.npy: shape \[3,3,8,8\], expected \[N,1,8,8\] for density' \
+        encode density --in files/x-colour.npy --out zd.npy
+    iresnet 1 'examples are 3x8x8, but density takes 1x8x8' eval density --data npy:files/x-colour.npy
+    iresnet 1 'no classifier head' predict $dense --in files/x.npy --out out
+    check 'predict with a density: makes no file' [ ! -e out ]
+    # shellcheck disable=SC2086
+    iresnet 1 'channel 0 has mean .*no more than rounding' train --task density --quiet \
+        --data npy:files/x-constant.npy --out constant --epochs 1 --levels 0 $tiny
+    check 'train, no variance: makes no model' [ ! -e constant/model.safetensors ]
+    # A rate that is sound in the first epoch, and that later steps cannot bear.
+    # shellcheck disable=SC2086
+    iresnet 1 'epoch 2, step [0-9]+: .*spoiled/checkpoint.safetensors keeps step' train --quiet \
+        --task density --data digits --out spoiled --epochs 2 --optimizer sgd --momentum 0 \
+        --lr 1e-4 --weight-decay 1000 --milestones 0.5 --milestone-factor 1000 --average 0 $tiny
+    iresnet 0 '^density .* bits per dimension' eval spoiled/checkpoint.safetensors --data digits \
+        --count 20 --no-reconstruct
+    check 'train, no number for a loss: makes no model' [ ! -e spoiled/model.safetensors ]
     # shellcheck disable=SC2086
     iresnet 0 '^certified' train --task density --data npy:files/x-bytes.npy --out bytes --epochs 1 \
         --quiet $tiny
@@ -920,11 +984,14 @@ interpolate_tests() {
 
 sample_tests() {
     dense=dense/model.safetensors
-    iresnet 0 '' sample density --out s.png
-    check 'sample: says that nothing is proven' grep -q 'no error is claimed' "$work/.err"
+    iresnet 0 '' sample density --out s.png --errors e2.npy
+    check 'sample: proves bounds where there are none' grep -q 'they have been proven now' "$work/.err"
+    check 'sample: tells the worst error' grep -q '64 samples.* proven' "$work/.err"
+    check 'sample: an error for each' [ "$(wc -c <e2.npy)" -eq $((128 + 64 * 8)) ]
     check 'sample: png' [ "$(head -c 4 s.png | tail -c 3)" = PNG ]
-    iresnet_untouched e2.npy 3 'no error can be claimed' sample density --out s2.npy --errors e2.npy
-    check 'sample --errors, not certified: no images' [ ! -e s2.npy ]
+    # shellcheck disable=SC2086
+    iresnet 0 '' interpolate bare/model.safetensors --data digits --out i.npy
+    check 'interpolate: proves bounds, too' grep -q 'they have been proven now' "$work/.err"
     iresnet 0 '' sample $dense --count 3 --out s3.npy --errors e.npy
     check 'sample: says what is proven' grep -q '3 samples, proven errors at most' "$work/.err"
     check 'sample: size' [ "$(wc -c <s3.npy)" -eq $((128 + 3 * 64 * 4)) ]

@@ -6,6 +6,7 @@
 
 #include <iresnet/array.h>
 #include <iresnet/data.h>
+#include <iresnet/density.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -170,14 +171,51 @@ START_TEST(constant_channels_have_no_density)
             x[n * SIZE + i] = 0.25f;
     testing_ok(irn_trainer_create(&trainer, model, &options));
     check_refused(trainer, x, BATCH,
-                  "actnorm of blocks.0 cannot be initialised: channel 1 has variance 0, not above "
-                  "1e-10, over 8 images");
+                  "actnorm of blocks.0 cannot be initialised: channel 1 has mean 0.25 and variance "
+                  "0, no more than rounding, over 8 images");
     testing_fails(irn_model_encode(model, x, BATCH, z), IRN_ERROR_NUMERIC,
                   "blocks.0 cannot be initialised: channel 1");
     testing_ok(irn_trainer_step(trainer, normal(BATCH * SIZE), NULL, BATCH, NULL));
     testing_ok(irn_trainer_step(trainer, x, NULL, BATCH, NULL));
     irn_trainer_free(trainer);
     irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
+/* What counts is the deviation beside the mean, and beside what float32 rounds of it: the mean of
+ * many values of 0.1 is not 0.1. */
+START_TEST(what_varies)
+{
+    enum { SIDE = 50, PIXELS = SIDE * SIDE };
+    static const struct {
+        double mean, deviation;
+        const char *words; /* NULL: it varies */
+    } cases[] = {{0, 1e-6, NULL},
+                 {0.5, 1e-6, NULL},
+                 {1e6, 10, NULL},
+                 {0.1, 0, "no more than rounding"},
+                 {-1234.567, 0, "no more than rounding"},
+                 {1, 1e-7, "no more than rounding"},
+                 {0, 1e20, "variance inf, which leaves the range"},
+                 {1e38, 1e10, "which leaves the range"}};
+    irn_context *context = devices_open(_i);
+    irn_model_config config = devices_small_config(1, SIDE, SIDE);
+    config.prior = IRN_PRIOR_LEARNED;
+    float *z = host_floats(BATCH * PIXELS);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double *values = host_normal(BATCH * PIXELS);
+        for (size_t k = 0; k < BATCH * PIXELS; k++)
+            values[k] = cases[i].mean + cases[i].deviation * values[k];
+        const float *x = host_narrow(values, BATCH * PIXELS);
+        irn_model *model;
+        testing_ok(irn_model_create(&model, context, &config));
+        if (cases[i].words)
+            testing_fails(irn_model_encode(model, x, BATCH, z), IRN_ERROR_NUMERIC, cases[i].words);
+        else
+            testing_ok(irn_model_encode(model, x, BATCH, z));
+        irn_model_free(model);
+    }
     devices_close(context);
 }
 END_TEST
@@ -335,6 +373,31 @@ START_TEST(stopping_keeps_it_too)
 }
 END_TEST
 
+static bool keep_event(const irn_fit_event *event, void *payload)
+{
+    if (event->epoch_done)
+        *(irn_fit_event *)payload = *event;
+    return true;
+}
+
+/* The test after the last epoch is of the weights that the fit ends with. */
+static void check_test(irn_model *model, const irn_dataset *data, const irn_fit_event *event)
+{
+    irn_log_density densities[EXAMPLES];
+    uint32_t all[EXAMPLES];
+    float *x = host_floats(EXAMPLES * SIZE);
+    double bits = 0;
+    for (uint32_t i = 0; i < EXAMPLES; i++)
+        all[i] = i;
+    testing_ok(irn_dataset_batch(data, all, EXAMPLES, NULL, 0, 0, x, NULL));
+    testing_ok(irn_model_log_density(model, x, EXAMPLES, NULL, densities, NULL));
+    for (size_t i = 0; i < EXAMPLES; i++)
+        bits -= (densities[i].log_prior + densities[i].logdet) / (log(2) * SIZE * EXAMPLES);
+    host_check_number(bits, event->test_bits_per_dim, 1e-3 * fabs(bits), "test bits per dimension");
+    ck_assert(event->test_bits_per_dim_error > 0 && event->test_bits_per_dim_error < fabs(bits));
+    ck_assert(isnan(event->test_accuracy));
+}
+
 START_TEST(fits_end_with_the_average)
 {
     irn_context *context = devices_open(_i);
@@ -345,7 +408,9 @@ START_TEST(fits_end_with_the_average)
     const char *path = testing_path("last.safetensors");
     options.average_decay = 0.9;
     testing_ok(irn_trainer_create(&trainer, model, &options));
-    testing_ok(irn_trainer_fit(trainer, data, NULL, path, NULL, NULL));
+    irn_fit_event event;
+    testing_ok(irn_trainer_fit(trainer, data, data, path, keep_event, &event));
+    check_test(model, data, &event);
     testing_ok(irn_trainer_load(&last, &loaded, context, path));
     const irn_arena *arena = &model->parameters;
     size_t bytes = arena->size * sizeof(float);
@@ -424,6 +489,7 @@ int main(void)
     devices_add(steps, tasks_need_their_models);
     devices_add(steps, labels_of_all_parts);
     devices_add(steps, constant_channels_have_no_density);
+    devices_add(steps, what_varies);
     devices_add(steps, initialised_whole_or_not_at_all);
     devices_add(steps, classifiers_take_constant_channels);
     TCase *fits = devices_case(suite, "fits");

@@ -1,9 +1,14 @@
 /* Single residual blocks against the golden files: power iteration, normalised kernels, forward,
- * inverse, log-determinant and every gradient. */
+ * inverse, log-determinants, norms and every gradient. */
 #include "golden.h"
 
 #include "flow/logdet.h"
+#include "flow/logdet_exact.h"
 #include "ops/elementwise.h"
+
+#include <iresnet/certify.h>
+
+#include <math.h>
 
 static const char *const files[] = {
     "block-elu-17ch-3conv3.safetensors",      "block-elu-c09.safetensors",
@@ -210,6 +215,16 @@ static void read_values(const pass *p, double *logdet)
         logdet[n] = (double)values[n];
 }
 
+static void add_actnorm(const pass *p, double *logdet)
+{
+    if (!p->model->config.actnorm)
+        return;
+    double *log_scale = golden_read(p->file, NULL, "actnorm.log_scale");
+    for (size_t n = 0; n < p->images; n++)
+        for (size_t c = 0; c < p->block->channels; c++)
+            logdet[n] += log_scale[c] * (double)(p->block->height * p->block->width);
+}
+
 /* The pairs of sum(logdet glogdet), and logdet itself. */
 static void run_logdet(pass *p, const double *weights, irn_logdet *pairs)
 {
@@ -234,12 +249,7 @@ static void run_logdet(pass *p, const double *weights, irn_logdet *pairs)
     }
     read_values(p, logdet);
     irn_logdet_free(&value);
-    if (p->model->config.actnorm) {
-        double *log_scale = golden_read(p->file, NULL, "actnorm.log_scale");
-        for (size_t n = 0; n < p->images; n++)
-            for (size_t c = 0; c < p->block->channels; c++)
-                logdet[n] += log_scale[c] * (double)(p->block->height * p->block->width);
-    }
+    add_actnorm(p, logdet);
     host_check(golden_read(p->file, NULL, "expect.logdet_series"), logdet, p->images, GOLDEN_OUTPUT,
                "logdet");
 }
@@ -313,6 +323,58 @@ static void check_gradients(irn_model *model, const irn_safetensors *file, const
     pass_end(&p);
 }
 
+/* ---- facts of the block as it stands ---- */
+
+/* log|det(I + J)| and actnorm's. */
+static void check_exact(irn_model *model, const irn_safetensors *file, const char *name)
+{
+    if (irn_safetensors_find(file, "expect.logdet_exact") == SIZE_MAX)
+        return; /* of the widest block */
+    pass p = pass_begin(model, file);
+    double *logdet = host_doubles(p.images);
+    run_forward(&p);
+    testing_ok(irn_block_logdet_exact(model, p.block, p.inputs, p.images, logdet));
+    add_actnorm(&p, logdet);
+    host_check(golden_read(file, NULL, "expect.logdet_exact"), logdet, p.images, GOLDEN_OUTPUT,
+               "%s: exact logdet", name);
+    pass_end(&p);
+}
+
+static void check_norm(irn_context *context, const irn_model *model, const irn_safetensors *file,
+                       size_t layer, irn_padding padding)
+{
+    const char *what = padding == IRN_PAD_ZEROS ? "zero_padded" : "circular";
+    const irn_layer *l = &model->blocks[0].layers[layer];
+    const irn_entry *entry = &model->parameters.entries[l->weight];
+    const irn_kernel_shape shape = {entry->shape[0], entry->shape[1], entry->shape[2],
+                                    entry->shape[3], l->height,       l->width,
+                                    padding};
+    /* The file's norm is of the kernel as it was before power iteration, in float64. */
+    const double rounding = 1e-6;
+    size_t count;
+    double *kernel = golden_read(file, &count, "conv%zu.weight", layer);
+    double norm = golden_number(file, "expect.conv%zu.norm_%s", layer, what);
+    irn_bound bound;
+    ck_assert_uint_eq(count, irn_entry_count(entry));
+    testing_ok(irn_certify_kernel(&bound, context, host_narrow(kernel, count), &shape, NULL));
+    ck_assert_msg(bound.lower <= norm * (1 + rounding) && norm * (1 - rounding) <= bound.upper,
+                  "conv%zu: the %s norm %.9g is not in [%.9g, %.9g]", layer, what, norm,
+                  bound.lower, bound.upper);
+    if (padding == IRN_PAD_CIRCULAR)
+        ck_assert_msg(bound.upper - bound.lower <= rounding * norm, "conv%zu: [%.9g, %.9g]", layer,
+                      bound.lower, bound.upper);
+}
+
+static void check_norms(irn_context *context, const irn_model *model, const irn_safetensors *file)
+{
+    if (irn_safetensors_find(file, "expect.conv0.norm_circular") == SIZE_MAX)
+        return; /* of the widest block */
+    for (size_t i = 0; i < model->config.layers; i++) {
+        check_norm(context, model, file, i, IRN_PAD_CIRCULAR);
+        check_norm(context, model, file, i, IRN_PAD_ZEROS);
+    }
+}
+
 static void check_block(irn_context *context, const char *name)
 {
     irn_safetensors *file = golden_open(name);
@@ -324,6 +386,8 @@ static void check_block(irn_context *context, const char *name)
     check_state(model, file, name);
     check_maps(model, file, name);
     check_gradients(model, file, name);
+    check_exact(model, file, name);
+    check_norms(context, model, file);
     irn_model_free(model);
     irn_safetensors_free(file);
 }
