@@ -1,10 +1,11 @@
 /* From a layer's shape to what has to be proven of it.
  *
- * A tap at an offset of so many pixels reads there. Circular padding: the layer is diagonal in the
- * frequencies of its map. Zero padding: an output at one end of the map reads less than the map
- * away, taps beyond never act. On a torus of the map's size and the reach of those that do, a place
- * before or behind the map is never a place on it, so that the layer is a restriction of the
- * torus's and its norm at most that one's.
+ * A tap at an offset d reads d pixels from where the output stands. Circular padding: the layer is
+ * diagonal in the frequencies of its map. Zero padding: taps with |d| of the map's size or more
+ * never act, and are left out. On a torus of at least the map and the largest |d| left a place
+ * before or behind the map is never taken for a place on it: the layer is a restriction of the
+ * torus's, and its norm at most that one's. Taps that are 0 do not count; if all others read at the
+ * same place, the symbol is the same at all frequencies, up to a factor of modulus 1.
  *
  * Stride s: of a torus of s N pixels N are outputs, and every s-th input belongs to one of s
  * phases, which become channels: the symbol has N frequencies and s times the inputs for each
@@ -42,48 +43,72 @@ static size_t one_at_least(size_t value)
 
 static irn_check_axis axis_of(size_t taps, size_t map, const irn_kernel_shape *shape)
 {
-    irn_check_axis axis = {.taps = taps,
-                           .before = (taps - 1) / 2,
-                           .dilation = one_at_least(shape->dilation),
+    irn_check_axis axis = {.dilation = one_at_least(shape->dilation),
                            .stride = one_at_least(shape->stride)};
     axis.map = shape->transposed ? map * axis.stride : map;
     axis.outputs = (axis.map + axis.stride - 1) / axis.stride;
-    if (map > 0 && shape->padding == IRN_PAD_ZEROS) {
-        size_t reach = (axis.map - 1) / axis.dilation;
-        size_t near = irn_smaller(axis.before, reach);
-        size_t far = irn_smaller(taps - 1 - axis.before, reach);
-        axis.first = axis.before - near;
-        axis.before = near;
-        axis.taps = near + 1 + far;
-    }
+    axis.offset = -(int64_t)((taps - 1) / 2 * axis.dilation);
     return axis;
 }
 
-/* Whether so many frequencies prove something of the layer. A single tap's symbol is the same at
- * all of them. */
+/* Tap number `tap` of a kernel of which nothing is known yet. Outputs stand at pixels 0, s, ..., so
+ * that with a stride some taps act on the torus, but not on the map. */
+static bool acts(const irn_check_axis *axis, size_t tap, const irn_layer_bound *bound)
+{
+    bool on_map = bound->proof.method == IRN_PROOF_OPERATOR;
+    int64_t offset = axis->offset + (int64_t)(tap * axis->dilation), map = (int64_t)axis->map;
+    int64_t before = on_map && map > 0 ? (int64_t)((axis->outputs - 1) * axis->stride) : map - 1;
+    return map == 0 || bound->shape.padding == IRN_PAD_CIRCULAR ||
+           (offset < map && -offset <= before);
+}
+
+/* Counts a tap that acts and is not 0; the range is [first, first + taps). */
+static void count_tap(irn_check_axis *axis, size_t tap)
+{
+    size_t end = axis->first + axis->taps;
+    if (axis->taps == 0) {
+        axis->first = tap;
+        axis->taps = 1;
+        return;
+    }
+    size_t a = axis->step, b = tap > axis->first ? tap - axis->first : axis->first - tap;
+    while (b > 0) {
+        size_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    axis->step = a;
+    axis->first = irn_smaller(axis->first, tap);
+    axis->taps = irn_larger(end, tap + 1) - axis->first;
+}
+
+/* Pixels, if not more than anyone wants, which could take for ever. */
+static bool contains(const irn_check_axis *axis, size_t pixels)
+{
+    int64_t last = axis->offset + (int64_t)((axis->taps - 1) * axis->dilation);
+    int64_t reach = last > -axis->offset ? last : -axis->offset;
+    size_t least = axis->map + (size_t)(reach > 0 ? reach : 0);
+    return pixels >= least && pixels <= 2 * (least + axis->stride);
+}
+
+/* Whether so many frequencies prove something of the layer. */
 static bool set_torus(irn_check_axis *axis, size_t torus, irn_padding padding)
 {
-    size_t reach = irn_larger(axis->before, axis->taps - 1 - axis->before) * axis->dilation;
-    size_t pixels = torus * axis->stride;
+    const size_t most_grid = 4096;
+    bool any = axis->map == 0, circular = !any && padding == IRN_PAD_CIRCULAR;
+    size_t distance = axis->step * axis->dilation;
+    if (any)
+        axis->dilation = 1; /* it would skip frequencies of the grid that are others of a map */
+    if (any || (circular && axis->map % axis->stride > 0))
+        axis->stride = 1; /* whose norm bounds that of all strides */
     axis->torus = torus;
-    if (torus == 0 || torus > most_pixels || pixels / torus != axis->stride)
+    if (torus == 0 || torus > most_pixels)
         return false;
-    if (axis->map == 0) {
-        axis->stride = 1;   /* a bound of all strides */
-        axis->dilation = 1; /* dilated frequencies are all frequencies too, but not on a grid */
-        return torus > axis->taps / 2 * 2;
-    }
-    if (axis->taps == 1) {
-        axis->torus = 1;
-        return pixels <= 2 * (axis->map + axis->stride);
-    }
-    if (padding == IRN_PAD_ZEROS) /* not larger than anyone wants it, which could take for ever */
-        return pixels >= axis->map + reach && pixels <= 2 * (axis->map + reach + axis->stride);
-    if (axis->map % axis->stride > 0) {
-        axis->stride = 1;
-        return torus == axis->map;
-    }
-    return pixels == axis->map;
+    if (any)
+        return torus > axis->taps / 2 * 2 && torus <= most_grid + 4 * axis->taps;
+    if (torus == 1 && (distance == 0 || (circular && distance % axis->map == 0)))
+        return true;
+    return circular ? torus * axis->stride == axis->map : contains(axis, torus * axis->stride);
 }
 
 /* cos(pi d / N) from below: the angle is wrong by at most 3 u pi / 2, the C library's cosine by
@@ -91,7 +116,7 @@ static bool set_torus(irn_check_axis *axis, size_t torus, irn_padding padding)
 static double grid_cosine(const irn_check_axis *axis)
 {
     double angle = 3.141592653589793 * ((double)(axis->taps / 2) / (double)axis->torus);
-    return axis->taps == 1 ? 1 : cos(angle) - 10 * 0x1p-53;
+    return axis->taps <= 1 ? 1 : cos(angle) - 10 * 0x1p-53;
 }
 
 /* ---- the layer ---- */
@@ -123,18 +148,45 @@ static irn_status check_shape(const irn_layer_bound *bound, size_t groups)
     return IRN_OK;
 }
 
-static irn_status prepare(irn_check_layer *layer, const irn_layer_bound *bound, size_t groups)
+static irn_check_layer layer_of(const irn_layer_bound *bound, size_t groups)
+{
+    const irn_kernel_shape *s = &bound->shape;
+    return (irn_check_layer){.name = bound->name,
+                             .outputs = s->outputs / groups,
+                             .inputs = s->inputs / groups,
+                             .kernel_height = s->kernel_height,
+                             .kernel_width = s->kernel_width,
+                             .y = axis_of(s->kernel_height, s->height, s),
+                             .x = axis_of(s->kernel_width, s->width, s)};
+}
+
+/* Finds the taps that act and are not 0, and the largest magnitude among them. */
+static irn_status find_taps(irn_check_layer *layer, const double *kernel, size_t pairs,
+                            const irn_layer_bound *bound, double *peak)
+{
+    size_t rows = layer->kernel_height, columns = layer->kernel_width;
+    irn_check_axis *y = &layer->y, *x = &layer->x;
+    *peak = 0;
+    for (size_t i = 0; i < pairs * rows * columns; i++) {
+        size_t row = i / columns % rows, column = i % columns;
+        if (!isfinite(kernel[i]))
+            return irn_fail(IRN_ERROR_NUMERIC, "%s: value %zu of %zu is %f, not a finite number",
+                            layer->name, i, pairs * rows * columns, kernel[i]);
+        if (kernel[i] == 0 || !acts(y, row, bound) || !acts(x, column, bound))
+            continue;
+        count_tap(y, row);
+        count_tap(x, column);
+        *peak = fmax(*peak, fabs(kernel[i]));
+    }
+    y->offset += (int64_t)(y->first * y->dilation);
+    x->offset += (int64_t)(x->first * x->dilation);
+    return IRN_OK;
+}
+
+static irn_status check_proof(irn_check_layer *layer, const irn_layer_bound *bound)
 {
     const irn_kernel_shape *s = &bound->shape;
     const irn_proof *proof = &bound->proof;
-    IRN_TRY(check_shape(bound, groups));
-    *layer = (irn_check_layer){.name = bound->name,
-                               .outputs = s->outputs / groups,
-                               .inputs = s->inputs / groups,
-                               .kernel_height = s->kernel_height,
-                               .kernel_width = s->kernel_width,
-                               .y = axis_of(s->kernel_height, s->height, s),
-                               .x = axis_of(s->kernel_width, s->width, s)};
     if (proof->method == IRN_PROOF_OPERATOR) {
         bool zeros = s->height > 0 && s->padding == IRN_PAD_ZEROS;
         if (!zeros || proof->torus[0] > 0 || proof->torus[1] > 0)
@@ -146,52 +198,34 @@ static irn_status prepare(irn_check_layer *layer, const irn_layer_bound *bound, 
     return IRN_OK;
 }
 
-/* Scales by a power of two: exact, but where it underflows. Taps that never act keep out of it, and
- * are then not looked at. exponent: of the largest that acts; *any: whether one is not 0. */
-static irn_status scale(const irn_check_layer *layer, double *kernel, size_t pairs, int *exponent,
-                        bool *any)
-{
-    size_t count = pairs * layer->kernel_height * layer->kernel_width;
-    irn_check_layer view = *layer;
-    double peak = 0;
-    for (size_t i = 0; i < count; i++)
-        if (!isfinite(kernel[i]))
-            return irn_fail(IRN_ERROR_NUMERIC, "%s: value %zu of %zu is %f, not a finite number",
-                            layer->name, i, count, kernel[i]);
-    view.values = kernel;
-    view.inputs = 1; /* pairs count like outputs */
-    for (size_t pair = 0; pair < pairs; pair++)
-        for (size_t tap = 0; tap < layer->y.taps * layer->x.taps; tap++)
-            peak = fmax(peak, fabs(irn_check_tap(&view, pair, 0, tap)));
-    *any = peak > 0;
-    frexp(peak, exponent);
-    for (size_t i = 0; i < count; i++)
-        kernel[i] = ldexp(kernel[i], -*exponent);
-    return IRN_OK;
-}
-
 irn_status irn_check_kernel(const irn_layer_bound *bound, double *kernel,
                             const irn_check_watch *watch)
 {
-    irn_check_layer layer;
-    size_t groups = one_at_least(bound->shape.groups);
+    const irn_kernel_shape *s = &bound->shape;
+    size_t groups = one_at_least(s->groups);
+    double peak, upper = bound->kernel_upper;
     int exponent;
-    bool any;
-    IRN_TRY(prepare(&layer, bound, groups));
-    size_t group = layer.outputs * layer.inputs * layer.kernel_height * layer.kernel_width;
-    IRN_TRY(scale(&layer, kernel, groups * layer.outputs * layer.inputs, &exponent, &any));
-    if (!any || isinf(bound->kernel_upper))
-        return bound->kernel_upper >= 0 ? IRN_OK : refuse(bound->name, "its bound is negative");
-    if (!(bound->kernel_upper > 0))
-        return refuse(bound->name, "it is not zero, as its bound claims");
-    layer.upper = irn_round_down(ldexp(bound->kernel_upper, -exponent));
+    IRN_TRY(check_shape(bound, groups));
+    irn_check_layer layer = layer_of(bound, groups);
+    size_t group = layer.outputs * layer.inputs * s->kernel_height * s->kernel_width;
+    IRN_TRY(find_taps(&layer, kernel, groups * layer.outputs * layer.inputs, bound, &peak));
+    if (!(upper > 0 || (upper == 0 && peak == 0)))
+        return refuse(bound->name, "its norm is larger than the bound");
+    if (peak == 0 || isinf(upper))
+        return IRN_OK;
+    IRN_TRY(check_proof(&layer, bound));
+    /* By a power of two: exact, but where it underflows. Taps that never act are not looked at. */
+    frexp(peak, &exponent);
+    for (size_t i = 0; i < groups * group; i++)
+        kernel[i] = ldexp(kernel[i], -exponent);
+    layer.upper = irn_round_down(ldexp(upper, -exponent));
     if (layer.y.map == 0) {
         layer.upper = irn_round_down(layer.upper * grid_cosine(&layer.y));
         layer.upper = irn_round_down(layer.upper * grid_cosine(&layer.x));
     }
     for (size_t i = 0; i < groups; i++) {
         layer.values = kernel + i * group;
-        IRN_TRY(bound->proof.method == IRN_PROOF_OPERATOR ? irn_check_operator(&layer)
+        IRN_TRY(bound->proof.method == IRN_PROOF_OPERATOR ? irn_check_operator(&layer, watch)
                                                           : irn_check_symbol(&layer, watch));
     }
     return IRN_OK;

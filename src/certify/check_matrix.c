@@ -36,8 +36,9 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { ROWS = 8, COLUMNS = 4, RUN = 64 };
+enum { ROWS = IRN_CHECK_PANEL, COLUMNS = 4, RUN = 64 };
 
 static const double unit = 0x1p-53, enlarged = 1.01;
 
@@ -54,14 +55,13 @@ static const double unit = 0x1p-53, enlarged = 1.01;
 
 irn_status irn_check_matrix_create(irn_check_matrix *out, size_t rows, size_t columns)
 {
-    size_t count;
-    *out = (irn_check_matrix){.rows = rows, .columns = columns};
-    const size_t sizes[] = {(rows + ROWS - 1) / ROWS, ROWS, columns, sizeof(double)};
-    if (rows > SIZE_MAX - ROWS || !irn_product(&count, sizes, 4))
+    size_t count, panels = rows / ROWS + (rows % ROWS > 0);
+    const size_t sizes[] = {panels, ROWS, columns};
+    *out = (irn_check_matrix){.rows = rows, .columns = columns, .panels = panels};
+    if (!irn_product(&count, sizes, 3))
         return irn_fail(IRN_ERROR_MEMORY, "a %zu x %zu matrix is beyond what can be counted", rows,
                         columns);
-    out->stride = sizes[0] * ROWS;
-    return irn_alloc(&out->values, out->stride * columns, sizeof(double));
+    return irn_alloc(&out->values, count, sizeof(double));
 }
 
 void irn_check_matrix_free(irn_check_matrix *matrix)
@@ -70,11 +70,11 @@ void irn_check_matrix_free(irn_check_matrix *matrix)
     *matrix = (irn_check_matrix){0};
 }
 
+/* Four columns of a panel. */
 typedef double tile[COLUMNS][ROWS];
 
-/* sum[c][r] = sum over k < depth of a[k * a_stride + r] b[k * b_stride + c]. */
-static inline void sum_products(tile sum, const double *a, size_t a_stride, const double *b,
-                                size_t b_stride, size_t depth)
+/* sum[c][r] = sum over k < depth of a[k, r] b[k, c], both steps through panels. */
+static inline void sum_products(tile sum, const double *a, const double *b, size_t depth)
 {
     for (size_t first = 0; first < depth; first += RUN) {
         size_t end = irn_smaller(first + RUN, depth);
@@ -82,7 +82,7 @@ static inline void sum_products(tile sum, const double *a, size_t a_stride, cons
         for (size_t k = first; k < end; k++)
             for (size_t c = 0; c < COLUMNS; c++)
                 for (size_t r = 0; r < ROWS; r++)
-                    run[c][r] += a[k * a_stride + r] * b[k * b_stride + c];
+                    run[c][r] += a[k * ROWS + r] * b[k * ROWS + c];
         for (size_t c = 0; c < COLUMNS; c++)
             for (size_t r = 0; r < ROWS; r++)
                 sum[c][r] += run[c][r];
@@ -95,28 +95,27 @@ double irn_check_roundings(size_t columns)
 }
 
 FOR_PROCESSORS
-static void products(double *out, size_t stride, const irn_check_matrix *a,
+static void products(irn_check_matrix *out, size_t panel, const irn_check_matrix *a,
                      const irn_check_matrix *b, bool lower)
 {
-    for (size_t column = 0; column < b->stride; column += COLUMNS)
-        for (size_t row = lower ? column / ROWS * ROWS : 0; row < a->stride; row += ROWS) {
+    for (size_t column = 0; column < b->panels * ROWS; column += COLUMNS)
+        for (size_t row = lower ? column / ROWS : 0; row < a->panels; row++) {
             tile sum = {{0}};
-            sum_products(sum, a->values + row, a->stride, b->values + column, b->stride,
-                         a->columns);
-            for (size_t c = 0; c < COLUMNS; c++)
-                for (size_t r = 0; r < ROWS; r++)
-                    out[(column + c) * stride + row + r] = sum[c][r];
+            sum_products(sum, a->values + row * a->columns * ROWS,
+                         b->values + irn_check_place(b, column, 0), a->columns);
+            memcpy(out->values + irn_check_place(out, (panel + row) * ROWS, column), sum,
+                   sizeof sum);
         }
 }
 
-void irn_check_product(double *out, size_t stride, const irn_check_matrix *a,
+void irn_check_product(irn_check_matrix *out, size_t panel, const irn_check_matrix *a,
                        const irn_check_matrix *b, bool lower)
 {
-    products(out, stride, a, b, lower);
+    products(out, panel, a, b, lower);
 }
 
 FOR_PROCESSORS
-static void combine(double *re, double *im, const double *terms, size_t count,
+static void combine(double *re, double *im, size_t count, const double *terms, size_t stride,
                     const double *factors, size_t factor_count)
 {
     enum { CHUNK = 256 };
@@ -124,71 +123,88 @@ static void combine(double *re, double *im, const double *terms, size_t count,
         size_t length = irn_smaller(CHUNK, count - first);
         double a[CHUNK] = {0}, b[CHUNK] = {0};
         for (size_t t = 0; t < factor_count; t++) {
-            const double *from = terms + t * count + first;
+            const double *from = terms + t * stride + first;
             double c = factors[2 * t], s = factors[2 * t + 1];
             for (size_t i = 0; i < length; i++) {
                 a[i] += from[i] * c;
                 b[i] += from[i] * s;
             }
         }
-        for (size_t i = 0; i < length; i++) {
-            re[first + i] = a[i];
-            im[first + i] = b[i];
-        }
+        memcpy(re + first, a, length * sizeof *a);
+        memcpy(im + first, b, length * sizeof *b);
     }
 }
 
-void irn_check_combine(double *re, double *im, const double *terms, size_t count,
+void irn_check_combine(double *re, double *im, size_t count, const double *terms, size_t stride,
                        const double *factors, size_t factor_count)
 {
-    combine(re, im, terms, count, factors, factor_count);
+    combine(re, im, count, terms, stride, factors, factor_count);
 }
 
-/* Takes off four columns what the columns before them account for. */
-static inline void update(irn_check_matrix *b, const size_t *first, size_t column)
+/* Takes off four columns of a panel what the columns before them account for. */
+static inline void update(irn_check_matrix *b, const size_t *first, size_t panel, size_t column)
 {
-    size_t stride = b->stride;
-    for (size_t row = column / ROWS * ROWS; row < stride; row += ROWS) {
-        size_t begin = first ? irn_larger(first[row / ROWS], first[column / ROWS]) : 0;
-        if (begin >= column)
-            continue;
-        tile sum = {{0}};
-        double *from = b->values + begin * stride;
-        sum_products(sum, from + row, stride, from + column, stride, column - begin);
-        for (size_t c = 0; c < COLUMNS; c++)
-            for (size_t r = 0; r < ROWS; r++)
-                b->values[(column + c) * stride + row + r] -= sum[c][r];
-    }
+    size_t own = column / ROWS, begin = first ? irn_larger(first[panel], first[own]) : 0;
+    double *values = b->values + irn_check_place(b, panel * ROWS, column);
+    tile sum = {{0}};
+    if (begin >= column)
+        return;
+    sum_products(sum, b->values + irn_check_place(b, panel * ROWS, begin),
+                 b->values + irn_check_place(b, column, begin), column - begin);
+    for (size_t c = 0; c < COLUMNS; c++)
+        for (size_t r = 0; r < ROWS; r++)
+            values[c * ROWS + r] -= sum[c][r];
 }
 
-/* Finishes column j, from those of its four before it; false if its pivot is not positive. */
-static inline bool finish(irn_check_matrix *b, size_t j)
+/* Column c of four, from those before it; factors: the columns' own rows, factors[k][c]. */
+static inline void subtract(double *values, const double *factors, size_t c)
 {
-    size_t stride = b->stride;
-    double *column = b->values + j * stride;
-    for (size_t k = j / COLUMNS * COLUMNS; k < j; k++) {
-        const double *before = b->values + k * stride;
-        double factor = before[j];
-        for (size_t i = j; i < stride; i++)
-            column[i] -= before[i] * factor;
+    for (size_t k = 0; k < c; k++)
+        for (size_t r = 0; r < ROWS; r++)
+            values[c * ROWS + r] -= values[k * ROWS + r] * factors[k * ROWS + c];
+}
+
+static inline void divide(double *values, double pivot)
+{
+    for (size_t r = 0; r < ROWS; r++)
+        values[r] /= pivot;
+}
+
+/* The panel in which the four columns have their diagonal; rows above it become whatever. Whether
+ * all pivots are positive. */
+static inline bool factorise_diagonal(double *values, size_t row)
+{
+    for (size_t c = 0; c < COLUMNS; c++) {
+        subtract(values, values + row, c);
+        double pivot = values[c * ROWS + row + c];
+        if (!(pivot > 0))
+            return false;
+        double root = sqrt(pivot);
+        divide(values + c * ROWS, root);
+        values[c * ROWS + row + c] = root;
     }
-    if (!(column[j] > 0))
-        return false;
-    double root = sqrt(column[j]);
-    column[j] = root;
-    for (size_t i = j + 1; i < stride; i++)
-        column[i] /= root;
     return true;
 }
 
 FOR_PROCESSORS
 static bool factorise(irn_check_matrix *b, const size_t *first)
 {
-    for (size_t column = 0; column < b->stride; column += COLUMNS) {
-        update(b, first, column);
-        for (size_t j = column; j < column + COLUMNS; j++)
-            if (!finish(b, j))
-                return false;
+    for (size_t column = 0; column < b->panels * ROWS; column += COLUMNS) {
+        size_t own = column / ROWS, row = column % ROWS;
+        double *diagonal = b->values + irn_check_place(b, own * ROWS, column);
+        update(b, first, own, column);
+        if (!factorise_diagonal(diagonal, row))
+            return false;
+        for (size_t panel = own + 1; panel < b->panels; panel++) {
+            if (first && first[panel] >= column + COLUMNS)
+                continue;
+            double *values = b->values + irn_check_place(b, panel * ROWS, column);
+            update(b, first, panel, column);
+            for (size_t c = 0; c < COLUMNS; c++) {
+                subtract(values, diagonal + row, c);
+                divide(values + c * ROWS, diagonal[c * ROWS + row + c]);
+            }
+        }
     }
     return true;
 }
@@ -220,11 +236,9 @@ bool irn_check_prove(const irn_check_claim *claim, irn_check_matrix *gram, const
     double shift = shift_of(claim);
     if (!(shift > 0))
         return false;
-    for (size_t j = 0; j < gram->stride; j++) {
-        double *column = gram->values + j * gram->stride;
-        for (size_t i = j; i < gram->stride; i++)
-            column[i] = -column[i];
-        column[j] += shift;
-    }
+    for (size_t i = 0; i < gram->panels * gram->columns * ROWS; i++)
+        gram->values[i] = -gram->values[i];
+    for (size_t i = 0; i < gram->panels * ROWS; i++)
+        gram->values[irn_check_place(gram, i, i)] += shift;
     return factorise(gram, first);
 }

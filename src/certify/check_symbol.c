@@ -10,15 +10,15 @@
  * and T is antisymmetric: two lower triangles hold all of it. (What is computed of the one triangle
  * of T bounds the errors of the other too.) Its trace is 2 tr S.
  *
- * ENTRIES. The root of unity of a tap is found from the angle pi/2 x with 0 <= x <= 1/2 a quotient
- * of whole numbers: wrong by 3 u relatively, so by 3 u pi/4 < 2.4 u. Sine and cosine of the C
- * library are taken to be within 4 units in the last place, of numbers up to 1: 4 u, together 5.7
- * u. So a root is wrong by less than tau = 8.1 u. Each part of an entry, T products added up one
- * after the other, is wrong by g(T) sum |K| |part of the root|, both by g(T) sum |K| (1 + tau)
- * (Minkowski), so the entry by less than 1.005 (T + 9) u sum |K|; T eta for underflow, here and
- * where the kernel was scaled, for each of two parts. The norm of the error is at most the
- * Frobenius norm of these.
- */
+ * ENTRIES. Taps at the same place of the torus are added up first; of F numbers that loses less
+ * than (F - 1) u sum |K|. The root of unity of a place is found from the angle pi/2 x with 0 <= x
+ * <= 1/2 a quotient of whole numbers: wrong by 3 u relatively, so by 3 u pi/4 < 2.4 u. Sine and
+ * cosine of the C library are taken to be within 4 units in the last place, of numbers up to 1: 4
+ * u, together 5.7 u. So a root is wrong by less than tau = 8.1 u. Each part of an entry, P products
+ * added up one after the other, is wrong by g(P) sum |K'| |part of the root|, K' what was added up,
+ * both parts by g(P) sum |K'| (1 + tau) (Minkowski), so the entry by less than 1.005 (P + 9) u sum
+ * |K'|; eta for each tap for underflow, here and where the kernel was scaled, in each of two parts.
+ * The norm of the error is at most the Frobenius norm of these. */
 #include "certify/check.h"
 #include "certify/bound.h"
 #include "io/file.h"
@@ -30,15 +30,20 @@
 
 typedef struct symbol {
     const irn_check_layer *layer;
-    size_t taps, plane;    /* plane: values of the matrix, rows the smaller side */
-    double *terms, *roots; /* [tap][plane], [tap][2] */
-    irn_check_matrix y, z; /* as above */
+    size_t taps, places, plane; /* plane: values of the matrix, rows the smaller side */
+    bool turned;                /* rows are inputs */
+    size_t *place;              /* [tap]: number of its place */
+    size_t *first, most;        /* [place]: a tap there; most: taps at one place */
+    double *terms, *roots;      /* [place][plane], [place][2] */
+    irn_check_matrix form;      /* of a plane, without values */
+    irn_check_matrix y, z;      /* as above */
     irn_check_matrix gram;
     double error;
 } symbol;
 
 static void release(symbol *s)
 {
+    free(s->place);
     free(s->terms);
     free(s->roots);
     irn_check_matrix_free(&s->y);
@@ -46,40 +51,87 @@ static void release(symbol *s)
     irn_check_matrix_free(&s->gram);
 }
 
-/* Pixels from the first tap: those of the symbol's grid, and the phase within a stride. */
-static uint64_t pixels(const irn_check_axis *axis, size_t tap, size_t *phase)
+/* Where a tap reads, in the grid of the symbol, from the first tap; and the phase within a stride.
+ */
+static size_t grid_place(const irn_check_axis *axis, size_t tap, size_t *phase)
 {
-    uint64_t offset = (uint64_t)tap * axis->dilation;
-    *phase = (size_t)(offset % axis->stride);
-    return offset / axis->stride;
+    uint64_t pixel = (uint64_t)tap * axis->dilation;
+    *phase = (size_t)(pixel % axis->stride);
+    return (size_t)(pixel / axis->stride % axis->torus);
 }
 
-/* Where the tap's weights stand among the channels of its phases. */
-static size_t phase_of(const irn_check_layer *layer, size_t tap)
+typedef struct tap_place {
+    size_t y, x, phase; /* phase: of both dimensions */
+} tap_place;
+
+static tap_place place_of(const irn_check_layer *layer, size_t tap)
 {
     size_t y, x;
-    pixels(&layer->y, tap / layer->x.taps, &y);
-    pixels(&layer->x, tap % layer->x.taps, &x);
-    return y * layer->x.stride + x;
+    tap_place place = {.y = grid_place(&layer->y, tap / layer->x.taps, &y),
+                       .x = grid_place(&layer->x, tap % layer->x.taps, &x)};
+    place.phase = y * layer->x.stride + x;
+    return place;
 }
 
-/* Lays out the taps, and bounds the errors of entries, phases taken together. */
-static void fill(symbol *s, bool turned)
+/* Numbers the places. Nobody has so many; they would take for ever. */
+static irn_status find_places(symbol *s)
+{
+    enum { MOST_PLACES = 4096 };
+    const char *name = s->layer->name;
+    char text[IRN_EXCERPT];
+    size_t *count;
+    IRN_TRY(irn_alloc(&s->place, s->taps, 3 * sizeof *s->place));
+    s->first = s->place + s->taps;
+    count = s->first + s->taps;
+    for (size_t tap = 0; tap < s->taps; tap++) {
+        tap_place at = place_of(s->layer, tap);
+        size_t i = 0;
+        for (; i < s->places; i++) {
+            tap_place other = place_of(s->layer, s->first[i]);
+            if (at.y == other.y && at.x == other.x)
+                break;
+        }
+        if (i == MOST_PLACES)
+            return irn_fail(IRN_ERROR_NOT_CERTIFIED,
+                            "layer '%s': has taps at more than %d places of its torus",
+                            irn_excerpt(text, name, strlen(name)), MOST_PLACES);
+        if (i == s->places)
+            s->first[s->places++] = tap;
+        s->place[tap] = i;
+        s->most = irn_larger(s->most, ++count[i]);
+    }
+    return IRN_OK;
+}
+
+static double *term(const symbol *s, size_t place, size_t phase, size_t output, size_t input)
+{
+    size_t channel = phase * s->layer->inputs + input;
+    size_t row = s->turned ? channel : output, column = s->turned ? output : channel;
+    return s->terms + place * s->plane + irn_check_place(&s->form, row, column);
+}
+
+/* Lays out the taps of a pair, and bounds the error of its entry, phases taken together. */
+static double fill_pair(symbol *s, size_t output, size_t input)
 {
     const irn_check_layer *layer = s->layer;
+    size_t phases = layer->y.stride * layer->x.stride;
+    double all = 0, added = 0, most = (double)s->most, taps = (double)s->taps;
+    for (size_t tap = 0; tap < s->taps; tap++) {
+        double value = irn_check_tap(layer, output, input, tap);
+        *term(s, s->place[tap], place_of(layer, tap).phase, output, input) += value;
+        all += fabs(value);
+    }
+    for (size_t i = 0; i < s->places * phases; i++)
+        added += fabs(*term(s, i / phases, i % phases, output, input));
+    return 0x1p-53 * ((most - 1) * all + ((double)s->places + 9) * added) + 4 * taps * DBL_MIN;
+}
+
+static void fill(symbol *s)
+{
     double squares = 0;
-    for (size_t o = 0; o < layer->outputs; o++)
-        for (size_t i = 0; i < layer->inputs; i++) {
-            double sum = 0;
-            for (size_t tap = 0; tap < s->taps; tap++) {
-                double value = irn_check_tap(layer, o, i, tap);
-                size_t input = phase_of(layer, tap) * layer->inputs + i;
-                size_t row = turned ? input : o, column = turned ? o : input;
-                s->terms[tap * s->plane + column * s->y.stride + row] = value;
-                sum += fabs(value);
-            }
-            double taps = (double)s->taps;
-            double error = (taps + 9) * 0x1p-53 * sum + 4 * taps * DBL_MIN;
+    for (size_t output = 0; output < s->layer->outputs; output++)
+        for (size_t input = 0; input < s->layer->inputs; input++) {
+            double error = fill_pair(s, output, input);
             squares += error * error;
         }
     s->error = 1.01 * sqrt(squares);
@@ -94,17 +146,21 @@ static irn_status create(symbol *s, const irn_check_layer *layer)
         return irn_fail(IRN_ERROR_MEMORY, "%s: its phases are beyond what can be counted",
                         layer->name);
     size_t rows = irn_smaller(layer->outputs, inputs), columns = irn_larger(layer->outputs, inputs);
+    s->turned = rows < layer->outputs;
+    IRN_TRY(find_places(s));
     IRN_TRY(irn_check_matrix_create(&s->y, rows, 2 * columns));
     IRN_TRY(irn_check_matrix_create(&s->z, rows, 2 * columns));
-    IRN_TRY(irn_check_matrix_create(&s->gram, 2 * s->y.stride, 2 * s->y.stride));
-    s->plane = s->y.stride * columns;
-    const size_t sizes[] = {s->taps, s->plane};
+    size_t order = 2 * s->y.panels * IRN_CHECK_PANEL;
+    IRN_TRY(irn_check_matrix_create(&s->gram, order, order));
+    s->form = (irn_check_matrix){.rows = rows, .columns = columns, .panels = s->y.panels};
+    s->plane = s->y.panels * IRN_CHECK_PANEL * columns;
+    const size_t sizes[] = {s->places, s->plane};
     if (!irn_product(&count, sizes, 2))
         return irn_fail(IRN_ERROR_MEMORY, "%s: its taps are beyond what can be counted",
                         layer->name);
     IRN_TRY(irn_alloc(&s->terms, count, sizeof *s->terms));
-    IRN_TRY(irn_alloc(&s->roots, s->taps, 2 * sizeof *s->roots));
-    fill(s, rows < layer->outputs);
+    IRN_TRY(irn_alloc(&s->roots, s->places, 2 * sizeof *s->roots));
+    fill(s);
     return IRN_OK;
 }
 
@@ -123,37 +179,48 @@ static void root_of_unity(uint64_t numerator, uint64_t denominator, double *root
 
 static void set_roots(symbol *s, size_t a, size_t b)
 {
-    const irn_check_axis *y = &s->layer->y, *x = &s->layer->x;
-    for (size_t tap = 0; tap < s->taps; tap++) {
-        size_t phase;
-        uint64_t along = a * (pixels(y, tap / x->taps, &phase) % y->torus) % y->torus;
-        uint64_t across = b * (pixels(x, tap % x->taps, &phase) % x->torus) % x->torus;
-        uint64_t whole = (uint64_t)y->torus * x->torus;
-        root_of_unity((along * x->torus + across * y->torus) % whole, whole, &s->roots[2 * tap]);
+    uint64_t height = s->layer->y.torus, width = s->layer->x.torus, whole = height * width;
+    for (size_t i = 0; i < s->places; i++) {
+        tap_place at = place_of(s->layer, s->first[i]);
+        uint64_t along = a * at.y % height, across = b * at.x % width;
+        root_of_unity((along * width + across * height) % whole, whole, &s->roots[2 * i]);
+    }
+}
+
+/* Y and Z at one frequency, panel by panel. */
+static void evaluate(symbol *s)
+{
+    size_t half = s->form.columns * IRN_CHECK_PANEL;
+    for (size_t panel = 0; panel < s->y.panels; panel++) {
+        double *y = s->y.values + 2 * panel * half, *z = s->z.values + 2 * panel * half;
+        irn_check_combine(y, y + half, half, s->terms + panel * half, s->plane, s->roots,
+                          s->places);
+        for (size_t i = 0; i < half; i++) {
+            z[i] = y[half + i];
+            z[half + i] = -y[i];
+        }
     }
 }
 
 /* The Gram matrix of the real form at one frequency; returns its trace. */
 static double make_gram(symbol *s, size_t a, size_t b)
 {
-    size_t half = s->y.stride, stride = s->gram.stride;
-    double *gram = s->gram.values, trace = 0;
+    irn_check_matrix *gram = &s->gram;
+    size_t half = s->y.panels * IRN_CHECK_PANEL;
+    double trace = 0;
     set_roots(s, a, b);
-    irn_check_combine(s->y.values, s->y.values + s->plane, s->terms, s->plane, s->roots, s->taps);
-    for (size_t i = 0; i < s->plane; i++) {
-        s->z.values[i] = s->y.values[s->plane + i];
-        s->z.values[s->plane + i] = -s->y.values[i];
-    }
-    irn_check_product(gram, stride, &s->y, &s->y, true);
-    irn_check_product(gram + half, stride, &s->z, &s->y, true);
+    evaluate(s);
+    irn_check_product(gram, 0, &s->y, &s->y, true);
+    irn_check_product(gram, s->y.panels, &s->z, &s->y, true);
     for (size_t j = 0; j < half; j++) {
-        double *left = gram + j * stride, *right = gram + (half + j) * stride + half;
-        left[half + j] = 0;
+        gram->values[irn_check_place(gram, half + j, j)] = 0;
         for (size_t i = j; i < half; i++) {
-            right[i] = left[i];
-            gram[i * stride + half + j] = -left[half + i];
+            gram->values[irn_check_place(gram, half + i, half + j)] =
+                gram->values[irn_check_place(gram, i, j)];
+            gram->values[irn_check_place(gram, half + j, i)] =
+                -gram->values[irn_check_place(gram, half + i, j)];
         }
-        trace += 2 * left[j];
+        trace += 2 * gram->values[irn_check_place(gram, j, j)];
     }
     return trace;
 }

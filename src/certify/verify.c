@@ -26,10 +26,14 @@ static irn_status at_least(const char *name, const char *what, double found, dou
 
 /* ---- layers ---- */
 
-/* Upwards, and true of 0 times infinity. */
+/* The product, or the number above it; 0 times infinity is 0. A fused product shows on which side
+ * the rounded one is, unless it underflows. */
 static double product_upper(double a, double b)
 {
-    return a == 0 || b == 0 ? 0 : irn_round_up(a * b);
+    double product = a * b;
+    if (a == 0 || b == 0)
+        return 0;
+    return product > 1e-280 && fma(a, b, -product) <= 0 ? product : irn_round_up(product);
 }
 
 static irn_status check_layer(const irn_certificate *certificate, const irn_subject *subject,
@@ -157,8 +161,10 @@ static irn_status prove_layers(const irn_certificate *certificate, const irn_sub
                                const irn_certify_options *options)
 {
     irn_check_watch watch = {.options = options, .total = certificate->layer_count};
-    for (; watch.done < watch.total; watch.done++)
+    for (; watch.done < watch.total; watch.done++) {
+        IRN_TRY(irn_certify_progress(options, watch.done, watch.total, "layers"));
         IRN_TRY(prove_layer(certificate, subject, &watch));
+    }
     return irn_certify_progress(options, watch.total, watch.total, "layers");
 }
 

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { KERNEL_TEXT = 160 };
 
@@ -35,13 +36,28 @@ static const char *describe_map(char out[48], const irn_kernel_shape *shape)
     return out;
 }
 
+static int wider(int width, const char *text)
+{
+    int length = (int)strlen(text);
+    return length > width ? length : width;
+}
+
+/* Columns as wide as what stands in them. */
 static void print_layers(const irn_certificate *certificate)
 {
-    printf("%-28s  %-16s  %-9s  %12s  %12s\n", "layer", "kernel", "map", "lower", "upper");
-    for (size_t i = 0; i < irn_certificate_layer_count(certificate); i++) {
+    char kernel[KERNEL_TEXT], map[48], lower[CLI_BOUND_TEXT], upper[CLI_BOUND_TEXT];
+    size_t count = irn_certificate_layer_count(certificate);
+    int names = 28, kernels = 16;
+    for (size_t i = 0; i < count; i++) {
         irn_layer_bound layer = irn_certificate_layer(certificate, i);
-        char kernel[KERNEL_TEXT], map[48], lower[CLI_BOUND_TEXT], upper[CLI_BOUND_TEXT];
-        printf("%-28s  %-16s  %-9s  %12s  %12s\n", layer.name,
+        names = wider(names, layer.name);
+        kernels = wider(kernels, describe_kernel(kernel, &layer.shape));
+    }
+    printf("%-*s  %-*s  %-9s  %12s  %12s\n", names, "layer", kernels, "kernel", "map", "lower",
+           "upper");
+    for (size_t i = 0; i < count; i++) {
+        irn_layer_bound layer = irn_certificate_layer(certificate, i);
+        printf("%-*s  %-*s  %-9s  %12s  %12s\n", names, layer.name, kernels,
                describe_kernel(kernel, &layer.shape), describe_map(map, &layer.shape),
                cli_bound_lower(lower, layer.bound.lower),
                cli_bound_upper(upper, layer.bound.upper));

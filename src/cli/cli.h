@@ -32,6 +32,7 @@ enum {
     X(interpolate)                                                                                 \
     X(density)                                                                                     \
     X(certify)                                                                                     \
+    X(verify)                                                                                      \
     X(import)                                                                                      \
     X(bench)
 

@@ -93,7 +93,7 @@ usage_tests() {
     iresnet 0 '^iresnet [0-9]+\.[0-9]+\.[0-9]+$' --version
     iresnet 0 '^iresnet [0-9]+\.[0-9]+\.[0-9]+$' eval --version
     for command in devices train eval predict encode decode sample interpolate density certify \
-        import bench; do
+        verify import bench; do
         iresnet 0 "^Usage: iresnet $command" help $command
         iresnet 0 '^Examples:' $command --help
         iresnet 0 '^Examples:' $command -h
@@ -115,6 +115,10 @@ usage_tests() {
         iresnet 2 'is missing' $command
         iresnet 2 "unexpected argument 'b'" $command a b
     done
+    iresnet 2 'is missing' verify
+    iresnet 2 'is missing' verify a
+    iresnet 2 "unexpected argument 'c'" verify a b c
+    iresnet 2 'cannot both be standard input' verify - -
     iresnet 2 "unexpected argument 'a'" devices a
     iresnet 2 "unexpected argument '--json'" devices -- --json
 }
@@ -136,7 +140,7 @@ manual_tests() {
     sed 's/\\-/-/g' "$here/../../src/cli/iresnet.1" >manual
     sed -n '/^.SH COMMON OPTIONS/,/^.SH DATA/p' manual >common
     for command in devices train eval predict encode decode sample interpolate density certify \
-        import bench; do
+        verify import bench; do
         { sed -n "/^.SS iresnet $command/,/^.S[SH]/p" manual; cat common; } >part
         "$program" $command --help >help.txt
         options=$(sed -n 's/^  \(-., \)\{0,1\}--\(\[no-\]\)\{0,1\}\([a-z-]*\).*/\3/p' help.txt)
@@ -710,6 +714,12 @@ weights_tests() {
     iresnet 0 '^features.1' certify $w --size 8x8 --only 'features.*' --json some.json --below 100
     check 'certify --only' json some.json 'len(d["layers"]) == 2'
     iresnet 1 "no layer of a name like 'x\*'" certify $w --size 8x8 --only 'x*'
+    iresnet 0 '^features.0.weight +4x3x3x3 +any ' certify $w --size any --below 100
+    iresnet 0 '^features.0.weight +4x3x3x3 stride 2 dilation 3 transposed +8x6 ' certify $w --size 8x6 \
+        --only features.0.weight --stride 2 --dilation 3 --transposed --below 100 --json kinds.json
+    iresnet 0 '^features.0.weight +4x3x3x3 groups 2 +8x8 ' certify $w --size 8x8 --only features.0.weight \
+        --groups 2 --below 100
+    iresnet 1 'groups' certify $w --size 8x8 --only features.0.weight --groups 3
     laplacian=$here/../../examples/laplacian.safetensors
     iresnet 0 '^certified' certify "$laplacian" --size 7x7 --padding circular
     iresnet 3 '' certify "$laplacian" --size 7x7 --padding zeros
@@ -758,6 +768,81 @@ plot_tests() {
 
 apart_files() {
     ! cmp -s "$@"
+}
+
+# forge FILE OUT FROM TO: a certificate with a text replaced, and its SHA-256 made to fit.
+forge() {
+    python3 -c '
+import hashlib, sys
+name, out, old, new = sys.argv[1:]
+text = open(name).read()
+body = "".join(text.splitlines(True)[:-2])
+assert old in body
+body = body.replace(old, new, 1)
+digest = hashlib.sha256(body.encode()).hexdigest()
+open(out, "w").write(body + "\t\"sha256\":\t\"%s\"\n}\n" % digest)' "$@"
+}
+
+verify_tests() {
+    model=run/model.safetensors
+    for arithmetic in auto host float32; do
+        iresnet 0 '^certified' certify $model --json v.json --arithmetic $arithmetic
+        iresnet 0 '^true: certified, Lip\(g\) < 1' verify v.json $model
+        check 'verify: says nothing else' [ ! -s "$work/.err" ]
+    done
+    iresnet 0 '^certified' certify $model --json v.json
+    check 'certificate: SHA-256 of all but the last two lines' \
+        grep -q "\"sha256\":.\"$(head -n -2 v.json | sha256sum | cut -c1-64)\"" v.json
+    check 'verify -: standard input' sh -c "'$program' verify - $model <v.json | grep -q '^true: certified'"
+    check 'verify: needs no device' env OCL_ICD_VENDORS=/nonexistent "$program" verify v.json $model
+    iresnet 3 '' certify plain/model.safetensors --json v-plain.json
+    iresnet 3 '' verify v-plain.json plain/model.safetensors
+    check 'verify: true, but not certified' grep -q '^true: not certified' "$work/.out"
+    upper=$(python3 -c 'import json; print("%.17g" % json.load(open("v.json"))["layers"][0]["upper"])')
+    sed "s/$upper/0.125/" v.json >v-changed.json
+    iresnet 3 'refused: v-changed.json: line .* SHA-256' verify v-changed.json $model
+    forge v.json v-forged.json "$upper" 0.25
+    iresnet 3 'refused: .* is 0.25; it must be at least' verify v-forged.json $model
+    forge v.json v-forged.json '"padding":	"zeros"' '"padding":	"circular"'
+    iresnet 3 'refused: layer 0 .* padding' verify v-forged.json $model
+    forge v.json v-forged.json '"below":	1,' '"below":	1,	"note":	1,'
+    iresnet 3 "refused: v-forged.json: certificate field 'note' is not known" verify v-forged.json $model
+    forge v-plain.json v-forged.json '"not certified"' '"certified"'
+    iresnet 3 "refused: .*'certified'" verify v-forged.json plain/model.safetensors
+    { head -c 3000 $model && printf X && tail -c +3002 $model; } >v-model
+    iresnet 3 'refused: the certificate is of another file' verify v.json v-model
+    iresnet 3 'refused: .*another file' verify v.json plain/model.safetensors
+    iresnet 3 'refused: run/model.safetensors: is no certificate' verify $model v.json
+    for file in empty text weights-json; do
+        iresnet 3 "refused: files/$file" verify files/$file $model
+    done
+    for file in missing folder; do
+        iresnet 1 "files/$file" verify files/$file $model
+        iresnet 1 "files/$file" verify v.json files/$file
+    done
+    iresnet 2 'are for weights files' verify v.json $model --size 8x8
+}
+
+verify_weights_tests() {
+    for how in '--size 8x8 --padding circular' '--size 7x9' '--size any' '--size 8x8 --stride 2' \
+        '--size 8x8 --dilation 2' '--size 4x4 --transposed --stride 2'; do
+        # shellcheck disable=SC2086
+        iresnet 0 '' certify files/weights $how --json vw.json --below 10
+        iresnet 0 '^true: certified, every layer' verify vw.json files/weights
+    done
+    iresnet 0 '' certify files/weights --size 8x8 --padding circular --json vw.json
+    iresnet 0 'padding circular on maps of size 8x8$' verify vw.json files/weights --size 8x8 --padding circular
+    iresnet 3 'refused: it is of padding circular' verify vw.json files/weights --padding zeros
+    iresnet 3 'refused: it is of maps of size 8x8, not any' verify vw.json files/weights --size any
+    iresnet 3 'refused: the certificate is of another file' verify vw.json files/weights-big
+    iresnet 0 '' certify files/weights-kinds --size 8x8 --below 100 --only 'features.*' --json vw.json
+    iresnet 0 'tensors named like features' verify vw.json files/weights-kinds
+    forge vw.json vw-forged.json '"features.*"' '"features.0*"'
+    iresnet 3 'refused: the certificate has 2 layers, and the file has 1' verify vw-forged.json files/weights-kinds
+    iresnet 0 '' certify files/official --size 8x8 --below 10 --only '*_orig' --json vw.json
+    iresnet 0 '^kernels +X_orig / \(max' verify vw.json files/official
+    forge vw.json vw-forged.json '"coefficient":	0.90000000000000002' '"coefficient":	1'
+    iresnet 3 'refused: .* scale' verify vw-forged.json files/official
 }
 
 import_tests() {
@@ -949,8 +1034,8 @@ disk_tests() {
 : >"$work/.err"
 mkdir files
 python3 "$here/make_files.py" arrays files || bad make_files.py
-for group in usage manual number combination device data train stop model density terminal certify enforce weights plot import \
-    interpolate sample plane hostile disk; do
+for group in usage manual number combination device data train stop model density terminal certify verify \
+    verify_weights enforce weights plot import interpolate sample plane hostile disk; do
     "${group}_tests"
 done
 echo "$passed passed, $failed failed"

@@ -51,6 +51,33 @@ static void put_npy(input *in, const char *dictionary, size_t data)
     put_zeros(in, data);
 }
 
+/* A certificate of a model, or of weights, with the hash that it should have or another. */
+static void put_certificate(input *in, unsigned kind)
+{
+    irn_certificate *certificate;
+    char *text = NULL;
+    irn_layer_bound layer = {.name = "blocks.0.conv0",
+                             .shape = {2, 3, 3, 3, 8, 8, IRN_PAD_ZEROS, 1, 1, 1, false},
+                             .scale = 0.5,
+                             .bound = {0.25, 0.375},
+                             .kernel_upper = 0.75,
+                             .proof = {IRN_PROOF_SYMBOL, IRN_ARITHMETIC_HOST_FLOAT64, {9, 9}}};
+    irn_block_bound block = irn_block_bound_of("blocks.0", 0.375, 128);
+    irn_weights_options weights = IRN_WEIGHTS_OPTIONS_INIT;
+    weights.pattern = kind % 3 ? "blocks*" : NULL;
+    require(irn_certificate_create(&certificate, NULL, 1, 1) == IRN_OK, "no memory");
+    certificate->of_model = kind % 2;
+    require(irn_certificate_set_weights(certificate, &weights) == IRN_OK &&
+                irn_certificate_add_layer(certificate, &layer) == IRN_OK &&
+                irn_certificate_add_block(certificate, &block) == IRN_OK,
+            "no memory");
+    irn_certificate_judge(certificate);
+    require(irn_certificate_text(&text, certificate, "00ff") == IRN_OK, "no memory");
+    put(in, text, strlen(text));
+    free(text);
+    irn_certificate_free(certificate);
+}
+
 /* A valid file for each parser, in a few kinds. */
 static void make_seed(input *in, unsigned parser, unsigned kind)
 {
@@ -84,6 +111,8 @@ static void make_seed(input *in, unsigned parser, unsigned kind)
         put_zeros(in, 32);
     } else if (parser == CIFAR10 || parser == CIFAR100)
         put_zeros(in, (parser == CIFAR10 ? 3073u : 3074u) * (1 + kind % 2));
+    else if (parser == CERTIFICATE)
+        put_certificate(in, kind);
     else if (parser == GZIP)
         put(in, packed, sizeof packed);
     else

@@ -7,6 +7,7 @@
  * are tried. The same seed gives the same inputs. An input is one byte that selects the parser,
  * then the content. Whatever it is, a parser must return, and what it accepts must be readable: run
  * it with -fsanitize=address,undefined. */
+#include "certify/certificate_json.h"
 #include "data/dataset.h"
 #include "io/file.h"
 #include "io/npy.h"
@@ -16,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAFETENSORS, NPY, NPY_DATA, NPY_LABELS, IDX, CIFAR10, CIFAR100, GZIP, PARSERS };
+enum { SAFETENSORS, NPY, NPY_DATA, NPY_LABELS, IDX, CIFAR10, CIFAR100, GZIP, CERTIFICATE, PARSERS };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -140,6 +141,26 @@ static unsigned try_cifar(const uint8_t *data, size_t size, size_t classes)
     return total;
 }
 
+/* What is accepted is what would be written. */
+static unsigned try_certificate(const uint8_t *data, size_t size)
+{
+    irn_certificate *certificate;
+    char *text = calloc(size + 1, 1), *again;
+    require(text != NULL, "no memory");
+    if (size > 0)
+        memcpy(text, data, size);
+    irn_status status = irn_certificate_parse(&certificate, text, size, "fuzz");
+    require((status == IRN_OK) == (certificate != NULL), "a certificate is half read");
+    if (status == IRN_OK) {
+        status = irn_certificate_text(&again, certificate, certificate->model_sha256);
+        require(status == IRN_OK && strcmp(again, text) == 0, "a certificate is not its text");
+        free(again);
+    }
+    free(text);
+    irn_certificate_free(certificate);
+    return (unsigned)status;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *bytes;
@@ -155,6 +176,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         total = try_idx(data, size);
     else if (parser == CIFAR10 || parser == CIFAR100)
         total = try_cifar(data, size, parser == CIFAR10 ? 10 : 100);
+    else if (parser == CERTIFICATE)
+        total = try_certificate(data, size);
     else if (parser != GZIP)
         total = try_npy(data, size, parser);
     else if (irn_gzip_inflate(&bytes, &inflated, data, size, 1 << 16, "fuzz") == IRN_OK) {

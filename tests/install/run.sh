@@ -156,6 +156,9 @@ status_is() { # status_is STATUS COMMAND...
     "$@" || status=$?
     [ $status -eq "$wanted" ]
 }
+check "verify" "$work/examples/verify" "$work/model.safetensors" "$work/certificate.json"
+check "verify: the program agrees" "$program" verify "$work/certificate.json" "$work/model.safetensors"
+check "verify: no model" status_is 1 "$work/examples/verify" "$work/missing" "$work/other.json"
 check "invert: usage" status_is 2 "$work/examples/invert"
 check "invert: no model" status_is 1 "$work/examples/invert" "$work/missing"
 check "figure1: usage" status_is 2 "$work/examples/figure1"

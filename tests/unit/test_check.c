@@ -192,6 +192,59 @@ START_TEST(tori)
 }
 END_TEST
 
+/* Frequencies along an axis when only taps first .. last are not 0. */
+static size_t sparse_torus(const irn_kernel_shape *s, size_t taps, size_t map, size_t first,
+                           size_t last)
+{
+    long center = (long)(taps - 1) / 2;
+    size_t before = first < (size_t)center ? (size_t)center - first : 0;
+    size_t after = last > (size_t)center ? last - (size_t)center : 0;
+    if (first == last || map == 1)
+        return 1;
+    return s->padding == IRN_PAD_CIRCULAR ? map : map + (before > after ? before : after);
+}
+
+/* Taps that are 0 all over do not count, and single ones move pixels only. */
+START_TEST(sparse)
+{
+    host_restart();
+    for (int trial = 0; trial < 200; trial += host_step(1)) {
+        irn_kernel_shape shape = {2, 3, 1, 5,    1, 5 + host_below(4), (irn_padding)host_below(2),
+                                  1, 1, 1, false};
+        size_t first = host_below(5), last = first + host_below(5 - first);
+        double *kernel = host_normal(kernel_count(&shape));
+        for (size_t i = 0; i < kernel_count(&shape); i++)
+            kernel[i] *= i % 5 >= first && i % 5 <= last;
+        double norm = true_norm(kernel, &shape);
+        irn_proof proof = {IRN_PROOF_SYMBOL,
+                           IRN_ARITHMETIC_HOST_FLOAT64,
+                           {1, sparse_torus(&shape, 5, shape.width, first, last)}};
+        refused(kernel, &shape, proof, norm * (1 - 1e-10));
+        testing_ok(
+            claim(kernel, &shape, proof,
+                  norm * (shape.padding == IRN_PAD_CIRCULAR || first == last ? 1 + 1e-10 : 2)));
+        proof.torus[1]--;
+        refused(kernel, &shape, proof, norm * 4);
+        host_free_all();
+    }
+}
+END_TEST
+
+/* Taps that fall on the same pixel of a circular map, in whatever phase of a stride. */
+START_TEST(folded)
+{
+    irn_kernel_shape shape = {1, 1, 1, 6, 1, 5, IRN_PAD_CIRCULAR, 1, 1, 1, false};
+    const double kernel[6] = {1, 0, 0, 0, 0, 1};
+    const irn_proof proof = {IRN_PROOF_SYMBOL, IRN_ARITHMETIC_HOST_FLOAT64, {1, 1}};
+    for (shape.stride = 1; shape.stride < 7; shape.stride++) {
+        ck_assert(fabs(true_norm(kernel, &shape) - 2) < 1e-12);
+        refused(kernel, &shape, proof, 1.999);
+        testing_ok(claim(kernel, &shape, proof, 2.001));
+    }
+    host_free_all();
+}
+END_TEST
+
 /* ---- against the prover ---- */
 
 static const double scales[] = {1, 1e-30, 1e30, 1e-300, 1e300, 5e-324};
@@ -276,6 +329,19 @@ START_TEST(adversarial)
 }
 END_TEST
 
+/* A value that never acts, as no output stands where it would, is not in the matrix's units. */
+START_TEST(idle)
+{
+    irn_kernel_shape shape = {1, 1, 1, 3, 1, 3, IRN_PAD_ZEROS, 3, 1, 1, false};
+    const double kernel[3] = {1e300, 1, 1e-300};
+    testing_ok(claim(kernel, &shape, operator_proof, 1 + 1e-10));
+    refused(kernel, &shape, operator_proof, 1 - 1e-10);
+    refused(kernel, &shape, symbol_of(&shape), 2);
+    testing_ok(claim(kernel, &shape, symbol_of(&shape), 2e300));
+    host_free_all();
+}
+END_TEST
+
 START_TEST(any_size)
 {
     const size_t kernels[][2] = {{3, 3}, {5, 4}, {1, 7}, {2, 1}, {1, 1}};
@@ -289,8 +355,9 @@ START_TEST(any_size)
     testing_ok(claim(kernel, &any, proof, bound.upper));
     refused(kernel, &any, proof, bound.lower);
     any.padding = IRN_PAD_CIRCULAR;
-    any.dilation = 3;
+    any.dilation = 4; /* of which 32 and 40 are multiples */
     testing_ok(claim(kernel, &any, proof, bound.upper));
+    refused(kernel, &any, proof, bound.lower);
     refused(kernel, &any, operator_proof, bound.upper * 2);
     proof.torus[1] = any.kernel_width / 2 * 2;
     refused(kernel, &any, proof, bound.upper * 2);
@@ -326,8 +393,15 @@ START_TEST(refusals)
     testing_fails(irn_check_kernel(&layer, kernel, &watch), IRN_ERROR_CANCELLED, "0 of 1");
     shape = (irn_kernel_shape){65, 65, 3, 3, 8, 8, IRN_PAD_ZEROS, 1, 1, 1, false};
     double *large = host_doubles(65 * 65 * 9);
-    large[0] = 1;
+    large[0] = large[8] = 1;
     testing_fails(claim(large, &shape, operator_proof, 3), IRN_ERROR_NOT_CERTIFIED, "4096");
+    /* Pixels that do not meet do not count. */
+    shape.dilation = 3;
+    testing_ok(claim(large, &shape, operator_proof, 1.4143));
+    shape.dilation = shape.kernel_height = shape.kernel_width = 1;
+    shape.height = shape.width = 1000;
+    testing_ok(claim(large, &shape, operator_proof, 1.4143));
+    refused(large, &shape, operator_proof, 1.4142);
     host_free_all();
 }
 END_TEST
@@ -340,8 +414,11 @@ int main(void)
     tcase_add_loop_test(test, circular, 0, CASES);
     tcase_add_loop_test(test, zeros, 0, CASES);
     tcase_add_loop_test(test, tori, 0, 2);
+    tcase_add_test(test, sparse);
+    tcase_add_test(test, folded);
     tcase_add_test(test, proofs);
     tcase_add_test(test, adversarial);
+    tcase_add_test(test, idle);
     tcase_add_loop_test(test, any_size, 0, 5);
     tcase_add_test(test, refusals);
     return testing_run(suite);

@@ -1,0 +1,212 @@
+/* iresnet verify */
+#include "cli.h"
+#include "output.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct verify_options {
+    int padding;
+    size_t size[2];
+} verify_options;
+
+static const char *const any_size[] = {"any", NULL};
+
+static const cli_option verify_table[] = {
+    {.name = "padding",
+     .kind = CLI_WORD,
+     .offset = offsetof(verify_options, padding),
+     .argument = "NAME",
+     .help = "refuse a certificate of weights unless it is of this\n"
+             "padding: zeros or circular; a model knows its own",
+     .words = cli_padding_words},
+    {.name = "size",
+     .kind = CLI_MAP,
+     .offset = offsetof(verify_options, size),
+     .argument = "HxW|any",
+     .help = "likewise, unless it is of layers on this map, or on maps\n"
+             "of any size",
+     .words = any_size,
+     .low = 1,
+     .high = INT_MAX / 8},
+};
+
+typedef struct verification {
+    cli_session session;
+    verify_options options;
+    const cli_group *group;
+    const char *path, *model;
+    irn_certificate *certificate;
+} verification;
+
+/* What is wrong with the certificate, not with reading files, is a refusal. */
+static int refuse(verification *self, irn_status status, irn_status wrong)
+{
+    if (status == wrong)
+        return cli_error(&self->session, CLI_BOUND, "refused: %s", irn_last_error());
+    return cli_fail(&self->session, status);
+}
+
+static const char *describe_map(char out[48], const size_t *size)
+{
+    snprintf(out, 48, size[0] == 0 ? "any" : "%zux%zu", size[0], size[1]);
+    return out;
+}
+
+/* Bare weights do not say what they stand for; whoever asks may know. */
+static int check_expectations(verification *self)
+{
+    const irn_weights_options *weights = irn_certificate_weights(self->certificate);
+    const verify_options *options = &self->options;
+    bool padding = cli_given(self->group, "padding"), size = cli_given(self->group, "size");
+    char wanted[48], found[48];
+    if (!weights && (padding || size))
+        return cli_error(&self->session, CLI_USAGE,
+                         "--padding and --size are for weights files, and %s is of a model",
+                         self->path);
+    if (padding && weights->padding != (irn_padding)options->padding)
+        return cli_error(&self->session, CLI_BOUND, "refused: it is of padding %s, not %s",
+                         cli_padding_words[weights->padding], cli_padding_words[options->padding]);
+    const size_t map[] = {weights ? weights->height : 0, weights ? weights->width : 0};
+    if (size && (map[0] != options->size[0] || map[1] != options->size[1]))
+        return cli_error(&self->session, CLI_BOUND, "refused: it is of maps of size %s, not %s",
+                         describe_map(found, map), describe_map(wanted, options->size));
+    return CLI_DONE;
+}
+
+static int check(verification *self)
+{
+    irn_certify_options how = IRN_CERTIFY_OPTIONS_INIT;
+    how.progress = cli_progress_step;
+    how.progress_payload = &self->session.progress;
+    cli_interrupt_install();
+    irn_status status = irn_certificate_read(&self->certificate, self->path);
+    if (status != IRN_OK)
+        return refuse(self, status, IRN_ERROR_FORMAT);
+    int result = check_expectations(self);
+    if (result != CLI_DONE)
+        return result;
+    cli_progress_begin(&self->session.progress, "proving");
+    status = irn_certificate_verify(self->certificate, self->model, &how);
+    cli_progress_clear(&self->session.progress);
+    return status == IRN_OK ? CLI_DONE : refuse(self, status, IRN_ERROR_NOT_CERTIFIED);
+}
+
+/* ---- what was found ---- */
+
+static void print_weights(const irn_weights_options *weights)
+{
+    const size_t map[] = {weights->height, weights->width};
+    char text[48];
+    printf("taken for  convolutions with padding %s on maps of size %s",
+           cli_padding_words[weights->padding], describe_map(text, map));
+    if (weights->stride > 1)
+        printf(", stride %zu", weights->stride);
+    if (weights->dilation > 1)
+        printf(", dilation %zu", weights->dilation);
+    if (weights->groups > 1)
+        printf(", in %zu groups", weights->groups);
+    printf("%s\n", weights->transposed ? ", transposed" : "");
+    if (weights->pattern)
+        printf("only       tensors named like %s\n", weights->pattern);
+    if (weights->coefficient > 0)
+        printf("kernels    X_orig / (max(1, X_sigma / %.9g) + %.9g)\n", weights->coefficient,
+               weights->epsilon);
+}
+
+static void print_network(const irn_certificate *certificate)
+{
+    size_t blocks = irn_certificate_block_count(certificate);
+    double most = 0;
+    char upper[CLI_BOUND_TEXT], inverse[CLI_BOUND_TEXT];
+    for (size_t i = 0; i < blocks; i++)
+        most = cli_larger(most, irn_certificate_block(certificate, i).lipschitz_upper);
+    printf("blocks     %zu: Lip(g) <= %s\n", blocks, cli_bound_upper(upper, most));
+    double bound = irn_certificate_lipschitz_upper(certificate);
+    double inverse_bound = irn_certificate_inverse_lipschitz_upper(certificate);
+    if (isfinite(bound) && isfinite(inverse_bound))
+        printf("network    Lip(F) <= %s, Lip(F^-1) <= %s\n", cli_bound_upper(upper, bound),
+               cli_bound_upper(inverse, inverse_bound));
+}
+
+static double largest_layer(const irn_certificate *certificate)
+{
+    double most = 0;
+    for (size_t i = 0; i < irn_certificate_layer_count(certificate); i++)
+        most = cli_larger(most, irn_certificate_layer(certificate, i).bound.upper);
+    return most;
+}
+
+static void print_verdict(const irn_certificate *certificate)
+{
+    const irn_weights_options *weights = irn_certificate_weights(certificate);
+    bool good = irn_certificate_verdict(certificate);
+    if (weights)
+        printf("true: %s %g\n",
+               good ? "certified, every layer's bound is below"
+                    : "not certified, a layer's bound is not below",
+               weights->below);
+    else
+        printf("true: %s\n", good
+                                 ? "certified, Lip(g) < 1 in every block; the network is invertible"
+                                 : "not certified, a block's bound is not below 1");
+}
+
+static void print(const verification *self)
+{
+    const irn_certificate *certificate = self->certificate;
+    const irn_weights_options *weights = irn_certificate_weights(certificate);
+    char upper[CLI_BOUND_TEXT];
+    printf("file       %s is the one that was certified\n", self->model);
+    if (weights)
+        print_weights(weights);
+    printf("layers     %zu: as in the file, their norms proven again to be at most %s\n",
+           irn_certificate_layer_count(certificate),
+           cli_bound_upper(upper, largest_layer(certificate)));
+    if (!weights)
+        print_network(certificate);
+    print_verdict(certificate);
+}
+
+static int run(const cli_command *command, int argc, char **argv)
+{
+    verification self = {.session = {.command = command}};
+    cli_group groups[] = {
+        {.title = "Options", .options = verify_table, .count = 2, .values = &self.options},
+        cli_common_group(&self.session.common, CLI_WITH_QUIET)};
+    cli_operands operands = {.names = "CERTIFICATE.json or MODEL", .least = 2, .most = 2};
+    int result = CLI_DONE;
+    if (!cli_parse(command, groups, 2, argc, argv, &operands, &result))
+        return result;
+    self.group = &groups[0];
+    self.path = operands.values[0];
+    self.model = operands.values[1];
+    if (strcmp(self.path, "-") == 0 && strcmp(self.model, "-") == 0)
+        return cli_usage(command, "the certificate and the model cannot both be standard input");
+    cli_progress_init(&self.session.progress, self.session.common.quiet);
+    result = check(&self);
+    if (result == CLI_DONE) {
+        print(&self);
+        result = irn_certificate_verdict(self.certificate) ? CLI_DONE : CLI_BOUND;
+    }
+    irn_certificate_free(self.certificate);
+    cli_session_close(&self.session);
+    return result;
+}
+
+const cli_command cli_command_verify = {
+    .name = "verify",
+    .summary = "check a certificate without trusting who made it",
+    .synopsis = "CERTIFICATE.json MODEL|WEIGHTS.safetensors [options]",
+    .about = "Checks that the file is the one that was certified and that its layers are those of\n"
+             "the certificate, proves every upper bound again by code of its own, on the host,\n"
+             "and computes again what follows from them. Needs no device. Ends with status 0 if\n"
+             "the certificate is true and says certified, 3 if it is refused or says that\n"
+             "something is not certified.\n",
+    .examples = "  iresnet certify run/model.safetensors --json certificate.json\n"
+                "  iresnet verify certificate.json run/model.safetensors\n"
+                "  iresnet verify weights.json weights.safetensors --padding zeros --size 32x32\n",
+    .run = run,
+};
