@@ -267,12 +267,31 @@ static irn_status read_gram(prover *p, size_t index)
     return status;
 }
 
+/* Its trace is the squared Frobenius norm of the matrix, which the host has computed in its own
+ * way: this would show a device that computes wrongly. */
+static irn_status check_gram(const prover *p, double gram_error)
+{
+    const irn_prover *host = &p->symbol->prover;
+    const irn_planes *x = &host->matrix, *gram = &host->gram;
+    double trace = 0, square = 0, error = host->error, rows = (double)gram->rows;
+    for (size_t i = 0; i < gram->rows; i++)
+        trace += gram->re[i * gram->stride + i];
+    for (size_t i = 0; i < x->columns * x->stride; i++)
+        square += x->re[i] * x->re[i] + x->im[i] * x->im[i];
+    double limit = 1.01 * rows * gram_error + 3 * error * (sqrt(square) + error) + 1e-10 * square;
+    if (!(fabs(trace - square) <= limit))
+        return irn_fail(IRN_ERROR_DEVICE, "%s: %s computed the trace %.17g, the host %.17g",
+                        p->symbol->name, p->context->info.name, trace, square);
+    return IRN_OK;
+}
+
 /* Near the squared norm at one frequency. */
 static irn_status search(prover *p, size_t index, double gram_error, double *found)
 {
     double unused;
     irn_symbol_evaluate(p->symbol, index);
     IRN_TRY(read_gram(p, index));
+    IRN_TRY(check_gram(p, gram_error));
     p->symbol->prover.gram_error = gram_error;
     IRN_TRY(irn_symbol_search(p->symbol, index, found, &unused));
     p->last = index;

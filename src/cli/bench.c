@@ -28,6 +28,12 @@ static const cli_option bench_table[] = {
      .help = "timed runs after a warm-up (default 5)",
      .low = 1,
      .high = 1e5},
+    {.name = "arithmetic",
+     .kind = CLI_WORD,
+     .offset = offsetof(bench_options, arithmetic),
+     .argument = "NAME",
+     .help = "for certify: " CLI_ARITHMETIC_HELP,
+     .words = cli_arithmetic_words},
     {.name = "kernel",
      .kind = CLI_COUNTS,
      .offset = offsetof(bench_options, kernel),
@@ -44,18 +50,6 @@ static const cli_option bench_table[] = {
      .help = "the kernel's map (default 32x32); 0x0: any size",
      .low = 0,
      .high = 65536},
-    {.name = "padding",
-     .kind = CLI_WORD,
-     .offset = offsetof(bench_options, padding),
-     .argument = "NAME",
-     .help = "the kernel's: zeros (default) or circular",
-     .words = cli_padding_words},
-    {.name = "arithmetic",
-     .kind = CLI_WORD,
-     .offset = offsetof(bench_options, arithmetic),
-     .argument = "NAME",
-     .help = "for certify: " CLI_ARITHMETIC_HELP,
-     .words = cli_arithmetic_words},
 };
 
 typedef struct conv_shape {
@@ -177,14 +171,12 @@ static const char *useless_option(int what, const cli_group *groups)
 /* The same among --kernel and what would take its place or depend on it; NULL: they agree. */
 static const char *kernel_conflict(int what, const cli_group *groups)
 {
-    const char *model = cli_first_given(&groups[MODEL], NULL);
+    const char *model = cli_first_given(&groups[MODEL], "padding");
     if (what == BENCH_CERTIFY && cli_given(&groups[OPTIONS], "kernel"))
         return model ? model : cli_given(&groups[OPTIONS], "preset") ? "preset" : NULL;
     if (cli_given(&groups[OPTIONS], "kernel"))
         return "kernel";
-    if (cli_given(&groups[OPTIONS], "size"))
-        return "size";
-    return cli_given(&groups[OPTIONS], "padding") ? "padding" : NULL;
+    return cli_given(&groups[OPTIONS], "size") ? "size" : NULL;
 }
 
 /* Of the options of a schedule those that make a difference to a step. */
@@ -237,8 +229,11 @@ static int run(const cli_command *self, int argc, char **argv)
     bool kernel = cli_given(&groups[OPTIONS], "kernel");
     const char *conflict = kernel_conflict(what, groups);
     if (conflict)
-        return cli_usage(self, "--%s is not for %s %s --kernel", conflict, bench_words[what],
-                         kernel && what == BENCH_CERTIFY ? "with" : "without");
+        return cli_usage(self, "--%s is not for %s%s", conflict, bench_words[what],
+                         what != BENCH_CERTIFY ? ""
+                         : kernel              ? " with --kernel"
+                                               : " without --kernel");
+    options.padding = model.padding;
     if (kernel && options.kernel_sizes != 4)
         return cli_usage(self, "--kernel has %zu sizes, not 4: O,I,H,W", options.kernel_sizes);
     cli_progress_init(&session.progress, session.common.quiet);

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Compares speeds with PyTorch and OpenBLAS on the CPU, in one run: a training step and the inverse
 # of the cifar10 network with tests/bench/torch_reference.py, steps of two density models with
-# tests/bench/torch_density.py, convolutions with OpenBLAS's SGEMM.
+# tests/bench/torch_density.py, convolutions with OpenBLAS's SGEMM; certificates with NumPy's FFT and
+# SVD.
 # Programs alternate, and the best time of each counts. Nothing else should run on the machine.
 # Usage: tests/bench/run.sh [PROGRAM [ROUNDS]] (default build/bench/iresnet, built if need be; 3)
 # Exit status: 0; 1 something failed; 3 a ratio is below its goal.
@@ -33,6 +34,16 @@ ours() {
 theirs() {
     /usr/bin/python3 "$root/tests/bench/torch_reference.py" "$@" 2>/dev/null | mark reference "$1"
 }
+# Bounds of a network's layers and of one large kernel, proven here, and as NumPy estimates them.
+certificates() {
+    "$program" bench certify --preset cifar10 --repeats 3 --json --quiet | mark iresnet "certify model"
+    "$program" bench certify --kernel 128,128,3,3 --size 32x32 --padding circular --repeats 5 --json \
+        --quiet | mark iresnet "certify kernel"
+    for what in model kernel; do
+        /usr/bin/python3 "$root/tests/bench/numpy_certify.py" $what --repeats 1 |
+            mark reference "certify $what"
+    done
+}
 # A density's training step: the case's name in torch_density.py, then what makes it here. Probes
 # are Gaussian, as the official code's, and both programs take as many steps.
 density_steps=5
@@ -61,6 +72,7 @@ while [ "$round" -le "$rounds" ]; do
         --power-iterations 5
     density b --preset mnist-density --coeff 0.9 --blocks 4,4 --channels 32,32 --batch 64 \
         --power-iterations 1
+    certificates
     theirs gemm --n 2048 --repeats 5
     ours conv
     round=$((round + 1))

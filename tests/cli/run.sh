@@ -334,6 +334,12 @@ combination_tests() {
     iresnet 2 '--batch is not for conv' bench conv --batch 3
     iresnet 2 '--preset is not for conv' bench conv --preset mnist
     iresnet 2 '--batch is not for certify' bench certify --batch 3
+    iresnet 2 '--kernel is not for step' bench step --kernel 1,1,3,3
+    iresnet 2 '--size is not for certify without --kernel' bench certify --size 3x3
+    iresnet 2 '--preset is not for certify with --kernel' bench certify --kernel 1,1,3,3 --preset mnist
+    iresnet 2 '--kernel has 3 sizes, not 4' bench certify --kernel 1,1,3
+    iresnet 0 'kernel 2x3x3x3 on 5x6, circular: .* s at best' bench certify --kernel 2,3,3,3 \
+        --size 5x6 --padding circular --repeats 1
     iresnet 2 'preset' bench step --preset imagenet
 }
 
