@@ -71,6 +71,9 @@ static const char *text_of(const irn_kernel_shape *s)
 
 /* ---- tightness ---- */
 
+static const double torus_limit = 2.5e-2, operator_limit = 1e-6;
+static const double single_limit = 2e-2, double_limit = 1e-8; /* circular */
+
 static double looseness(irn_bound b)
 {
     return b.upper == b.lower ? 0 : b.upper / b.lower - 1;
@@ -87,10 +90,10 @@ static bool divides(const irn_kernel_shape *s)
 static double promised(int kind, const irn_kernel_shape *s, const irn_proof *proof)
 {
     if (proof->method == IRN_PROOF_OPERATOR)
-        return 1e-6;
+        return operator_limit;
     if (s->padding == IRN_PAD_ZEROS || !divides(s) || kind == ADVERSARY_SUM_ZERO)
         return (double)INFINITY;
-    return proof->arithmetic == IRN_ARITHMETIC_DEVICE_FLOAT32 ? 2e-2 : 1e-8;
+    return proof->arithmetic == IRN_ARITHMETIC_DEVICE_FLOAT32 ? single_limit : double_limit;
 }
 
 /* ---- one kernel ---- */
@@ -117,7 +120,8 @@ static void check_bound(campaign *c, int kind, const double *kernel, const irn_k
     t->bounds++;
     t->wrong += wrong || loose;
     c->wrong += wrong || loose;
-    t->loosest = fmax(t->loosest, looseness(b));
+    if (s->padding == IRN_PAD_ZEROS || isfinite(promised(kind, s, &proof)))
+        t->loosest = fmax(t->loosest, looseness(b));
     if (wrong || loose)
         printf("%s: %s kernel %s, %s, %s: %.17g to %.17g, the norm being %.17g to %.17g\n",
                wrong ? "WRONG" : "LOOSE", adversary_kinds[kind], text_of(s),
@@ -199,10 +203,10 @@ START_TEST(contained_at_corners)
 }
 END_TEST
 
-/* ---- how tight ---- */
+/* ---- tightness alone ---- */
 
-static double loosest_of(irn_context *context, irn_arithmetic arithmetic, int kind,
-                         const irn_kernel_shape *s)
+static double looseness_of(irn_context *context, irn_arithmetic arithmetic, int kind,
+                           const irn_kernel_shape *s)
 {
     irn_bound b = {-1, -1};
     irn_proof proof;
@@ -211,31 +215,35 @@ static double loosest_of(irn_context *context, irn_arithmetic arithmetic, int ki
     return looseness(b);
 }
 
-/* Random 3x3 kernels with zero padding, from 16x16 on: within 1 % on the torus, and 1e-6 where
- * there is a proof of the operator, which is where it has at most 4,096 rows or columns. */
+/* Random 3x3 kernels with zero padding, from 16x16 on: on the torus, where the norm of the torus is
+ * up to 1 % above the layer's, or little more with one or two channels, and the quotient of a faded
+ * wave as much below it; and by the operator wherever it has at most 4,096 rows or columns. */
 START_TEST(tight_with_zeros)
 {
     irn_context *context = devices_open(_i);
     double torus = 0, own = 0;
-    int count = host_thorough() ? 400 : 12;
+    int count = host_thorough() ? 400 : 12, within = 0, done = 0;
+    irn_arithmetic wide =
+        context->info.has_fp64 ? IRN_ARITHMETIC_DEVICE_FLOAT64 : IRN_ARITHMETIC_DEVICE_FLOAT32;
     for (int i = 0; i < count; i += host_step(1)) {
         irn_kernel_shape s = {
             draw(64), draw(64), 3, 3,    host_between(16, 33), host_between(16, 33), IRN_PAD_ZEROS,
             1,        1,        1, false};
-        irn_arithmetic wide =
-            context->info.has_fp64 ? IRN_ARITHMETIC_DEVICE_FLOAT64 : IRN_ARITHMETIC_AUTO;
-        double loose = loosest_of(context, wide, ADVERSARY_RANDOM, &s);
+        double loose = looseness_of(context, wide, ADVERSARY_RANDOM, &s);
+        done++;
+        within += loose <= 1e-2;
         torus = fmax(torus, loose);
-        ck_assert_msg(loose <= 1e-2, "%s: loose by %g", text_of(&s), loose);
+        ck_assert_msg(loose <= torus_limit, "%s: loose by %g", text_of(&s), loose);
         if (s.height * s.width * (s.inputs < s.outputs ? s.inputs : s.outputs) <= 4096) {
-            loose = loosest_of(context, IRN_ARITHMETIC_AUTO, ADVERSARY_RANDOM, &s);
+            loose = looseness_of(context, IRN_ARITHMETIC_AUTO, ADVERSARY_RANDOM, &s);
             own = fmax(own, loose);
-            ck_assert_msg(loose <= 1e-6, "%s: loose by %g", text_of(&s), loose);
+            ck_assert_msg(loose <= operator_limit, "%s: loose by %g", text_of(&s), loose);
         }
         host_free_all();
     }
-    printf("3x3, zero padding, 16x16 to 33x33: loose by %.3g on the torus, %.3g by the operator\n",
-           torus, own);
+    printf("3x3, zero padding, 16x16 to 33x33: loose by %.3g on the torus (%d of %d within 1 %%), "
+           "%.3g by the operator\n",
+           torus, within, done, own);
     devices_close(context);
 }
 END_TEST
@@ -252,10 +260,10 @@ START_TEST(tight_when_wide)
             bool single = arithmetics[arithmetic] == IRN_ARITHMETIC_DEVICE_FLOAT32;
             if (arithmetic == 0 && !context->info.has_fp64)
                 continue;
-            double loose = loosest_of(context, arithmetics[arithmetic], kinds[i], &s);
+            double loose = looseness_of(context, arithmetics[arithmetic], kinds[i], &s);
             printf("128 channels, %s, circular, %s: loose by %.3g\n", adversary_kinds[kinds[i]],
                    arithmetic_names[arithmetic], loose);
-            ck_assert_msg(loose <= (single ? 2e-2 : 1e-8), "%s, %s: loose by %g",
+            ck_assert_msg(loose <= (single ? single_limit : double_limit), "%s, %s: loose by %g",
                           adversary_kinds[kinds[i]], arithmetic_names[arithmetic], loose);
             host_free_all();
         }

@@ -13,8 +13,14 @@
  * entries, sums over at most 49 taps times roots of unity, is below 90 u times their magnitudes. */
 static const double of_norm = 2e-13, of_taps = 2e-14;
 
-/* Multiply-adds: of exact matrices, all of a layer's; of LAPACK's; of quotients. */
-static const double exact_work = 4e6, dense_work = 1.5e8, quotient_work = 1e8;
+/* Multiply-adds: of exact matrices, all of a layer's; of quotients; of LAPACK's, 1,500 rows and
+ * columns if it may take its time. */
+static const double exact_work = 4e6, quotient_work = 1e8;
+
+static double dense_work(void)
+{
+    return host_thorough() ? 3.4e9 : 1.5e8;
+}
 
 /* A sum over the taps of the norms of their matrices' magnitudes. */
 static double taps_norm(const double *kernel, const irn_kernel_shape *s)
@@ -123,7 +129,7 @@ static void find_on_torus(truth *t, const double *kernel, const irn_kernel_shape
     double work = 0, each = 8 * (double)(rows * rows) * (double)(s->outputs + s->inputs - rows);
     enclose(t, norm, allowance);
     t->means = TRUTH_ARB;
-    for (t->all = false; norm > 0 && !t->all;) {
+    for (t->all = false; t->most > 0 && !t->all;) {
         size_t best = 0;
         for (size_t f = 1; f < s->height * half; f++)
             best = norms[f] > norms[best] ? f : best;
@@ -136,7 +142,7 @@ static void find_on_torus(truth *t, const double *kernel, const irn_kernel_shape
         norms[best] = -1;
         work += each;
     }
-    t->all = t->all || norm == 0;
+    t->all = t->all || t->most == 0;
     confirm(t);
 }
 
@@ -152,7 +158,9 @@ static void find_dense(truth *t, const double *kernel, const irn_kernel_shape *s
 {
     dense d = dense_operator(kernel, s);
     double norm = dense_norm(&d);
-    enclose(t, norm, of_norm * norm + of_taps * taps_norm(kernel, s));
+    /* On a map taps do not fall on one another, and entries are exact. */
+    double taps = s->padding == IRN_PAD_CIRCULAR ? of_taps * taps_norm(kernel, s) : 0;
+    enclose(t, norm, of_norm * norm + taps);
     t->means = work_of(&d) <= exact_work ? TRUTH_ARB : TRUTH_LAPACK;
     if (t->means == TRUTH_LAPACK)
         return;
@@ -248,7 +256,7 @@ void truth_find(truth *t, const double *kernel, const irn_kernel_shape *s)
     *t = (truth){.all = true};
     if (plain(s) && s->padding == IRN_PAD_CIRCULAR)
         find_on_torus(t, kernel, s);
-    else if (!plain(s) || work_of(&d) <= dense_work)
+    else if (!plain(s) || work_of(&d) <= dense_work())
         find_dense(t, kernel, s);
     else
         find_limits(t, kernel, s);
