@@ -346,9 +346,13 @@ static void check_norm(irn_context *context, const irn_model *model, const irn_s
     const char *what = padding == IRN_PAD_ZEROS ? "zero_padded" : "circular";
     const irn_layer *l = &model->blocks[0].layers[layer];
     const irn_entry *entry = &model->parameters.entries[l->weight];
-    const irn_kernel_shape shape = {entry->shape[0], entry->shape[1], entry->shape[2],
-                                    entry->shape[3], l->height,       l->width,
-                                    padding};
+    const irn_kernel_shape shape = {.outputs = entry->shape[0],
+                                    .inputs = entry->shape[1],
+                                    .kernel_height = entry->shape[2],
+                                    .kernel_width = entry->shape[3],
+                                    .height = l->height,
+                                    .width = l->width,
+                                    .padding = padding};
     /* The file's norm is of the kernel as it was before power iteration, in float64. */
     const double rounding = 1e-6;
     size_t count;
