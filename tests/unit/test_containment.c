@@ -180,7 +180,7 @@ START_TEST(contained)
 }
 END_TEST
 
-/* The corners of the ranges. */
+/* The corners of the ranges, and maps smaller than the stride. */
 static const irn_kernel_shape corners[] = {
     {64, 64, 7, 7, 5, 3, IRN_PAD_CIRCULAR, 1, 1, 1, false},
     {64, 1, 7, 1, 33, 1, IRN_PAD_CIRCULAR, 1, 1, 1, false},
@@ -188,6 +188,9 @@ static const irn_kernel_shape corners[] = {
     {1, 1, 7, 7, 33, 17, IRN_PAD_CIRCULAR, 1, 1, 1, false},
     {1, 1, 1, 1, 1, 1, IRN_PAD_CIRCULAR, 1, 1, 1, false},
     {1, 1, 7, 7, 1, 1, IRN_PAD_CIRCULAR, 1, 1, 1, false},
+    {1, 1, 1, 6, 4, 2, IRN_PAD_CIRCULAR, 3, 1, 1, false},
+    {2, 3, 3, 4, 3, 2, IRN_PAD_CIRCULAR, 3, 1, 1, false},
+    {3, 3, 1, 4, 1, 2, IRN_PAD_CIRCULAR, 3, 1, 3, false},
 };
 
 START_TEST(contained_at_corners)
