@@ -2,7 +2,7 @@
  * of the norm without the library (truth.h): no upper bound below it, no lower one above; and how
  * tight they are. Every arithmetic, both paddings.
  *
- * IRN_TEST_EFFORT=full takes 10,000 kernels, a quarter of an hour of one core; else some hundreds.
+ * IRN_TEST_EFFORT=full takes 10,000 kernels, some six minutes of one core; else some hundreds.
  * IRN_TEST_SEED takes others. It prints what it did: for each kind of kernel how the truth was
  * found, and the largest upper / lower - 1. */
 #include "adversary.h"
@@ -251,6 +251,29 @@ START_TEST(tight_with_zeros)
 }
 END_TEST
 
+/* Many frequencies that may have the norm. */
+START_TEST(tight_when_nearly_equal)
+{
+    irn_context *context = devices_open(_i);
+    double loosest[ARITHMETICS] = {0};
+    int count = host_thorough() ? 3000 : 300;
+    for (int i = 0; i < count; i += host_step(1)) {
+        irn_kernel_shape s = draw_plain();
+        for (int arithmetic = context->info.has_fp64 ? 0 : 1; arithmetic < 2; arithmetic++) {
+            double loose =
+                looseness_of(context, arithmetics[arithmetic], ADVERSARY_NEARLY_EQUAL, &s);
+            loosest[arithmetic] = fmax(loosest[arithmetic], loose);
+            ck_assert_msg(loose <= (arithmetic == 0 ? double_limit : single_limit),
+                          "%s, %s: loose by %g", text_of(&s), arithmetic_names[arithmetic], loose);
+        }
+        host_free_all();
+    }
+    printf("nearly equal, circular: loose by %.3g in float64, %.3g in float32\n", loosest[0],
+           loosest[1]);
+    devices_close(context);
+}
+END_TEST
+
 /* 128 channels. */
 START_TEST(tight_when_wide)
 {
@@ -283,6 +306,7 @@ int main(void)
     devices_add(bounds, contained);
     devices_add(bounds, contained_at_corners);
     devices_add(bounds, tight_with_zeros);
+    devices_add(bounds, tight_when_nearly_equal);
     devices_add(bounds, tight_when_wide);
     return testing_run(suite);
 }
