@@ -9,6 +9,7 @@
 #   valgrind  unit tests that need no device under memcheck
 #   oclgrind  kernels in Oclgrind: no race, no uninitialised or out-of-bounds access
 #   rusticl   unit tests on rusticl/llvmpipe: another compiler, a GPU's layout, no fp64
+#   bounds    10,000 kernels, most of them hard on bounds, against their true norms
 #
 # Default: all. Environment: IRN_TEST_BUILD, where things are built and logged (default
 # build/tests); IRN_FUZZ_ROUNDS. The last line counts: Check's checks, the lines of cli and install,
@@ -16,7 +17,7 @@
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-all="lint unit cli install sanitize valgrind oclgrind rusticl"
+all="lint unit cli install sanitize valgrind oclgrind rusticl bounds"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 for stage in "$@"; do
@@ -219,6 +220,12 @@ stage_rusticl() {
         run_check "$work/gcc/$name"
     done
     unset RUSTICL_ENABLE IRN_DEVICE IRN_TEST_DEVICE IRN_TEST_EFFORT
+    only_status
+}
+
+stage_bounds() {
+    local limit=1800
+    IRN_TEST_EFFORT=full run_check "$work/gcc/test_containment"
     only_status
 }
 
