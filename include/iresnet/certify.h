@@ -1,7 +1,8 @@
 /* Proven bounds on the Lipschitz constants of layers, blocks and whole networks, and certificates
  * that anyone can check. Norms of convolutions follow Sedghi, Gupta, Long 2019 (circular padding);
- * with zero padding the layer is a restriction of the circular layer on a larger torus, whose norm
- * is therefore an upper bound, or its own operator is verified. The proof is a floating-point
+ * with zero padding the layer is a restriction of the circular layer on a larger torus (or of one
+ * that changes sign once around), whose norm is therefore an upper bound, or its own operator is
+ * verified. The proof is a floating-point
  * Cholesky factorisation that runs to completion (Rump 2006), every rounding error counted, so that
  * bounds hold for the layers in real arithmetic with the stored weights. */
 #ifndef IRESNET_CERTIFY_H
@@ -67,7 +68,8 @@ typedef enum irn_proof_method {
 typedef struct irn_proof {
     irn_proof_method method;
     irn_arithmetic arithmetic; /* not IRN_ARITHMETIC_AUTO */
-    size_t torus[2];           /* frequencies along each axis of the symbol; 0 for the operator */
+    size_t torus[2];           /* N frequencies along each axis of the symbol; 0: the operator */
+    bool shifted[2];           /* zero padding: at (2 a + 1) pi / N, not at 2 a pi / N */
 } irn_proof;
 
 /* Bounds one kernel (float, row-major) held in memory. upper is proven with every rounding error
