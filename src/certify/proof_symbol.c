@@ -118,17 +118,34 @@ irn_status irn_symbol_search(irn_symbol *s, irn_symbol_place at, double *shift, 
         return irn_fail(IRN_ERROR_NOT_CERTIFIED,
                         "%s: no bound was proven at frequency (%zu, %zu) of %zu x %zu", s->name,
                         at.row, at.column, s->list.axes[0].period, s->list.axes[1].period);
+    if (*shift > s->highest) {
+        s->highest = *shift;
+        s->summit = at;
+    }
     if (s->list.axes[0].exact && s->list.axes[1].exact)
         s->lower = fmax(s->lower, irn_prover_lower(&s->prover));
     return IRN_OK;
 }
 
+/* At any frequency, by the host alone. */
+static irn_status search_at(irn_symbol *s, irn_symbol_place at)
+{
+    double unused, shift = 0;
+    irn_symbol_evaluate(s, at);
+    irn_prover_gram(&s->prover);
+    return irn_symbol_search(s, at, &shift, &unused);
+}
+
+/* The peak was estimated, the summit of the grid that the proof is on is known. */
 irn_status irn_symbol_lower(irn_symbol *s)
 {
-    double unused, shift = 0, lower, *vector;
-    irn_symbol_evaluate(s, s->peak);
-    irn_prover_gram(&s->prover);
-    IRN_TRY(irn_symbol_search(s, s->peak, &shift, &unused));
+    double before = s->highest, lower, *vector;
+    irn_symbol_place summit = s->summit;
+    IRN_TRY(search_at(s, s->peak));
+    if (s->highest == before) {
+        s->peak = summit;
+        IRN_TRY(search_at(s, summit));
+    }
     IRN_TRY(irn_alloc(&vector, s->list.inputs, 2 * sizeof(double)));
     input_vector(s, vector);
     irn_status status =

@@ -13,13 +13,15 @@ typedef struct irn_symbol_place {
 typedef struct irn_symbol {
     irn_tap_list list;
     irn_correlation correlation;
-    size_t frequencies;    /* of one group */
-    size_t most;           /* frequencies with any shift */
-    int *table;            /* irn_frequency_table() */
-    irn_prover prover;     /* for single matrices, on the host */
-    double *taps;          /* as the prover's matrix, of all groups */
-    double entries_error;  /* of the prover's matrix, in norm */
-    double lower;          /* the best so far, in units of the list */
+    size_t frequencies;   /* of one group */
+    size_t most;          /* frequencies with any shift */
+    int *table;           /* irn_frequency_table() */
+    irn_prover prover;    /* for single matrices, on the host */
+    double *taps;         /* as the prover's matrix, of all groups */
+    double entries_error; /* of the prover's matrix, in norm */
+    double lower;         /* the best so far, in units of the list */
+    double highest;       /* the largest squared norm that was searched for, and where it is */
+    irn_symbol_place summit;
     irn_symbol_place peak; /* of a zero-padded layer: where its norm seems largest on any grid */
     const char *name;
 } irn_symbol;

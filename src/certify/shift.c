@@ -6,8 +6,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* The frequencies around which grids are compared, and steps of power iteration there. */
-enum { PEAKS = 6, PEAK_STEPS = 24 };
+/* The frequencies around which grids are compared, steps of power iteration there, and of a grid's
+ * own frequencies those that are looked at more closely, and with how many steps. */
+enum { PEAKS = 8, PEAK_STEPS = 24, FINALISTS = 2, FINAL_STEPS = 120 };
 
 typedef struct choice {
     irn_symbol *symbol;
@@ -69,6 +70,19 @@ static bool is_at_peak(const choice *c, size_t index)
     return false;
 }
 
+static void keep_finalists(choice *c)
+{
+    size_t kept[FINALISTS], count = irn_smaller(c->count, FINALISTS);
+    for (size_t i = 0; i < count; i++) {
+        size_t best = best_of(c);
+        kept[i] = c->list[best];
+        c->estimates[best] = -1;
+    }
+    for (size_t i = 0; i < count; i++)
+        c->list[i] = kept[i];
+    c->count = count;
+}
+
 /* The largest estimate at the peaks on one grid, and where it is. */
 static irn_status rate(choice *c, size_t rows, size_t columns, double *rating, size_t *where)
 {
@@ -80,6 +94,8 @@ static irn_status rate(choice *c, size_t rows, size_t columns, double *rating, s
             c->list[kept++] = i;
     c->count = kept;
     IRN_TRY(c->estimate(c->payload, c->list, kept, PEAK_STEPS, c->estimates));
+    keep_finalists(c);
+    IRN_TRY(c->estimate(c->payload, c->list, c->count, FINAL_STEPS, c->estimates));
     size_t best = best_of(c);
     *rating = c->estimates[best];
     *where = c->list[best];
