@@ -1,5 +1,6 @@
 #include "base/base.h"
 
+#include <fenv.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -63,5 +64,15 @@ irn_status irn_check_version(const char *what, uint32_t given, uint32_t known)
     if (given != known)
         return irn_fail(IRN_ERROR_ARGUMENT, "%s has version %u, this library knows %u", what,
                         (unsigned)given, (unsigned)known);
+    return IRN_OK;
+}
+
+irn_status irn_check_rounding(void)
+{
+    if (fegetround() != FE_TONEAREST)
+        return irn_fail(IRN_ERROR_UNSUPPORTED,
+                        "the floating-point environment does not round to nearest (mode %d), which "
+                        "proofs rest on",
+                        fegetround());
     return IRN_OK;
 }

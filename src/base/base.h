@@ -45,6 +45,10 @@ static inline size_t irn_larger(size_t a, size_t b)
 bool irn_product(size_t *out, const size_t *sizes, size_t count);
 
 /* Errors: IRN_ERROR_ARGUMENT if an options struct's version is not the one this library knows. */
+/* Proofs count errors of rounding to nearest. Errors: IRN_ERROR_UNSUPPORTED if the caller has set
+ * another mode (fesetround). */
+irn_status irn_check_rounding(void);
+
 irn_status irn_check_version(const char *what, uint32_t given, uint32_t known);
 
 #endif

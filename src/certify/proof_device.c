@@ -15,8 +15,16 @@
 #include <string.h>
 
 /* Steps of power iteration in the first round, four times as many in each later one, up to a limit;
- * rounds at most; memory for matrices, and frequencies of one launch. */
-enum { FIRST_STEPS = 6, MOST_STEPS = 200, MOST_ROUNDS = 60, SCRATCH = 192 << 20, LAUNCH = 1 << 15 };
+ * rounds at most, and those before precision is given up; memory for matrices, and frequencies of
+ * one launch. */
+enum {
+    FIRST_STEPS = 6,
+    MOST_STEPS = 200,
+    MOST_ROUNDS = 70,
+    PATIENT_ROUNDS = 30,
+    SCRATCH = 192 << 20,
+    LAUNCH = 1 << 15
+};
 
 /* Of shifts: how far above the squared norm they are put at least, and how much more is ventured of
  * what the proof loses anyway. */
@@ -207,6 +215,14 @@ static irn_status fetch(prover *p, size_t bundles, double *results)
     return IRN_OK;
 }
 
+/* A launch that does not come to a factorisation must not leave another's result in its place. */
+static irn_status forget(prover *p, size_t bundles)
+{
+    for (size_t i = 0; i < bundles * p->bundle; i++)
+        p->host_results[i] = -1;
+    return write_reals(p, p->results, 0, p->host_results, bundles * p->bundle);
+}
+
 /* Estimates of the squared norm (steps > 0), or traces of completed factorisations at the shift, of
  * all remaining frequencies. */
 static irn_status run_all(prover *p, size_t steps, double shift, double *results)
@@ -217,6 +233,7 @@ static irn_status run_all(prover *p, size_t steps, double shift, double *results
                             bundles * p->bundle * 2 * p->layout.lags));
         IRN_TRY(irn_memory_write(p->context, p->groups, 0, p->host_groups,
                                  bundles * 2 * sizeof *p->host_groups));
+        IRN_TRY(steps ? IRN_OK : forget(p, bundles));
         irn_call call = begin(p, steps ? "estimate" : "factor");
         if (steps) {
             irn_call_memory(&call, p->start, 0);
@@ -360,6 +377,15 @@ static void sort_out(prover *p, irn_proof_terms *terms, double shift, const doub
     p->count = failed;
 }
 
+/* How far above what was found the next round's shift is put: twice as far, so that the rounds come
+ * to an end; but where the norms of many frequencies are nearly equal, patience gives better
+ * bounds.
+ */
+static double venture_more(double more, double first, int round)
+{
+    return fmin(2 * more, round < PATIENT_ROUNDS ? 16 * first : 1);
+}
+
 static irn_status rounds(prover *p, double *results, double *upper)
 {
     irn_symbol *s = p->symbol;
@@ -367,12 +393,14 @@ static irn_status rounds(prover *p, double *results, double *upper)
     irn_proof_terms terms = {.rows = s->correlation.rows,
                              .gram_error = irn_correlation_error(&s->correlation, rounding),
                              .error = s->list.error};
-    double shift = 0, more = 0, found = 0;
+    double shift = 0, more = 0, first = 0, found = 0;
     size_t steps = FIRST_STEPS, best;
     for (int round = 0; round < MOST_ROUNDS && p->count > 0; round++) {
         IRN_TRY(round == 0 ? settle(p, steps, &best) : choose(p, steps, results, &best));
         IRN_TRY(search(p, p->remaining[best], terms.gram_error, &found));
-        more = round == 0 ? venture(p, &terms, found) : fmin(2 * more, 1);
+        if (round == 0)
+            first = venture(p, &terms, found);
+        more = round == 0 ? first : venture_more(more, first, round);
         shift = shift_of(p, fmax(shift, found) * (1 + more));
         IRN_TRY(run_all(p, 0, shift, results));
         sort_out(p, &terms, shift, results, upper);
