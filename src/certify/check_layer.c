@@ -91,9 +91,10 @@ static bool contains(const irn_check_axis *axis, size_t pixels)
     return pixels >= least && pixels <= 2 * (least + axis->stride);
 }
 
-/* Whether so many frequencies prove something of the layer. Shifted, they are those of maps that
- * change their sign once around the torus. If it contains the zero-padded layer, what is read
- * beyond its ends is zero, of either sign; no other map is its negative one step around. */
+/* Whether so many frequencies prove something of the layer. Shifted, they are those of the layer on
+ * maps that go on with the opposite sign beyond the ends of the torus. On a torus that contains a
+ * zero-padded layer, what its results read beyond an end is zero, which has no sign, so that the
+ * layer is a part of this one, too; circular layers read what is not zero. */
 static bool set_torus(irn_check_axis *axis, size_t torus, bool shifted, irn_padding padding)
 {
     const size_t most_grid = 4096;
