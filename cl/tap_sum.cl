@@ -23,10 +23,10 @@ typedef real lanes;
 #endif
 
 /* The number of the pixel that a tap reads, or of the one behind all. */
-INLINE int source(int pixel, int2 offset, int sign, int height, int width, int2 torus)
+INLINE int source(int pixel, int2 offset, int sign, int height, int width, int2 period)
 {
-    const int row = (pixel / width + torus.x + sign * offset.x) % torus.x;
-    const int column = (pixel % width + torus.y + sign * offset.y) % torus.y;
+    const int row = (pixel / width + period.x + sign * offset.x) % period.x;
+    const int column = (pixel % width + period.y + sign * offset.y) % period.y;
     return pixel < height * width && row < height && column < width ? row * width + column
                                                                     : height * width;
 }
@@ -35,11 +35,11 @@ INLINE int source(int pixel, int2 offset, int sign, int height, int width, int2 
  * [pixels + 1][depth]; y: [pixels][stride]. */
 KERNEL void tap_sum(__global const real *taps, ulong taps0, __global const int2 *offsets,
                     ulong offsets0, __global const real *x, ulong x0, __global real *y, ulong y0,
-                    int count, int depth, int stride, int height, int width, int torus_rows,
-                    int torus_columns, int ahead)
+                    int count, int depth, int stride, int height, int width, int period_rows,
+                    int period_columns, int ahead)
 {
     const int row = (int)get_global_id(0) * LANES, first = (int)get_global_id(1) * PIXELS;
-    const int2 torus = (int2)(torus_rows, torus_columns);
+    const int2 period = (int2)(period_rows, period_columns);
     if (row >= stride)
         return;
     lanes sum[PIXELS];
@@ -51,7 +51,7 @@ KERNEL void tap_sum(__global const real *taps, ulong taps0, __global const int2 
         __global const real *matrix = taps + taps0 + (size_t)t * depth * stride + row;
         for (int j = 0; j < PIXELS; j++)
             from[j] = x + x0 +
-                      (size_t)source(first + j, offset, ahead ? 1 : -1, height, width, torus) * depth;
+                      (size_t)source(first + j, offset, ahead ? 1 : -1, height, width, period) * depth;
         for (int k = 0; k < depth; k++, matrix += stride) {
             const lanes m = LOAD_LANES(matrix);
 #pragma unroll

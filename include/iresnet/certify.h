@@ -1,7 +1,8 @@
 /* Proven bounds on the Lipschitz constants of layers, blocks and whole networks, and certificates
  * that anyone can check. Norms of convolutions follow Sedghi, Gupta, Long 2019 (circular padding);
- * with zero padding the layer is a restriction of the circular layer on a larger torus, whose norm
- * is therefore an upper bound, or its own operator is verified. The proof is a floating-point
+ * with zero padding the layer is a restriction of the circular layer on a larger torus (or of one
+ * that changes sign once around), whose norm is therefore an upper bound, or its own operator is
+ * verified. The proof is a floating-point
  * Cholesky factorisation that runs to completion (Rump 2006), every rounding error counted, so that
  * bounds hold for the layers in real arithmetic with the stored weights. */
 #ifndef IRESNET_CERTIFY_H
@@ -67,7 +68,8 @@ typedef enum irn_proof_method {
 typedef struct irn_proof {
     irn_proof_method method;
     irn_arithmetic arithmetic; /* not IRN_ARITHMETIC_AUTO */
-    size_t torus[2];           /* frequencies along each axis of the symbol; 0 for the operator */
+    size_t torus[2];           /* N frequencies along each axis of the symbol; 0: the operator */
+    bool shifted[2];           /* zero padding: at (2 a + 1) pi / N, not at 2 a pi / N */
 } irn_proof;
 
 /* Bounds one kernel (float, row-major) held in memory. upper is proven with every rounding error
@@ -75,12 +77,12 @@ typedef struct irn_proof {
  * frequency (Rump 2006); no transform and no singular value is trusted. lower is a quotient ||W x||
  * / ||x||, less its rounding errors. Circular padding, if the stride divides the map: upper / lower
  * - 1 is near 1e-10 in float64; else upper is that of stride 1, and lower 0. Zero padding: upper is
- * of the smallest torus that contains the layer. Any size: upper exceeds the supremum by a share of
- * at most about pi^2 d^2 / (2 N^2) for each dimension, d half the kernel's size and N = 64 d to 256
- * frequencies (Ehlich, Zeller 1964); lower is 0 with a stride. Errors: IRN_ERROR_NUMERIC (NaN or
- * Inf), IRN_ERROR_ARGUMENT (an empty shape, one that overflows), IRN_ERROR_UNSUPPORTED (the device
- * does not have the arithmetic; thousands of taps), IRN_ERROR_MEMORY, IRN_ERROR_NOT_CERTIFIED (no
- * factorisation completes). */
+ * of the smallest torus that contains the layer, at the frequencies (irn_proof.shifted) that bound
+ * it best. Any size: upper exceeds the supremum by a share of at most about pi^2 d^2 / (2 N^2) for
+ * each dimension, d half the kernel's size and N = 64 d to 256 frequencies (Ehlich, Zeller 1964);
+ * lower is 0 with a stride. Errors: IRN_ERROR_NUMERIC (NaN or Inf), IRN_ERROR_ARGUMENT (an empty
+ * shape, one that overflows), IRN_ERROR_UNSUPPORTED (the device does not have the arithmetic;
+ * thousands of taps), IRN_ERROR_MEMORY, IRN_ERROR_NOT_CERTIFIED (no factorisation completes). */
 IRN_API irn_status irn_certify_kernel(irn_bound *out, irn_context *context, const float *kernel,
                                       const irn_kernel_shape *shape,
                                       const irn_certify_options *options);

@@ -26,7 +26,7 @@ static irn_status by_operator(irn_bound *out, irn_proof *proof, bool *proven,
     *proven = false;
     if (device || shape->kernel_height * shape->kernel_width == 1)
         return IRN_OK;
-    *proof = (irn_proof){IRN_PROOF_OPERATOR, IRN_ARITHMETIC_HOST_FLOAT64, {0, 0}};
+    *proof = (irn_proof){.method = IRN_PROOF_OPERATOR, .arithmetic = IRN_ARITHMETIC_HOST_FLOAT64};
     return irn_prove_operator(out, proven, kernel, shape, name);
 }
 

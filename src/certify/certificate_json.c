@@ -35,6 +35,17 @@ static bool add_sizes(cJSON *object, const char *key, const size_t *values, size
     return good;
 }
 
+static bool add_bools(cJSON *object, const char *key, const bool *values, size_t count)
+{
+    cJSON *array = cJSON_AddArrayToObject(object, key);
+    bool good = array != NULL;
+    for (size_t i = 0; good && i < count; i++) {
+        cJSON *item = cJSON_CreateBool(values[i]);
+        good = item && cJSON_AddItemToArray(array, item);
+    }
+    return good;
+}
+
 /* 0 becomes null if that says that there is none. */
 static bool add_size(cJSON *object, const char *key, size_t value, bool none)
 {
@@ -61,7 +72,8 @@ static bool add_proof(cJSON *layer, const irn_proof *proof)
     return object && add_text(object, "method", irn_certificate_methods[proof->method]) &&
            add_arithmetic(object, irn_is_single(proof->arithmetic),
                           irn_is_on_device(proof->arithmetic)) &&
-           add_sizes(object, "torus", proof->torus, 2);
+           add_sizes(object, "torus", proof->torus, 2) &&
+           add_bools(object, "shifted", proof->shifted, 2);
 }
 
 static bool add_layer(cJSON *layers, const irn_layer_bound *layer)

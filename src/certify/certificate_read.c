@@ -46,7 +46,8 @@ static const char *const layer_keys[] = {
 static const char *const weights_keys[] = {"height",  "width",      "stride",  "dilation",
                                            "groups",  "transposed", "pattern", "coefficient",
                                            "epsilon", NULL};
-static const char *const proof_keys[] = {"method", "precision", "arithmetic", "torus", NULL};
+static const char *const proof_keys[] = {"method", "precision", "arithmetic",
+                                         "torus",  "shifted",   NULL};
 static const char *const block_keys[] = {
     "name", "dimension", "lipschitz_upper", "steps", "logdet_lower", "logdet_upper", NULL};
 
@@ -92,6 +93,7 @@ static void read_proof(irn_json_reader *outer, irn_proof *proof)
     irn_json_word(&r, "precision", irn_certificate_precisions, &precision);
     irn_json_word(&r, "arithmetic", irn_certificate_arithmetics, &arithmetic);
     irn_json_sizes(&r, "torus", 0, most_pixels, proof->torus, &two, 2);
+    irn_json_bools(&r, "shifted", proof->shifted, 2);
     proof->method = (irn_proof_method)method;
     proof->arithmetic = precision    ? IRN_ARITHMETIC_DEVICE_FLOAT32
                         : arithmetic ? IRN_ARITHMETIC_DEVICE_FLOAT64

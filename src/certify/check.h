@@ -68,6 +68,7 @@ typedef struct irn_check_axis {
     size_t stride;       /* of the outputs; of the symbol 1 where that bounds the layer too */
     size_t map, outputs; /* pixels; 0: any number */
     size_t torus;        /* frequencies of the symbol */
+    bool shifted;        /* they are half-way between those of the periodic torus */
 } irn_check_axis;
 
 /* One group of a layer's channels. */

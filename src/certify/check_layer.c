@@ -91,8 +91,11 @@ static bool contains(const irn_check_axis *axis, size_t pixels)
     return pixels >= least && pixels <= 2 * (least + axis->stride);
 }
 
-/* Whether so many frequencies prove something of the layer. */
-static bool set_torus(irn_check_axis *axis, size_t torus, irn_padding padding)
+/* Whether so many frequencies prove something of the layer. Shifted, they are those of the layer on
+ * maps that go on with the opposite sign beyond the ends of the torus. On a torus that contains a
+ * zero-padded layer, what its results read beyond an end is zero, which has no sign, so that the
+ * layer is a part of this one, too; circular layers read what is not zero. */
+static bool set_torus(irn_check_axis *axis, size_t torus, bool shifted, irn_padding padding)
 {
     const size_t most_grid = 4096;
     bool any = axis->map == 0, circular = !any && padding == IRN_PAD_CIRCULAR;
@@ -102,12 +105,15 @@ static bool set_torus(irn_check_axis *axis, size_t torus, irn_padding padding)
     if (any || (circular && axis->map % axis->stride > 0))
         axis->stride = 1; /* whose norm bounds that of all strides */
     axis->torus = torus;
+    axis->shifted = shifted;
+    if (shifted && (any || circular))
+        return false;
     if (torus == 0 || torus > most_pixels)
         return false;
     if (any)
         return torus > axis->taps / 2 * 2 && torus <= most_grid + 4 * axis->taps;
     if (torus == 1 && (distance == 0 || (circular && distance % axis->map == 0)))
-        return true;
+        return !shifted;
     return circular ? torus * axis->stride == axis->map : contains(axis, torus * axis->stride);
 }
 
@@ -189,10 +195,11 @@ static irn_status check_proof(irn_check_layer *layer, const irn_layer_bound *bou
     const irn_proof *proof = &bound->proof;
     if (proof->method == IRN_PROOF_OPERATOR) {
         bool zeros = s->height > 0 && s->padding == IRN_PAD_ZEROS;
-        if (!zeros || proof->torus[0] > 0 || proof->torus[1] > 0)
+        if (!zeros || proof->torus[0] > 0 || proof->torus[1] > 0 || proof->shifted[0] ||
+            proof->shifted[1])
             return refuse(bound->name, "the proof by its own matrix is of zero padding on one map");
-    } else if (!set_torus(&layer->y, proof->torus[0], s->padding) ||
-               !set_torus(&layer->x, proof->torus[1], s->padding)) {
+    } else if (!set_torus(&layer->y, proof->torus[0], proof->shifted[0], s->padding) ||
+               !set_torus(&layer->x, proof->torus[1], proof->shifted[1], s->padding)) {
         return refuse(bound->name, "the torus of its proof is not one that contains the layer");
     }
     return IRN_OK;

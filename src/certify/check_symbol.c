@@ -3,7 +3,9 @@
  *   A(a, b)[o, i] = sum over taps of K[o, i, tap] e^{2 pi i (a y / N1 + b x / N2)}
  *
  * at every frequency of half its torus (A(-w) is the conjugate). Where the first tap lies, and the
- * sign of the exponent, change no norm.
+ * sign of the exponent, change no norm. Along a shifted axis a + 1/2 stands for a: the waves change
+ * their sign once around, so that places count modulo two rounds, and frequencies are the odd ones
+ * of those.
  *
  * REAL FORM. With Y = [Re A, Im A] and Z = [Im A, -Re A] the matrix of the rows of Y and of Z has
  * the norm of A, each singular value twice. Its Gram matrix is [S, -T; T, S], S = Y Y^T, T = Z Y^T,
@@ -51,13 +53,19 @@ static void release(symbol *s)
     irn_check_matrix_free(&s->gram);
 }
 
+/* After so many pixels of the grid waves repeat. */
+static uint64_t period_of(const irn_check_axis *axis)
+{
+    return axis->shifted ? 2 * (uint64_t)axis->torus : axis->torus;
+}
+
 /* Where a tap reads, in the grid of the symbol, from the first tap; and the phase within a stride.
  */
 static size_t grid_place(const irn_check_axis *axis, size_t tap, size_t *phase)
 {
     uint64_t pixel = (uint64_t)tap * axis->dilation;
     *phase = (size_t)(pixel % axis->stride);
-    return (size_t)(pixel / axis->stride % axis->torus);
+    return (size_t)(pixel / axis->stride % period_of(axis));
 }
 
 typedef struct tap_place {
@@ -179,10 +187,13 @@ static void root_of_unity(uint64_t numerator, uint64_t denominator, double *root
 
 static void set_roots(symbol *s, size_t a, size_t b)
 {
-    uint64_t height = s->layer->y.torus, width = s->layer->x.torus, whole = height * width;
+    const irn_check_axis *y = &s->layer->y, *x = &s->layer->x;
+    uint64_t height = period_of(y), width = period_of(x), whole = height * width;
+    uint64_t row = y->shifted ? 2 * (uint64_t)a + 1 : a;
+    uint64_t column = x->shifted ? 2 * (uint64_t)b + 1 : b;
     for (size_t i = 0; i < s->places; i++) {
         tap_place at = place_of(s->layer, s->first[i]);
-        uint64_t along = a * at.y % height, across = b * at.x % width;
+        uint64_t along = row * at.y % height, across = column * at.x % width;
         root_of_unity((along * width + across * height) % whole, whole, &s->roots[2 * i]);
     }
 }
@@ -239,13 +250,15 @@ static bool holds_at(symbol *s, size_t a, size_t b)
 
 static irn_status check_all(symbol *s, const irn_check_watch *watch)
 {
-    size_t rows = s->layer->y.torus, columns = s->layer->x.torus;
+    const irn_check_axis *y = &s->layer->y, *x = &s->layer->x;
+    size_t rows = y->torus, columns = x->torus;
     const char *name = s->layer->name;
     char text[IRN_EXCERPT];
     for (size_t a = 0; a < rows; a++) {
         IRN_TRY(irn_certify_progress(watch->options, watch->done, watch->total, "layers"));
-        for (size_t b = 0; b <= columns / 2; b++) {
-            bool mirror = (b == 0 || 2 * b == columns) && 2 * a > rows;
+        for (size_t b = 0; 2 * b + x->shifted <= columns; b++) {
+            size_t row = 2 * a + y->shifted, column = 2 * b + x->shifted;
+            bool mirror = (column == 0 || column == columns) && row > rows;
             if (!mirror && !holds_at(s, a, b))
                 return irn_fail(IRN_ERROR_NOT_CERTIFIED,
                                 "layer '%s': its upper bound is not proven at frequency (%zu, %zu) "

@@ -36,9 +36,9 @@ typedef struct pair {
     int first, second;
 } pair;
 
-static size_t minus(size_t a, size_t b, size_t torus)
+static size_t minus(size_t a, size_t b, size_t period)
 {
-    return a >= b ? a - b : a + torus - b;
+    return a >= b ? a - b : a + period - b;
 }
 
 static int by_key(const void *a, const void *b)
@@ -52,7 +52,7 @@ static int by_key(const void *a, const void *b)
 /* All pairs whose d is not above -d, ordered by d. */
 static size_t list_pairs(const irn_tap_list *list, pair *pairs)
 {
-    size_t count = 0, height = list->axes[0].torus, width = list->axes[1].torus;
+    size_t count = 0, height = list->axes[0].period, width = list->axes[1].period;
     for (size_t s = 0; s < list->count; s++)
         for (size_t t = 0; t < list->count; t++) {
             size_t y = minus(list->offsets[s][0], list->offsets[t][0], height);
@@ -67,7 +67,7 @@ static size_t list_pairs(const irn_tap_list *list, pair *pairs)
 
 static irn_status fill_pairs(irn_correlation *c, const pair *pairs, size_t count)
 {
-    size_t height = c->list->axes[0].torus, width = c->list->axes[1].torus;
+    size_t height = c->list->axes[0].period, width = c->list->axes[1].period;
     IRN_TRY(irn_alloc(&c->pairs, count, sizeof *c->pairs));
     IRN_TRY(irn_alloc(&c->starts, count + 1, sizeof *c->starts));
     IRN_TRY(irn_alloc(&c->offsets, count, sizeof *c->offsets));
@@ -101,10 +101,10 @@ static irn_status find_pairs(irn_correlation *c)
 static irn_status find_roots(irn_correlation *c)
 {
     for (int axis = 0; axis < 2; axis++) {
-        size_t torus = c->list->axes[axis].torus;
-        IRN_TRY(irn_alloc(&c->roots[axis], torus, 2 * sizeof(double)));
-        for (size_t i = 0; i < torus; i++)
-            irn_root(i, torus, &c->roots[axis][2 * i], &c->roots[axis][2 * i + 1]);
+        size_t period = c->list->axes[axis].period;
+        IRN_TRY(irn_alloc(&c->roots[axis], period, 2 * sizeof(double)));
+        for (size_t i = 0; i < period; i++)
+            irn_root(i, period, &c->roots[axis][2 * i], &c->roots[axis][2 * i + 1]);
     }
     return IRN_OK;
 }
@@ -213,7 +213,7 @@ void irn_correlation_sums(const irn_correlation *c, size_t group, const double *
 
 void irn_correlation_weights(const irn_correlation *c, size_t row, size_t column, double *weights)
 {
-    size_t height = c->list->axes[0].torus, width = c->list->axes[1].torus;
+    size_t height = c->list->axes[0].period, width = c->list->axes[1].period;
     for (size_t lag = 0; lag < c->lags; lag++) {
         const double *a = c->roots[0] + 2 * (row * c->offsets[lag][0] % height);
         const double *b = c->roots[1] + 2 * (column * c->offsets[lag][1] % width);

@@ -4,9 +4,9 @@
  *   C_d = sum over pairs of taps with o_t - o_t' = d of X_t X_t'^T,   C_{-d} = C_d^T,
  *   G(w) = sum over half of the d of (C_d + C_d^T) cos <w, d> + i (C_d - C_d^T) sin <w, d>,
  *
- * the d that are their own negative (0, and half a torus) counted with cos / 2 and without sin. The
- * products, which cost most, are made once and not at every frequency: of a 3 x 3 kernel 81 real
- * ones, where the Gram matrix of each frequency takes 4. */
+ * the d that are their own negative (0, and half a period) counted with cos / 2 and without sin.
+ * The products, which cost most, are made once and not at every frequency: of a 3 x 3 kernel 81
+ * real ones, where the Gram matrix of each frequency takes 4. */
 #ifndef IRN_CORRELATION_H
 #define IRN_CORRELATION_H
 
@@ -23,7 +23,7 @@ typedef struct irn_correlation {
     size_t *starts; /* [lags + 1]: pairs of each d */
     int (*pairs)[2];
     size_t most_pairs;
-    double *roots[2]; /* of unity, [torus][2], along each axis */
+    double *roots[2]; /* of unity, [period][2], along each axis */
 } irn_correlation;
 
 /* Of a list with at least one tap. Errors: IRN_ERROR_UNSUPPORTED (too many taps),

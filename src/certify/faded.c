@@ -37,7 +37,7 @@ static irn_status wave_create(wave *out, const irn_tap_axis *axis, size_t freque
     for (size_t place = 0; place < axis->stride; place++)
         for (size_t i = 0; i < axis->torus; i++) {
             size_t pixel = i * axis->stride + place;
-            double turn = (double)(frequency * i % axis->torus) / (double)axis->torus;
+            double turn = (double)(frequency * i % axis->period) / (double)axis->period;
             double fade = sin(pi * ((double)pixel + 1) / ((double)axis->inputs + 1));
             fade = pixel >= axis->inputs ? 0 : axis->torus == 1 ? 1 : fade;
             double *to = out->values + 2 * (place * axis->torus + i);

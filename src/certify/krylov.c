@@ -117,8 +117,8 @@ static irn_status apply(krylov *k, int to)
     irn_call_int(&call, k->stride[to]);
     irn_call_int(&call, k->height);
     irn_call_int(&call, k->width);
-    irn_call_int(&call, list->axes[0].torus);
-    irn_call_int(&call, list->axes[1].torus);
+    irn_call_int(&call, list->axes[0].period);
+    irn_call_int(&call, list->axes[1].period);
     irn_call_int(&call, ahead ? 1 : 0);
     size_t blocks = simt ? k->stride[to] : k->stride[to] / block;
     return irn_call_run(&call, blocks, (pixels(k) + run - 1) / run, 1, group);
@@ -159,11 +159,12 @@ static void gram_map(double *out, const double *x, void *payload)
 }
 
 /* x(p, r) = Re(v_r e^{i w p}), or its mirror image for the transpose, faded. */
-static void start(const krylov *k, size_t row, size_t column, double *x)
+static void start(const krylov *k, double *x)
 {
     const double pi = 3.14159265358979323846;
     const irn_symbol *s = k->symbol;
-    size_t tall = s->list.axes[0].torus, wide = s->list.axes[1].torus;
+    size_t row = s->peak.row, column = s->peak.column;
+    size_t tall = s->list.axes[0].period, wide = s->list.axes[1].period;
     double sign = s->correlation.turned ? -1 : 1;
     for (size_t y = 0; y < k->height; y++)
         for (size_t z = 0; z < k->width; z++) {
@@ -224,13 +225,12 @@ static irn_status prepare(krylov *k)
     return irn_alloc(&k->host, pixels(k) * k->stride[1], sizeof *k->host);
 }
 
-static irn_status run(krylov *k, size_t steps, size_t row, size_t column, double target,
-                      double *lower)
+static irn_status run(krylov *k, size_t steps, double target, double *lower)
 {
     double *x;
     size_t count = pixels(k) * k->stride[0];
     IRN_TRY(irn_alloc(&x, count, sizeof *x));
-    start(k, row, column, x);
+    start(k, x);
     irn_status status = IRN_OK;
     for (int i = 0; i < RESTARTS && steps > 0 && *lower < target && status == IRN_OK; i++) {
         size_t now = irn_smaller(steps, STEPS);
@@ -251,13 +251,13 @@ static size_t length_of(const irn_tap_axis *axis)
 }
 
 irn_status irn_krylov_quotient(double *lower, double upper, const irn_symbol *symbol,
-                               irn_context *context, bool is_double, size_t index)
+                               irn_context *context, bool is_double)
 {
     const irn_tap_list *list = &symbol->list;
-    size_t row, column;
     krylov k = {.symbol = symbol,
                 .context = context,
                 .is_double = is_double,
+                .group = symbol->peak.group,
                 .height = length_of(&list->axes[0]),
                 .width = length_of(&list->axes[1])};
     double cost =
@@ -265,10 +265,9 @@ irn_status irn_krylov_quotient(double *lower, double upper, const irn_symbol *sy
     double steps = fmin(STEPS * RESTARTS, effort / (2 * cost)), target = enough * upper;
     if (list->axes[0].stride * list->axes[1].stride > 1 || steps < LEAST_STEPS || *lower >= target)
         return IRN_OK;
-    irn_symbol_frequency(symbol, index, &k.group, &row, &column);
     irn_status status = prepare(&k);
     if (status == IRN_OK)
-        status = run(&k, (size_t)steps, row, column, target, lower);
+        status = run(&k, (size_t)steps, target, lower);
     const cl_mem memory[] = {k.taps[0], k.taps[1], k.vectors[0], k.vectors[1], k.offsets};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         irn_memory_release(context, memory[i]);

@@ -1,8 +1,9 @@
 /* Upper bounds at all frequencies by the device, in float64 or float32 (cl/proof.cl).
  *
- * In rounds: estimates say where the norm may be; there the host finds it exactly enough; at this
- * shift all frequencies are factored, and those that fail go on to the next round. Only completed
- * factorisations prove anything. */
+ * Where a zero-padded layer has a choice of frequencies, estimates at those where the norm may be
+ * largest say which to take. In rounds: estimates say where the norm may be; there the host finds
+ * it exactly enough; at this shift all frequencies are factored, and those that fail go on to the
+ * next round. Only completed factorisations prove anything. */
 #include "base/round.h"
 #include "certify/krylov.h"
 #include "certify/proof_symbol.h"
@@ -40,7 +41,6 @@ typedef struct prover {
     cl_mem sums, weights, groups, scratch, results, start;
     double *host_weights, *host_results;
     int *host_groups;         /* of each bundle, and how many frequencies it has */
-    size_t last;              /* the frequency that was searched last */
     size_t *remaining, count; /* frequencies that are not proven yet */
 } prover;
 
@@ -165,13 +165,14 @@ static irn_status sums_on_device(prover *p)
 static size_t pack(prover *p, size_t first, size_t *bundles)
 {
     const irn_symbol *s = p->symbol;
-    size_t i = first, width = 2 * p->layout.lags, group, row, column;
+    size_t i = first, width = 2 * p->layout.lags;
     for (*bundles = 0; *bundles < p->capacity && i < p->count; ++*bundles) {
         size_t of = p->remaining[i] / s->frequencies, used = 0;
         for (; used < p->bundle && i < p->count && p->remaining[i] / s->frequencies == of; used++) {
             size_t slot = *bundles * p->bundle + used;
-            irn_symbol_frequency(s, p->remaining[i++], &group, &row, &column);
-            irn_correlation_weights(&s->correlation, row, column, p->host_weights + slot * width);
+            const irn_symbol_place at = irn_symbol_frequency(s, p->remaining[i++]);
+            irn_correlation_weights(&s->correlation, at.row, at.column,
+                                    p->host_weights + slot * width);
         }
         p->host_groups[2 * *bundles] = (int)of;
         p->host_groups[2 * *bundles + 1] = (int)used;
@@ -248,6 +249,35 @@ static irn_status run_all(prover *p, size_t steps, double shift, double *results
 
 /* ---- rounds ---- */
 
+/* The same of some frequencies. */
+static irn_status estimate(void *payload, size_t *frequencies, size_t count, size_t steps,
+                           double *estimates)
+{
+    prover *p = payload;
+    size_t *remaining = p->remaining, kept = p->count;
+    p->remaining = frequencies;
+    p->count = count;
+    irn_status status = run_all(p, steps, 0, estimates);
+    p->remaining = remaining;
+    p->count = kept;
+    return status;
+}
+
+static void list_frequencies(prover *p)
+{
+    p->count = p->symbol->list.groups * p->symbol->frequencies;
+    for (size_t i = 0; i < p->count; i++)
+        p->remaining[i] = i;
+}
+
+/* In the first round, which frequencies there are is settled, too. */
+static irn_status settle(prover *p, size_t steps, size_t *best)
+{
+    IRN_TRY(irn_symbol_settle(p->symbol, estimate, p, steps, best));
+    list_frequencies(p);
+    return IRN_OK;
+}
+
 static irn_status choose(prover *p, size_t steps, double *estimates, size_t *best)
 {
     *best = 0;
@@ -264,14 +294,10 @@ static irn_status choose(prover *p, size_t steps, double *estimates, size_t *bes
 static irn_status read_gram(prover *p, size_t index)
 {
     irn_planes *gram = &p->symbol->prover.gram;
-    size_t count = p->count, *remaining = p->remaining, values = p->order * p->pitch;
+    size_t values = p->order * p->pitch;
     double *matrix, unused;
     IRN_TRY(irn_alloc(&matrix, values, sizeof *matrix));
-    p->remaining = &index;
-    p->count = 1;
-    irn_status status = run_all(p, 1, 0, &unused);
-    p->remaining = remaining;
-    p->count = count;
+    irn_status status = estimate(p, &index, 1, 1, &unused);
     if (status == IRN_OK)
         status = read_reals(p, p->scratch, matrix, values);
     for (size_t column = 0; status == IRN_OK && column < gram->rows; column++)
@@ -306,13 +332,12 @@ static irn_status check_gram(const prover *p, double gram_error)
 static irn_status search(prover *p, size_t index, double gram_error, double *found)
 {
     double unused;
-    irn_symbol_evaluate(p->symbol, index);
+    const irn_symbol_place at = irn_symbol_frequency(p->symbol, index);
+    irn_symbol_evaluate(p->symbol, at);
     IRN_TRY(read_gram(p, index));
     IRN_TRY(check_gram(p, gram_error));
     p->symbol->prover.gram_error = gram_error;
-    IRN_TRY(irn_symbol_search(p->symbol, index, found, &unused));
-    p->last = index;
-    return IRN_OK;
+    return irn_symbol_search(p->symbol, at, found, &unused);
 }
 
 /* A number of the device's that is not below. */
@@ -371,7 +396,7 @@ static irn_status rounds(prover *p, double *results, double *upper)
     double shift = 0, more = 0, first = 0, found = 0;
     size_t steps = FIRST_STEPS, best;
     for (int round = 0; round < MOST_ROUNDS && p->count > 0; round++) {
-        IRN_TRY(choose(p, steps, results, &best));
+        IRN_TRY(round == 0 ? settle(p, steps, &best) : choose(p, steps, results, &best));
         IRN_TRY(search(p, p->remaining[best], terms.gram_error, &found));
         if (round == 0)
             first = venture(p, &terms, found);
@@ -451,20 +476,19 @@ static irn_status host_memory(prover *p)
     return irn_alloc(&p->host_groups, p->capacity, 2 * sizeof(int));
 }
 
-static irn_status list_frequencies(prover *p)
+static irn_status find_lower(prover *p, double upper)
 {
-    const irn_symbol *s = p->symbol;
-    p->count = s->list.groups * s->frequencies;
-    IRN_TRY(irn_alloc(&p->remaining, p->count, sizeof *p->remaining));
-    for (size_t i = 0; i < p->count; i++)
-        p->remaining[i] = i;
-    return IRN_OK;
+    irn_symbol *s = p->symbol;
+    IRN_TRY(irn_symbol_lower(s));
+    return irn_krylov_quotient(&s->lower, upper, s, p->context, p->is_double);
 }
 
 static irn_status prove(prover *p, double *upper)
 {
     double *results;
-    IRN_TRY(list_frequencies(p));
+    size_t most = p->symbol->list.groups * p->symbol->most;
+    IRN_TRY(irn_alloc(&p->remaining, most, sizeof *p->remaining));
+    list_frequencies(p);
     set_sizes(p);
     p->options = p->is_double     ? p->bundle == 1 ? "-DREAL=double -DFREQUENCIES=1"
                                                    : "-DREAL=double -DFREQUENCIES=4"
@@ -474,12 +498,11 @@ static irn_status prove(prover *p, double *upper)
     IRN_TRY(device_memory(p));
     IRN_TRY(write_start(p));
     IRN_TRY(p->context->info.has_fp64 ? sums_on_device(p) : sums_on_host(p));
-    IRN_TRY(irn_alloc(&results, p->count, sizeof *results));
+    IRN_TRY(irn_alloc(&results, most, sizeof *results));
     irn_status status = rounds(p, results, upper);
     free(results);
-    if (status == IRN_OK && p->symbol->zero_padded)
-        status = irn_krylov_quotient(&p->symbol->lower, *upper, p->symbol, p->context, p->is_double,
-                                     p->last);
+    if (status == IRN_OK && irn_symbol_may_shift(p->symbol))
+        status = find_lower(p, *upper);
     return status;
 }
 

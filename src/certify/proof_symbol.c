@@ -2,8 +2,9 @@
  *
  *   A(a, b) = sum over taps of M_tap e^{2 pi i (a dy / N1 + b dx / N2)}
  *
- * on the torus N1 x N2 (Sedghi, Gupta, Long 2019; spectral/tap_list.h). The sign of the exponent
- * and a transposition change the order of the frequencies, and no norm.
+ * on the torus N1 x N2 (Sedghi, Gupta, Long 2019); with zero padding, along each axis at these
+ * frequencies or half-way between them, whichever bounds the layer better (spectral/tap_list.h).
+ * The sign of the exponent and a transposition change the order of the frequencies, and no norm.
  *
  * Upper bounds rest on Gram matrices from correlations (correlation.c), lower ones and the search
  * for the norm on single matrices.
@@ -58,34 +59,40 @@ static irn_status fill(irn_symbol *s)
                         "tried; bounds for maps of every size (--size any) need far fewer",
                         s->name, s->list.axes[0].torus, s->list.axes[1].torus, s->frequencies,
                         MOST_FREQUENCIES);
-    IRN_TRY(irn_alloc(&s->table, s->frequencies, sizeof *s->table));
-    irn_frequency_table(&s->list, s->table);
+    s->most = s->list.axes[0].torus * (s->list.axes[1].torus / 2 + 1);
+    IRN_TRY(irn_alloc(&s->table, s->most, sizeof *s->table));
+    irn_symbol_shift(s, 0, 0);
     return IRN_OK;
 }
 
-void irn_symbol_frequency(const irn_symbol *s, size_t index, size_t *group, size_t *row,
-                          size_t *column)
+void irn_symbol_shift(irn_symbol *s, size_t rows, size_t columns)
 {
-    size_t flat = (size_t)s->table[index % s->frequencies], width = s->list.axes[1].torus;
-    *group = index / s->frequencies;
-    *row = flat / width;
-    *column = flat % width;
+    s->list.axes[0].shift = rows;
+    s->list.axes[1].shift = columns;
+    s->frequencies = irn_frequency_count(&s->list);
+    irn_frequency_table(&s->list, s->table);
 }
 
-void irn_symbol_evaluate(irn_symbol *s, size_t index)
+irn_symbol_place irn_symbol_frequency(const irn_symbol *s, size_t index)
 {
-    size_t group, row, column;
+    size_t flat = (size_t)s->table[index % s->frequencies], width = s->list.axes[1].torus;
+    return (irn_symbol_place){index / s->frequencies,
+                              irn_axis_frequency(&s->list.axes[0], flat / width),
+                              irn_axis_frequency(&s->list.axes[1], flat % width)};
+}
+
+void irn_symbol_evaluate(irn_symbol *s, irn_symbol_place at)
+{
     irn_planes *x = &s->prover.matrix;
     const irn_correlation *c = &s->correlation;
     size_t plane = x->columns * x->stride;
-    irn_symbol_frequency(s, index, &group, &row, &column);
-    const double *values = s->taps + group * s->list.count * plane;
+    const double *values = s->taps + at.group * s->list.count * plane;
     for (size_t i = 0; i < plane; i++)
         x->re[i] = x->im[i] = 0;
     for (size_t tap = 0; tap < s->list.count; tap++, values += plane) {
         const size_t *offset = s->list.offsets[tap];
-        const double *a = c->roots[0] + 2 * (row * offset[0] % s->list.axes[0].torus);
-        const double *b = c->roots[1] + 2 * (column * offset[1] % s->list.axes[1].torus);
+        const double *a = c->roots[0] + 2 * (at.row * offset[0] % s->list.axes[0].period);
+        const double *b = c->roots[1] + 2 * (at.column * offset[1] % s->list.axes[1].period);
         double re = a[0] * b[0] - a[1] * b[1], im = a[0] * b[1] + a[1] * b[0];
         for (size_t i = 0; i < plane; i++) {
             x->re[i] += values[i] * re;
@@ -114,34 +121,48 @@ static void input_vector(const irn_symbol *s, double *vector)
     }
 }
 
-/* A lower bound of the layer from the vector that the search left: of the torus, where that is the
- * layer; of the zero-padded layer itself; 0 for a circular one that the stride does not divide. */
-static irn_status find_lower(irn_symbol *s, size_t group, size_t row, size_t column)
+irn_status irn_symbol_search(irn_symbol *s, irn_symbol_place at, double *shift, double *upper)
 {
-    double lower = 0, *vector;
-    if (s->list.axes[0].exact && s->list.axes[1].exact) {
-        lower = irn_prover_lower(&s->prover);
-    } else if (s->zero_padded) {
-        IRN_TRY(irn_alloc(&vector, s->list.inputs, 2 * sizeof(double)));
-        input_vector(s, vector);
-        irn_status status = irn_faded_quotient(&lower, &s->list, group, row, column, vector);
-        free(vector);
-        IRN_TRY(status);
-    }
-    s->lower = fmax(s->lower, lower);
-    return IRN_OK;
-}
-
-irn_status irn_symbol_search(irn_symbol *s, size_t index, double *shift, double *upper)
-{
-    size_t group, row, column;
-    irn_symbol_frequency(s, index, &group, &row, &column);
     *upper = irn_prover_search(&s->prover, shift);
     if (!isfinite(*upper))
         return irn_fail(IRN_ERROR_NOT_CERTIFIED,
                         "%s: no bound was proven at frequency (%zu, %zu) of %zu x %zu", s->name,
-                        row, column, s->list.axes[0].torus, s->list.axes[1].torus);
-    return find_lower(s, group, row, column);
+                        at.row, at.column, s->list.axes[0].period, s->list.axes[1].period);
+    if (*shift > s->highest) {
+        s->highest = *shift;
+        s->summit = at;
+    }
+    if (s->list.axes[0].exact && s->list.axes[1].exact)
+        s->lower = fmax(s->lower, irn_prover_lower(&s->prover));
+    return IRN_OK;
+}
+
+/* At any frequency, by the host alone. */
+static irn_status search_at(irn_symbol *s, irn_symbol_place at)
+{
+    double unused, shift = 0;
+    irn_symbol_evaluate(s, at);
+    irn_prover_gram(&s->prover);
+    return irn_symbol_search(s, at, &shift, &unused);
+}
+
+/* The peak was estimated, the summit of the grid that the proof is on is known. */
+irn_status irn_symbol_lower(irn_symbol *s)
+{
+    double before = s->highest, lower, *vector;
+    irn_symbol_place summit = s->summit;
+    IRN_TRY(search_at(s, s->peak));
+    if (s->highest == before) {
+        s->peak = summit;
+        IRN_TRY(search_at(s, summit));
+    }
+    IRN_TRY(irn_alloc(&vector, s->list.inputs, 2 * sizeof(double)));
+    input_vector(s, vector);
+    irn_status status =
+        irn_faded_quotient(&lower, &s->list, s->peak.group, s->peak.row, s->peak.column, vector);
+    free(vector);
+    s->lower = fmax(s->lower, lower);
+    return status;
 }
 
 /* cos(pi d / N) from below: a trigonometric polynomial of degree d is at most its largest value on
@@ -196,8 +217,7 @@ irn_status irn_prove_symbol(irn_bound *out, irn_proof *proof, irn_context *conte
                             irn_arithmetic arithmetic, const double *kernel,
                             const irn_kernel_shape *shape, const char *name)
 {
-    irn_symbol s = {.name = name,
-                    .zero_padded = shape->padding == IRN_PAD_ZEROS && shape->height > 0};
+    irn_symbol s = {.name = name};
     irn_bound bound = {0, 0};
     double upper;
     IRN_TRY(resolve(proof, context, arithmetic, name));
@@ -215,8 +235,10 @@ irn_status irn_prove_symbol(irn_bound *out, irn_proof *proof, irn_context *conte
     }
     if (upper > 0)
         bound = finished(&s, upper);
-    proof->torus[0] = s.list.axes[0].torus;
-    proof->torus[1] = s.list.axes[1].torus;
+    for (int axis = 0; axis < 2; axis++) {
+        proof->torus[axis] = s.list.axes[axis].torus;
+        proof->shifted[axis] = s.list.axes[axis].shift > 0;
+    }
     symbol_free(&s);
     if (status == IRN_OK)
         *out = bound;

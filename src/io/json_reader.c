@@ -123,6 +123,20 @@ void irn_json_bool(irn_json_reader *reader, const char *key, bool *out)
         irn_json_refuse(reader, key, "true or false");
 }
 
+void irn_json_bools(irn_json_reader *reader, const char *key, bool *out, size_t count)
+{
+    const cJSON *array = field(reader, key), *item = NULL;
+    bool good = cJSON_IsArray(array) && (size_t)cJSON_GetArraySize(array) == count;
+    char allowed[64];
+    if (good)
+        cJSON_ArrayForEach(item, array) good = good && cJSON_IsBool(item);
+    snprintf(allowed, sizeof allowed, "a list of length %zu of true or false", count);
+    if (!good)
+        irn_json_refuse(reader, key, allowed);
+    else
+        cJSON_ArrayForEach(item, array) *out++ = cJSON_IsTrue(item);
+}
+
 void irn_json_sizes(irn_json_reader *reader, const char *key, size_t low, size_t high, size_t *out,
                     size_t *count, size_t most)
 {

@@ -37,6 +37,8 @@ void irn_json_text(irn_json_reader *reader, const char *key, const char **out);
 /* A list, which stays the reader's; NULL if it is none. */
 const cJSON *irn_json_list(irn_json_reader *reader, const char *key);
 void irn_json_bool(irn_json_reader *reader, const char *key, bool *out);
+/* A list of `count` of them. */
+void irn_json_bools(irn_json_reader *reader, const char *key, bool *out, size_t count);
 
 /* A list of sizes. *count: how many there must be, or 0 for 1 to most, and then how many they are.
  */

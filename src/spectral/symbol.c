@@ -17,12 +17,14 @@ irn_status irn_layout_of(irn_layout *out, const irn_tap_list *list)
     return IRN_OK;
 }
 
-/* cos and sin of 2 pi (row dy / height + column dx / width) for every tap. The fractions are
- * reduced in integers, so that the error does not grow with the torus. */
+/* cos and sin of 2 pi (row dy / height + column dx / width), height and width of periods, for every
+ * tap. The fractions are reduced in integers, so that the error does not grow with the torus. */
 static void fill_phases(const irn_tap_list *list, size_t row, size_t column, double *phases)
 {
     const double turn = 6.283185307179586476925;
-    size_t height = list->axes[0].torus, width = list->axes[1].torus;
+    size_t height = list->axes[0].period, width = list->axes[1].period;
+    row = irn_axis_frequency(&list->axes[0], row);
+    column = irn_axis_frequency(&list->axes[1], column);
     for (size_t t = 0; t < list->count; t++) {
         size_t dy = list->offsets[t][0], dx = list->offsets[t][1];
         double angle = turn * ((double)(row * dy % height) / (double)height +
@@ -48,24 +50,36 @@ void irn_symbol_at(const irn_tap_list *list, const irn_layout *layout, size_t ro
             }
 }
 
-/* Columns 0 and, of an even width, width / 2 are their own mirror images, row a against -a. */
+static bool is_mirror_of_itself(const irn_tap_axis *axis, size_t number)
+{
+    size_t frequency = irn_axis_frequency(axis, number);
+    return frequency == 0 || 2 * frequency == axis->period;
+}
+
+/* Frequencies up to half a period, the others being their mirror images. */
+static size_t half(const irn_tap_axis *axis)
+{
+    return (axis->period / 2 - axis->shift) / (axis->period / axis->torus) + 1;
+}
+
+/* A column that is its own mirror image has row a against -a. */
 static size_t rows_of(const irn_tap_list *list, size_t column)
 {
-    size_t height = list->axes[0].torus, width = list->axes[1].torus;
-    return column == 0 || 2 * column == width ? height / 2 + 1 : height;
+    const irn_tap_axis *rows = &list->axes[0];
+    return is_mirror_of_itself(&list->axes[1], column) ? half(rows) : rows->torus;
 }
 
 size_t irn_frequency_count(const irn_tap_list *list)
 {
     size_t count = 0;
-    for (size_t column = 0; 2 * column <= list->axes[1].torus; column++)
+    for (size_t column = 0; column < half(&list->axes[1]); column++)
         count += rows_of(list, column);
     return count;
 }
 
 void irn_frequency_table(const irn_tap_list *list, int *table)
 {
-    for (size_t column = 0; 2 * column <= list->axes[1].torus; column++)
+    for (size_t column = 0; column < half(&list->axes[1]); column++)
         for (size_t row = 0; row < rows_of(list, column); row++)
             *table++ = (int)(row * list->axes[1].torus + column);
 }

@@ -18,13 +18,14 @@ typedef struct irn_layout {
 /* Errors: IRN_ERROR_ARGUMENT if the sizes are beyond what an int of a kernel counts. */
 irn_status irn_layout_of(irn_layout *out, const irn_tap_list *list);
 
-/* The symbol of the first group at frequency (row, column) of the torus by the sum over the taps,
- * for any torus. phases: scratch of 2 x count doubles. */
+/* The symbol of the first group at the frequencies with the numbers (row, column) by the sum over
+ * the taps, for any torus. phases: scratch of 2 x count doubles. */
 void irn_symbol_at(const irn_tap_list *list, const irn_layout *layout, size_t row, size_t column,
                    double *phases, double *matrix);
 
 /* Real kernels have A(-w) = conj A(w): the frequencies that are not a mirror image of an earlier
- * one. table: row x width + column of each, irn_frequency_count() entries. */
+ * one, with the axes' shifts. table: row x width + column of each by their numbers,
+ * irn_frequency_count() entries. */
 size_t irn_frequency_count(const irn_tap_list *list);
 void irn_frequency_table(const irn_tap_list *list, int *table);
 

@@ -50,9 +50,9 @@ static size_t number_of(size_t *list, size_t *count, size_t value)
 /* Pixel s Y + distance is phase distance mod s of pixel Y + floor(distance / s). */
 static bool number_tap(irn_tap_places *p, const irn_tap_axis *axis, size_t tap, int64_t distance)
 {
-    int64_t stride = (int64_t)axis->stride, torus = (int64_t)axis->torus;
+    int64_t stride = (int64_t)axis->stride, period = (int64_t)axis->period;
     int64_t whole = floor_divided(distance, stride);
-    size_t offset = (size_t)(whole - floor_divided(whole, torus) * torus);
+    size_t offset = (size_t)(whole - floor_divided(whole, period) * period);
     p->slot[tap] = number_of(p->offsets, &p->slots, offset);
     p->band[tap] = number_of(p->phases, &p->bands, (size_t)(distance - whole * stride));
     return p->slot[tap] < MOST && p->band[tap] < MOST;
@@ -68,7 +68,7 @@ static void find_circular(irn_tap_axis *axis, size_t map, size_t stride)
 {
     axis->exact = map % stride == 0;
     axis->stride = axis->exact ? stride : 1;
-    axis->torus = map / axis->stride;
+    axis->torus = axis->period = map / axis->stride;
 }
 
 /* A tap acts only if it looks less than the map away. */
@@ -85,6 +85,7 @@ static void find_zeros(irn_tap_places *p, irn_tap_axis *axis, size_t map, size_t
     axis->exact = false;
     axis->stride = stride;
     axis->torus = (map + reach + stride - 1) / stride;
+    axis->period = 2 * axis->torus;
 }
 
 /* What the grid loses along an axis is near pi^2 d^2 / (2 N^2): 0.12 % for N = 64 d. Large kernels
@@ -97,7 +98,7 @@ static void find_any(const irn_tap_places *p, irn_tap_axis *axis, size_t stride)
     axis->stride = 1;
     axis->degree = p->taps / 2;
     size_t grid = irn_smaller(GRID * axis->degree, LARGEST_GRID);
-    axis->torus = irn_larger(irn_larger(grid, 4 * axis->degree), 1);
+    axis->torus = axis->period = irn_larger(irn_larger(grid, 4 * axis->degree), 1);
 }
 
 static irn_status number_all(irn_tap_places *p, const irn_tap_axis *axis, size_t dilation,
@@ -131,7 +132,7 @@ irn_status irn_tap_places_find(irn_tap_places *p, irn_tap_axis *axis, const irn_
     IRN_TRY(number_all(p, axis, dilation, name));
     if (map != 0 && p->slots <= 1 && p->bands <= 1) {
         axis->exact = true;
-        axis->torus = 1;
+        axis->torus = axis->period = 1;
         p->offsets[0] = 0;
     }
     return IRN_OK;

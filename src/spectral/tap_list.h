@@ -14,7 +14,15 @@
  * less than the map never act. On a circle of a multiple of s pixels, at least the map and the
  * largest |d|, where pixels from `map` on are 0 and results from ceil(map / s) on are not looked
  * at, no pixel outside the map is taken for one on it. So the layer is a restriction of the
- * circular one on this torus.
+ * circular one on this torus. It is one just as well of the layer on quasi-periodic x, x(Y + N) =
+ * e^{i theta} x(Y), with offsets as they are, -1 not N - 1: a pixel that is read beyond an end of
+ * the circle, at s Y + d < 0 as d >= -reach and s N >= map + reach, is one from `map` on at the
+ * other end, whose 0 no factor changes, whatever the phase of the stride; and s Y + d >= s N never
+ * happens. With x(Y) = e^{i theta Y / N} p(Y), a unitary change to periodic p, the norm there is
+ * the largest of the symbol at frequencies (2 pi a + theta) / N. Theta = pi, the odd frequencies of
+ * a torus of 2 N, keeps the mirror images of real kernels. Bounds are the best where the largest
+ * norm lies half-way between frequencies: the layer's is near that of half a sine period over the
+ * map, two waves pi / (map + 1) away from the maximum.
  *
  * Taps that fall on one another (circular) are added up, and those that are 0 dropped. If a single
  * tap acts along an axis, or all that do have the same place, the layer only moves pixels along it,
@@ -45,7 +53,10 @@ irn_kernel_shape irn_shape_filled(const irn_kernel_shape *shape);
 
 /* Rows, or columns, of maps. */
 typedef struct irn_tap_axis {
-    size_t torus;
+    size_t torus;           /* N, which is how many frequencies there are */
+    size_t period;          /* offsets and frequencies count modulo this: N, or 2 N where theta may
+                               be pi, so that a wave is e^{2 pi i frequency Y / period} */
+    size_t shift;           /* the first frequency: 0, or 1 for theta = pi; then every period / N */
     size_t stride;          /* of the polyphase form */
     size_t inputs, outputs; /* pixels of the layer's map and of its result; 0 for any size */
     size_t degree;          /* for any size: half the distance of the outermost taps, rounded up */
@@ -55,7 +66,7 @@ typedef struct irn_tap_axis {
 typedef struct irn_tap_list {
     size_t groups, outputs, inputs; /* of the matrices of one group; inputs: phases x channels */
     size_t count;                   /* taps; 0 for a layer that is zero */
-    size_t (*offsets)[2];           /* of each tap, row and column, less than the torus */
+    size_t (*offsets)[2];           /* of each tap, row and column, less than the period */
     double *values;      /* [groups][count][outputs][inputs], the largest magnitude in [1/2, 1) */
     int exponent;        /* the kernel is 2^exponent times values */
     double error;        /* above the norm of what scaling and adding up lost of values */
@@ -64,6 +75,12 @@ typedef struct irn_tap_list {
     size_t (*places)[2]; /* of each phase, row and column below the stride */
     irn_tap_axis axes[2];
 } irn_tap_list;
+
+/* The frequency with a number below N. */
+static inline size_t irn_axis_frequency(const irn_tap_axis *axis, size_t number)
+{
+    return axis->shift + axis->period / axis->torus * number;
+}
 
 /* Errors: those of irn_kernel_check(), IRN_ERROR_UNSUPPORTED (taps at thousands of places),
  * IRN_ERROR_MEMORY. */

@@ -96,13 +96,23 @@ static size_t torus_of(const irn_kernel_shape *s, size_t taps, size_t map)
 
 static irn_proof symbol_of(const irn_kernel_shape *s)
 {
-    return (irn_proof){
-        IRN_PROOF_SYMBOL,
-        IRN_ARITHMETIC_HOST_FLOAT64,
-        {torus_of(s, s->kernel_height, s->height), torus_of(s, s->kernel_width, s->width)}};
+    return (irn_proof){.method = IRN_PROOF_SYMBOL,
+                       .arithmetic = IRN_ARITHMETIC_HOST_FLOAT64,
+                       .torus = {torus_of(s, s->kernel_height, s->height),
+                                 torus_of(s, s->kernel_width, s->width)}};
 }
 
-static const irn_proof operator_proof = {IRN_PROOF_OPERATOR, IRN_ARITHMETIC_HOST_FLOAT64, {0, 0}};
+/* Bit 0: along rows; bit 1: along columns. */
+static irn_proof shifted_of(const irn_kernel_shape *s, int shifts)
+{
+    irn_proof proof = symbol_of(s);
+    proof.shifted[0] = shifts & 1;
+    proof.shifted[1] = shifts & 2;
+    return proof;
+}
+
+static const irn_proof operator_proof = {.method = IRN_PROOF_OPERATOR,
+                                         .arithmetic = IRN_ARITHMETIC_HOST_FLOAT64};
 
 /* ---- against the layers' matrices ---- */
 
@@ -146,6 +156,8 @@ START_TEST(circular)
     testing_ok(claim(kernel, &shape, symbol_of(&shape),
                      norm * (exact || shape.transposed ? 1 + 1e-10 : 3)));
     refused(kernel, &shape, operator_proof, norm * 2);
+    for (int shifts = 1; shifts < 4; shifts++)
+        refused(kernel, &shape, shifted_of(&shape, shifts), norm * 100);
     host_free_all();
 }
 END_TEST
@@ -157,10 +169,44 @@ START_TEST(zeros)
     irn_proof proof = symbol_of(&shape);
     refused(kernel, &shape, operator_proof, norm * (1 - 1e-11));
     testing_ok(claim(kernel, &shape, operator_proof, norm * (1 + 1e-11)));
-    refused(kernel, &shape, proof, norm * (1 - 1e-11));
-    testing_ok(claim(kernel, &shape, proof, norm * 2));
-    proof.torus[0] += 3;
-    testing_ok(claim(kernel, &shape, proof, norm * 2));
+    for (int shifts = 0; shifts < 4; shifts++) {
+        proof = shifted_of(&shape, shifts);
+        refused(kernel, &shape, proof, norm * (1 - 1e-11));
+        if (shifts > 0 && proof.torus[0] * proof.torus[1] == 1) {
+            refused(kernel, &shape, proof, norm * 2);
+            continue;
+        }
+        testing_ok(claim(kernel, &shape, proof, norm * 2));
+        proof.torus[0] += 3;
+        testing_ok(claim(kernel, &shape, proof, norm * 2));
+    }
+    proof = operator_proof;
+    proof.shifted[1] = true;
+    refused(kernel, &shape, proof, norm * 2);
+    host_free_all();
+}
+END_TEST
+
+/* A torus that changes sign once around contains a layer like another: the largest singular value
+ * over its frequencies is above the layer's, and where taps of one sign have their largest norm at
+ * frequency 0, it is below that of the torus that has this frequency. */
+START_TEST(shifts)
+{
+    for (size_t stride = 1; stride < 4; stride++) {
+        irn_kernel_shape shape = {2, 3, 5, 5, 7, 6, IRN_PAD_ZEROS, stride, 1, 1, false};
+        double *kernel = host_normal(kernel_count(&shape));
+        for (size_t i = 0; i < kernel_count(&shape); i++)
+            kernel[i] = 1 + 0.1 * fabs(kernel[i]);
+        irn_bound bound;
+        irn_proof proof;
+        testing_ok(irn_prove_symbol(&bound, &proof, NULL, IRN_ARITHMETIC_HOST_FLOAT64, kernel,
+                                    &shape, "test"));
+        ck_assert(proof.shifted[0] && proof.shifted[1]);
+        ck_assert(bound.upper >= true_norm(kernel, &shape));
+        testing_ok(claim(kernel, &shape, proof, bound.upper));
+        for (int shifts = 0; shifts < 3; shifts++)
+            refused(kernel, &shape, shifted_of(&shape, shifts), bound.upper * 1.01);
+    }
     host_free_all();
 }
 END_TEST
@@ -216,9 +262,9 @@ START_TEST(sparse)
         for (size_t i = 0; i < kernel_count(&shape); i++)
             kernel[i] *= i % 5 >= first && i % 5 <= last;
         double norm = true_norm(kernel, &shape);
-        irn_proof proof = {IRN_PROOF_SYMBOL,
-                           IRN_ARITHMETIC_HOST_FLOAT64,
-                           {1, sparse_torus(&shape, 5, shape.width, first, last)}};
+        irn_proof proof = {.method = IRN_PROOF_SYMBOL,
+                           .arithmetic = IRN_ARITHMETIC_HOST_FLOAT64,
+                           .torus = {1, sparse_torus(&shape, 5, shape.width, first, last)}};
         refused(kernel, &shape, proof, norm * (1 - 1e-10));
         testing_ok(
             claim(kernel, &shape, proof,
@@ -235,7 +281,8 @@ START_TEST(folded)
 {
     irn_kernel_shape shape = {1, 1, 1, 6, 1, 5, IRN_PAD_CIRCULAR, 1, 1, 1, false};
     const double kernel[6] = {1, 0, 0, 0, 0, 1};
-    const irn_proof proof = {IRN_PROOF_SYMBOL, IRN_ARITHMETIC_HOST_FLOAT64, {1, 1}};
+    const irn_proof proof = {
+        .method = IRN_PROOF_SYMBOL, .arithmetic = IRN_ARITHMETIC_HOST_FLOAT64, .torus = {1, 1}};
     for (shape.stride = 1; shape.stride < 7; shape.stride++) {
         ck_assert(fabs(true_norm(kernel, &shape) - 2) < 1e-12);
         refused(kernel, &shape, proof, 1.999);
@@ -413,6 +460,7 @@ int main(void)
     tcase_set_timeout(test, 120);
     tcase_add_loop_test(test, circular, 0, CASES);
     tcase_add_loop_test(test, zeros, 0, CASES);
+    tcase_add_test(test, shifts);
     tcase_add_loop_test(test, tori, 0, 2);
     tcase_add_test(test, sparse);
     tcase_add_test(test, folded);

@@ -163,6 +163,7 @@ static void check_bound(const double *kernel, const irn_kernel_shape *s, int kin
     testing_ok(irn_prove_symbol(&b, &proof, context, arithmetic, kernel, s, "kernel"));
     ck_assert(proof.method == IRN_PROOF_SYMBOL && proof.arithmetic == arithmetic);
     ck_assert_uint_ge(proof.torus[0] * proof.torus[1], 1);
+    ck_assert(s->padding == IRN_PAD_ZEROS || !(proof.shifted[0] || proof.shifted[1]));
     check_tight(s, kind, arithmetic, b);
     if (kind == ADVERSARY_ZERO) {
         ck_assert(b.lower == 0 && b.upper == 0);
@@ -245,6 +246,40 @@ START_TEST(single_only)
     testing_fails(
         irn_bound_kernel(&b, &proof, context, IRN_ARITHMETIC_DEVICE_FLOAT64, kernel, &s, "kernel"),
         IRN_ERROR_UNSUPPORTED, "no float64");
+}
+END_TEST
+
+/* Taps of one sign have their largest norm at frequency 0, of alternating signs at pi: the grid
+ * without that frequency is taken, whether the torus has an even or an odd number of them. Signs of
+ * rows alternate for bit 0, of columns for bit 1; bits 2 and 3: sizes. */
+START_TEST(shifts)
+{
+    irn_kernel_shape s = {2, 1, 3, 3,    4 + (_i >> 2 & 1), 5 + (_i >> 3 & 1), IRN_PAD_ZEROS,
+                          1, 1, 1, false};
+    double *kernel = adversary_kernel(ADVERSARY_RANDOM, &s);
+    arb_mat_t m, turned;
+    for (int i = 0; i < 18; i++) {
+        bool minus = (_i & 1 && i / 3 % 3 == 1) != (_i & 2 && i % 3 == 1);
+        kernel[i] = (minus ? -1 : 1) * (1 + 0.1 * fabs(tanh(kernel[i])));
+    }
+    layer_matrix(m, kernel, &s);
+    arb_mat_init(turned, arb_mat_ncols(m), arb_mat_nrows(m));
+    arb_mat_transpose(turned, m);
+    for (int i = 0; i < ARITHMETICS; i++) {
+        irn_bound b;
+        irn_proof proof;
+        if (!possible(arithmetics[i]))
+            continue;
+        testing_ok(irn_prove_symbol(&b, &proof, context, arithmetics[i], kernel, &s, "kernel"));
+        ck_assert(proof.shifted[0] == (!(_i & 1) || proof.torus[0] % 2 == 0));
+        ck_assert(proof.shifted[1] == (!(_i & 2) || proof.torus[1] % 2 == 0));
+        exact_verdict v = {true, false};
+        exact_judge(&v, turned, b);
+        ck_assert_msg(v.below_upper && v.above_lower, "arithmetic %d: %.17g, %.17g",
+                      (int)arithmetics[i], b.lower, b.upper);
+    }
+    arb_mat_clear(m);
+    arb_mat_clear(turned);
 }
 END_TEST
 
@@ -397,6 +432,7 @@ int main(void)
     tcase_add_loop_test(test, wider, 0, ADVERSARY_KINDS);
     tcase_add_test(test, work_groups);
     tcase_add_test(test, single_only);
+    tcase_add_loop_test(test, shifts, 0, 16);
     tcase_add_test(test, tight_circular);
     tcase_add_test(test, tight_zeros);
     tcase_add_test(test, any_size);

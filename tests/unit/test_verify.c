@@ -303,17 +303,26 @@ static void other_size(irn_certificate *c)
 
 static void small_torus(irn_certificate *c)
 {
-    c->layers[0].proof = (irn_proof){IRN_PROOF_SYMBOL, IRN_ARITHMETIC_HOST_FLOAT64, {3, 3}};
+    c->layers[0].proof = (irn_proof){
+        .method = IRN_PROOF_SYMBOL, .arithmetic = IRN_ARITHMETIC_HOST_FLOAT64, .torus = {3, 3}};
 }
 
 static void large_torus(irn_certificate *c)
 {
-    c->layers[0].proof = (irn_proof){IRN_PROOF_SYMBOL, IRN_ARITHMETIC_HOST_FLOAT64, {1 << 23, 8}};
+    c->layers[0].proof = (irn_proof){.method = IRN_PROOF_SYMBOL,
+                                     .arithmetic = IRN_ARITHMETIC_HOST_FLOAT64,
+                                     .torus = {1 << 23, 8}};
+}
+
+static void shift(irn_certificate *c)
+{
+    c->layers[0].proof.shifted[1] = !c->layers[0].proof.shifted[1];
 }
 
 static void by_operator(irn_certificate *c)
 {
-    c->layers[0].proof = (irn_proof){IRN_PROOF_OPERATOR, IRN_ARITHMETIC_HOST_FLOAT64, {0, 0}};
+    c->layers[0].proof =
+        (irn_proof){.method = IRN_PROOF_OPERATOR, .arithmetic = IRN_ARITHMETIC_HOST_FLOAT64};
     c->layers[0].kernel_upper *= 0.5;
     c->layers[0].bound.upper = irn_round_up(c->layers[0].scale * c->layers[0].kernel_upper);
     c->layers[0].bound.lower = 0;
@@ -420,6 +429,7 @@ static const forgery model_forgeries[] = {
     {other_size, true, "map"},
     {small_torus, true, "torus"},
     {large_torus, true, "torus"},
+    {shift, true, "proof"},
     {by_operator, true, "matrix"},
     {lower_above, true, "upper is"},
     {lower_block, false, "blocks.1: lipschitz_upper is"},
@@ -438,6 +448,7 @@ static const forgery weights_forgeries[] = {
     {other_padding, true, "layer 'conv'"},
     {other_size, true, "layer 'conv'"},
     {small_torus, true, "torus"},
+    {shift, true, "proof"},
     {stride_of_one, true, "stride"},
     {pattern, true, "has 3 layers, and the file has 1"},
     {no_layers, false, "verdict"},
@@ -552,6 +563,9 @@ static const edit edits[] = {
     {"\"transposed\":\tfalse", "\"transposed\":\t0", "layer 0 'transposed'"},
     {"\"method\":\t\"symbol\"", "\"method\":\t\"word\"", "'s proof 'method' is"},
     {"\"torus\":\t[", "\"torus\":\t[3, ", "layer 0's proof 'torus'"},
+    {"\"shifted\":\t[", "\"shifted\":\t[true, ", "layer 0's proof 'shifted'"},
+    {"\"shifted\":\t[false", "\"shifted\":\t[0", "layer 0's proof 'shifted'"},
+    {"\"shifted\":\t[false", "\"shifted\":\t[true", "SHA-256"},
     {"\"name\":\t\"blocks.0\"", "\"name\":\t7", "block 0 'name'"},
     {"\"dimension\":\t48", "\"dimension\":\t0", "block 0 'dimension'"},
     {"\"library\":\t\"", "\"library\":\t\"0123456789012345678901234567890123456789012345678901234",
