@@ -71,7 +71,7 @@ static const char *text_of(const irn_kernel_shape *s)
 
 /* ---- tightness ---- */
 
-static const double torus_limit = 3e-2, operator_limit = 1e-6;
+static const double torus_limit = 1e-2, operator_limit = 1e-6;
 static const double single_limit = 2e-2, double_limit = 1e-8; /* circular */
 
 static double looseness(irn_bound b)
@@ -218,14 +218,14 @@ static double looseness_of(irn_context *context, irn_arithmetic arithmetic, int 
     return looseness(b);
 }
 
-/* Random 3x3 kernels with zero padding, from 16x16 on: on the torus, where the norm of the torus is
- * up to 1 % above the layer's, or little more with one or two channels, and the quotient of a faded
- * wave as much below it; and by the operator wherever it has at most 4,096 rows or columns. */
+/* Random 3x3 kernels with zero padding, from 16x16 on: within 1 % on the torus, the quotient of a
+ * few steps of Lanczos being below the layer's norm too; and by the operator wherever it has at
+ * most 4,096 rows or columns. */
 START_TEST(tight_with_zeros)
 {
     irn_context *context = devices_open(_i);
-    double torus = 0, own = 0;
-    int count = host_thorough() ? 400 : 12, within = 0, done = 0;
+    double torus = 0, own = 0, large = 0;
+    int count = host_thorough() ? 400 : 12, done = 0;
     irn_arithmetic wide =
         context->info.has_fp64 ? IRN_ARITHMETIC_DEVICE_FLOAT64 : IRN_ARITHMETIC_DEVICE_FLOAT32;
     for (int i = 0; i < count; i += host_step(1)) {
@@ -234,19 +234,18 @@ START_TEST(tight_with_zeros)
             1,        1,        1, false};
         double loose = looseness_of(context, wide, ADVERSARY_RANDOM, &s);
         done++;
-        within += loose <= 1e-2;
         torus = fmax(torus, loose);
         ck_assert_msg(loose <= torus_limit, "%s: loose by %g", text_of(&s), loose);
-        if (s.height * s.width * (s.inputs < s.outputs ? s.inputs : s.outputs) <= 4096) {
-            loose = looseness_of(context, IRN_ARITHMETIC_AUTO, ADVERSARY_RANDOM, &s);
-            own = fmax(own, loose);
-            ck_assert_msg(loose <= operator_limit, "%s: loose by %g", text_of(&s), loose);
-        }
+        bool small = s.height * s.width * (s.inputs < s.outputs ? s.inputs : s.outputs) <= 4096;
+        loose = looseness_of(context, IRN_ARITHMETIC_AUTO, ADVERSARY_RANDOM, &s);
+        *(small ? &own : &large) = fmax(small ? own : large, loose);
+        ck_assert_msg(loose <= (small ? operator_limit : torus_limit), "%s: loose by %g",
+                      text_of(&s), loose);
         host_free_all();
     }
-    printf("3x3, zero padding, 16x16 to 33x33: loose by %.3g on the torus (%d of %d within 1 %%), "
-           "%.3g by the operator\n",
-           torus, within, done, own);
+    printf("3x3, zero padding, 16x16 to 33x33, %d kernels: loose by %.3g on the torus, %.3g by the "
+           "operator, %.3g where that is too large\n",
+           done, torus, own, large);
     devices_close(context);
 }
 END_TEST
