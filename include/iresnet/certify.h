@@ -105,7 +105,7 @@ IRN_API irn_status irn_model_singular_values(irn_array *out, irn_model *model, c
  *
  * A tensor X_orig beside X_sigma is a kernel of the official i-ResNet code before its
  * normalisation: the layer is X_orig / (max(1, X_sigma / coefficient) + epsilon), epsilon for
- * kernels larger than 1x1 only. */
+ * kernels larger than 1x1 only, in real arithmetic: bounds count what the scale was rounded by. */
 typedef struct irn_weights_options {
     uint32_t version; /* IRN_WEIGHTS_OPTIONS_VERSION */
     irn_padding padding;
@@ -135,7 +135,7 @@ typedef struct irn_certificate irn_certificate;
 typedef struct irn_layer_bound {
     const char *name;
     irn_kernel_shape shape;
-    double scale; /* the layer is scale x kernel; bounds include it */
+    double scale; /* the layer is scale x kernel; bounds include it, and how it was rounded */
     irn_bound bound;
     double kernel_upper; /* of the kernel without the scale: what was proven */
     irn_proof proof;

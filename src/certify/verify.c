@@ -40,12 +40,13 @@ static irn_status check_layer(const irn_certificate *certificate, const irn_subj
                               size_t index)
 {
     const irn_layer_bound *layer = &certificate->layers[index];
-    IRN_TRY(irn_subject_compare(subject, index, layer));
+    double scale_upper;
+    IRN_TRY(irn_subject_compare(subject, index, layer, &scale_upper));
     IRN_TRY(at_least(layer->name, "lower", layer->bound.lower, 0));
     IRN_TRY(at_least(layer->name, "upper", layer->bound.upper, layer->bound.lower));
     IRN_TRY(at_least(layer->name, "kernel_upper", layer->kernel_upper, 0));
     return at_least(layer->name, "upper", layer->bound.upper,
-                    product_upper(fabs(layer->scale), layer->kernel_upper));
+                    product_upper(scale_upper, layer->kernel_upper));
 }
 
 static irn_status check_layers(const irn_certificate *certificate, const irn_subject *subject)

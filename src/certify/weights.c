@@ -33,8 +33,7 @@ static irn_status certify_layer(irn_certificate *certificate, reading *self, siz
     irn_layer_bound added = {.name = name,
                              .shape = layer.shape,
                              .scale = layer.scale,
-                             .bound = layer.coefficient > 0 ? irn_bound_scaled(bound, layer.scale)
-                                                            : bound,
+                             .bound = irn_weights_layer_bound(&layer, bound),
                              .kernel_upper = bound.upper,
                              .proof = proof};
     return irn_certificate_add_layer(certificate, &added);
