@@ -60,6 +60,27 @@ static irn_status layer_shape(irn_kernel_shape *out, const irn_array *view,
     return IRN_OK;
 }
 
+/* PyTorch refuses to wrap around more than once, so that there is no such layer. */
+static irn_status check_reach(const irn_kernel_shape *shape, const char *name)
+{
+    const size_t kernel[] = {shape->kernel_height, shape->kernel_width};
+    const size_t map[] = {shape->height, shape->width};
+    for (size_t axis = 0; axis < 2 && shape->padding == IRN_PAD_CIRCULAR; axis++) {
+        size_t factors[] = {map[axis], shape->transposed ? shape->stride : 1}, size;
+        size_t reach = kernel[axis] / 2;
+        bool any = shape->height == 0 && shape->width == 0;
+        if (!any && reach > 0 && irn_product(&size, factors, 2) && shape->dilation > size / reach)
+            return irn_fail(
+                IRN_ERROR_ARGUMENT,
+                "%s: a kernel of %zux%zu with dilation %zu reaches %zu times %zu pixels "
+                "to a side, and the map of %zux%zu has %zu: circular padding wraps "
+                "around once at most",
+                name, kernel[0], kernel[1], shape->dilation, shape->dilation, reach, map[0], map[1],
+                size);
+    }
+    return IRN_OK;
+}
+
 static bool has_suffix(const char *name, const char *suffix)
 {
     size_t length = strlen(name), wanted = strlen(suffix);
@@ -148,6 +169,7 @@ irn_status irn_weights_layer_read(irn_weights_layer *out, const irn_safetensors 
     IRN_TRY(irn_safetensors_view(file, index, &view));
     IRN_TRY(layer_shape(&layer.shape, &view, how, name));
     IRN_TRY(irn_shape_check(&layer.shape, name, &unused));
+    IRN_TRY(check_reach(&layer.shape, name));
     IRN_TRY(read_scale(&layer, file, name, how));
     layer.count = irn_array_count(&view);
     IRN_TRY(irn_alloc(&layer.kernel, layer.count, sizeof *layer.kernel));
