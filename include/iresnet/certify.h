@@ -223,7 +223,8 @@ IRN_API irn_status irn_certificate_read(irn_certificate **out, const char *path)
  * are the file's, and by factorisations of its own in float64 on the host, sharing no code with the
  * prover, that every upper bound holds; products and the verdict are computed again. Of lower
  * bounds it asks only that they are none above the upper. It needs no device. What weights stand
- * for (padding, map, stride, ...) is not in their file: it is the certificate's to say.
+ * for (padding, map, stride, ...), and what their bounds are to be below, is not in their file: it
+ * is the certificate's to say, and the caller's to look at in irn_certificate_weights().
  * options->arithmetic: AUTO or HOST_FLOAT64. Errors: IRN_ERROR_NOT_CERTIFIED with a sentence on
  * what is wrong; IRN_ERROR_FILE, IRN_ERROR_FORMAT for the model's file; IRN_ERROR_MEMORY;
  * IRN_ERROR_CANCELLED. IRN_OK says that the certificate is true, whatever its verdict. */

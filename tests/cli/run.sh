@@ -927,6 +927,17 @@ verify_weights_tests() {
     iresnet 3 'refused: .* scale' verify vw-forged.json files/official --below 11
     iresnet 3 'refused: .* below 10, not below 1; .* --below 10' verify vw.json files/official
     iresnet 3 'refused: .* not below 9.5' verify vw.json files/official --below 9.5
+    iresnet 3 '' certify files/official-flip --size 1x1 --coeff 0.9 --eps 0 --json vw.json
+    iresnet 3 '' verify vw.json files/official-flip
+    check 'verify: a norm of 1.00000002 is above 1' grep -q '^true: not certified' "$work/.out"
+    # shellcheck disable=SC2046
+    forge vw.json vw-forged.json $(python3 -c '
+import json
+layer = json.load(open("vw.json"))["layers"][0]
+upper, short = layer["upper"], layer["scale"] * layer["kernel_upper"]
+assert 0 < upper / short - 1 < 1e-15
+print("%.17g %.17g" % (upper, short))')
+    iresnet 3 'refused: w_orig: upper is .* must be at least' verify vw-forged.json files/official-flip
     iresnet 3 '' certify files/weights-big --size 8x8 --below 1.4999999 --json vw.json
     check 'certify: the limit as it was given' grep -q 'below 1.4999999$' "$work/.out"
     iresnet 3 '' verify vw.json files/weights-big --below 2

@@ -249,6 +249,10 @@ START_TEST(exact_normalisation)
         how.coefficient = coefficient;
         how.epsilon = 0;
         testing_ok(irn_certify_weights(&certificate, context, path, &how, NULL));
+        how.coefficient = 1e-308; /* the quotient overflows, and 0 would be a bound of nothing */
+        irn_certificate *none;
+        testing_fails(irn_certify_weights(&none, context, path, &how, NULL), IRN_ERROR_NUMERIC,
+                      "w_orig: is normalised by sigma");
         irn_layer_bound layer = irn_certificate_layer(certificate, 0);
         long double norm = (long double)(float)kernel / ((long double)sigmas[i] / coefficient);
         ck_assert(layer.bound.lower <= norm && norm <= layer.bound.upper);
