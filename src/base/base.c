@@ -1,5 +1,6 @@
 #include "base/base.h"
 
+#include <fenv.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -74,4 +75,14 @@ const char *irn_number_text(char out[IRN_NUMBER_TEXT], double value)
             break;
     }
     return out;
+}
+
+irn_status irn_check_rounding(void)
+{
+    if (fegetround() != FE_TONEAREST)
+        return irn_fail(IRN_ERROR_UNSUPPORTED,
+                        "the floating-point environment does not round to nearest (mode %d), which "
+                        "proofs rest on",
+                        fegetround());
+    return IRN_OK;
 }

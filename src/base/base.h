@@ -49,6 +49,10 @@ bool irn_product(size_t *out, const size_t *sizes, size_t count);
 const char *irn_number_text(char out[IRN_NUMBER_TEXT], double value);
 
 /* Errors: IRN_ERROR_ARGUMENT if an options struct's version is not the one this library knows. */
+/* Proofs count errors of rounding to nearest. Errors: IRN_ERROR_UNSUPPORTED if the caller has set
+ * another mode (fesetround). */
+irn_status irn_check_rounding(void);
+
 irn_status irn_check_version(const char *what, uint32_t given, uint32_t known);
 
 #endif

@@ -38,6 +38,7 @@ irn_status irn_bound_kernel(irn_bound *out, irn_proof *proof, irn_context *conte
     bool proven;
     if ((unsigned)arithmetic > IRN_ARITHMETIC_HOST_FLOAT64)
         return irn_fail(IRN_ERROR_ARGUMENT, "%s: no such arithmetic: %d", name, (int)arithmetic);
+    IRN_TRY(irn_check_rounding());
     IRN_TRY(by_operator(&bound, proof, &proven, arithmetic, kernel, shape, name));
     if (!proven)
         IRN_TRY(irn_prove_symbol(&bound, proof, context, arithmetic, kernel, shape, name));

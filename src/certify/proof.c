@@ -238,10 +238,9 @@ double irn_prover_lower(const irn_prover *prover)
 {
     const irn_planes *x = &prover->matrix;
     double square = 0, length = 0;
-    irn_proof_terms terms = {.rows = x->rows,
-                             .columns = x->columns,
-                             .gram = trace_of(&prover->gram),
-                             .error = prover->error};
+    irn_proof_terms terms = {.rows = x->rows, .columns = x->columns, .error = prover->error};
+    for (size_t i = 0; i < x->columns * x->stride; i++)
+        terms.gram += x->re[i] * x->re[i] + x->im[i] * x->im[i];
     for (size_t i = 0; i < x->rows; i++)
         length += prover->vector_re[i] * prover->vector_re[i] +
                   prover->vector_im[i] * prover->vector_im[i];

@@ -214,6 +214,14 @@ static irn_status fetch(prover *p, size_t bundles, double *results)
     return IRN_OK;
 }
 
+/* A launch that does not come to a factorisation must not leave another's result in its place. */
+static irn_status forget(prover *p, size_t bundles)
+{
+    for (size_t i = 0; i < bundles * p->bundle; i++)
+        p->host_results[i] = -1;
+    return write_reals(p, p->results, 0, p->host_results, bundles * p->bundle);
+}
+
 /* Estimates of the squared norm (steps > 0), or traces of completed factorisations at the shift, of
  * all remaining frequencies. */
 static irn_status run_all(prover *p, size_t steps, double shift, double *results)
@@ -224,6 +232,7 @@ static irn_status run_all(prover *p, size_t steps, double shift, double *results
                             bundles * p->bundle * 2 * p->layout.lags));
         IRN_TRY(irn_memory_write(p->context, p->groups, 0, p->host_groups,
                                  bundles * 2 * sizeof *p->host_groups));
+        IRN_TRY(steps ? IRN_OK : forget(p, bundles));
         irn_call call = begin(p, steps ? "estimate" : "factor");
         if (steps) {
             irn_call_memory(&call, p->start, 0);

@@ -23,6 +23,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Of a group: maps of about 4096 x 4096. */
+enum { MOST_FREQUENCIES = 1 << 23 };
+
 static void symbol_free(irn_symbol *s)
 {
     irn_prover_free(&s->prover);
@@ -49,6 +52,12 @@ static irn_status fill(irn_symbol *s)
         1.02 * ((taps + 21) * IRN_UNIT_64 * s->list.weight + 4 * taps * sqrt(entries) * DBL_MIN) +
         s->list.error;
     s->frequencies = irn_frequency_count(&s->list);
+    if (s->frequencies > MOST_FREQUENCIES)
+        return irn_fail(IRN_ERROR_ARGUMENT,
+                        "%s: a torus of %zu x %zu has %zu frequencies to prove, and at most %d are "
+                        "tried; bounds for maps of every size (--size any) need far fewer",
+                        s->name, s->list.axes[0].torus, s->list.axes[1].torus, s->frequencies,
+                        MOST_FREQUENCIES);
     IRN_TRY(irn_alloc(&s->table, s->frequencies, sizeof *s->table));
     irn_frequency_table(&s->list, s->table);
     return IRN_OK;
@@ -158,16 +167,26 @@ static irn_bound finished(const irn_symbol *s, double upper)
 }
 
 /* What the arithmetic is in the end, and whether the device can do it. */
-static irn_status resolve(irn_proof *proof, const irn_context *context, irn_arithmetic arithmetic,
+static irn_status resolve(irn_proof *proof, irn_context *context, irn_arithmetic arithmetic,
                           const char *name)
 {
-    bool wide = context && context->info.has_fp64;
+    bool wide = context && context->info.has_fp64, whole = true;
+    if (context && (wide || arithmetic == IRN_ARITHMETIC_DEVICE_FLOAT32) &&
+        arithmetic != IRN_ARITHMETIC_HOST_FLOAT64)
+        IRN_TRY(irn_context_loops(context, &whole));
+    if (arithmetic == IRN_ARITHMETIC_AUTO)
+        wide = wide && whole;
     if (arithmetic == IRN_ARITHMETIC_AUTO)
         arithmetic = wide ? IRN_ARITHMETIC_DEVICE_FLOAT64 : IRN_ARITHMETIC_HOST_FLOAT64;
     *proof = (irn_proof){.method = IRN_PROOF_SYMBOL, .arithmetic = arithmetic};
     if (arithmetic == IRN_ARITHMETIC_DEVICE_FLOAT64 && !wide)
         return irn_fail(IRN_ERROR_UNSUPPORTED, "%s: %s has no float64", name,
                         context ? context->info.name : "no device given");
+    if (!whole && arithmetic != IRN_ARITHMETIC_HOST_FLOAT64)
+        return irn_fail(IRN_ERROR_UNSUPPORTED,
+                        "%s: the driver of %s ends long loops early, so it cannot prove anything; "
+                        "the host can",
+                        name, context->info.name);
     if (arithmetic == IRN_ARITHMETIC_DEVICE_FLOAT32 && !context)
         return irn_fail(IRN_ERROR_UNSUPPORTED, "%s: there is no device to prove on", name);
     return IRN_OK;

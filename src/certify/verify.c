@@ -223,6 +223,7 @@ irn_status irn_certificate_verify(const irn_certificate *certificate, const char
 {
     irn_subject *subject;
     IRN_TRY(check_arguments(certificate, model_path, options));
+    IRN_TRY(irn_check_rounding());
     IRN_TRY(open_subject(&subject, certificate, model_path));
     irn_status status = check_layers(certificate, subject);
     if (status == IRN_OK)

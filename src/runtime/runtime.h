@@ -20,6 +20,9 @@ typedef struct irn_tuning {
 
 typedef struct irn_program irn_program;
 
+/* See irn_context_loops(). */
+typedef enum irn_loops { IRN_LOOPS_UNKNOWN, IRN_LOOPS_WHOLE, IRN_LOOPS_CUT } irn_loops;
+
 struct irn_context {
     cl_platform_id platform;
     cl_device_id device;
@@ -33,6 +36,7 @@ struct irn_context {
     void *log_payload;
     irn_program *programs; /* list of what was built so far */
     uint64_t memory, peak_memory;
+    irn_loops loops;
 };
 
 /* OpenCL's name for an error code. */
@@ -114,5 +118,11 @@ void irn_call_real(irn_call *call, bool is_double, double value); /* a kernel's 
  * it; dimensions 1 and 2 have groups of 1. */
 irn_status irn_call_run(irn_call *call, size_t global0, size_t global1, size_t global2,
                         size_t local);
+
+/* ---- turns.c ---- */
+
+/* Whether the device takes all turns of long loops; drivers that end them early do so in silence,
+ * and what they compute then proves nothing. Found out once for each context. */
+irn_status irn_context_loops(irn_context *context, bool *whole);
 
 #endif

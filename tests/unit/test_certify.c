@@ -10,6 +10,7 @@
 #include <iresnet/certify.h>
 
 #include <cjson/cJSON.h>
+#include <fenv.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -505,6 +506,50 @@ START_TEST(models)
 }
 END_TEST
 
+/* A driver that ends loops early proves nothing, and without being told so nothing rests on it. */
+START_TEST(loops)
+{
+    const irn_kernel_shape shape = {2, 2, 3, 3, 90, 90, IRN_PAD_CIRCULAR, 1, 1, 1, false};
+    double kernel[36] = {1};
+    irn_proof proof;
+    irn_bound bound;
+    bool whole;
+    testing_ok(irn_context_loops(context, &whole));
+    irn_loops found = context->loops;
+    ck_assert(found == (whole ? IRN_LOOPS_WHOLE : IRN_LOOPS_CUT));
+    context->loops = IRN_LOOPS_CUT;
+    testing_fails(irn_bound_kernel(&bound, &proof, context, IRN_ARITHMETIC_DEVICE_FLOAT32, kernel,
+                                   &shape, "kernel"),
+                  IRN_ERROR_UNSUPPORTED, "ends long loops early");
+    testing_ok(
+        irn_bound_kernel(&bound, &proof, context, IRN_ARITHMETIC_AUTO, kernel, &shape, "kernel"));
+    ck_assert(proof.arithmetic == IRN_ARITHMETIC_HOST_FLOAT64);
+    context->loops = found;
+}
+END_TEST
+
+START_TEST(modes)
+{
+    const irn_kernel_shape shape = {1, 1, 1, 1, 1, 1, IRN_PAD_CIRCULAR, 1, 1, 1, false};
+    const float kernel[1] = {1};
+    irn_bound bound;
+    ck_assert(fesetround(FE_DOWNWARD) == 0);
+    irn_status status = irn_prove_kernel(&bound, kernel, &shape);
+    ck_assert(fesetround(FE_TONEAREST) == 0);
+    ck_assert(status == IRN_ERROR_UNSUPPORTED);
+    testing_ok(irn_prove_kernel(&bound, kernel, &shape));
+}
+END_TEST
+
+START_TEST(large_maps)
+{
+    const irn_kernel_shape shape = {4, 4, 3, 3, 20000, 20000, IRN_PAD_ZEROS, 1, 1, 1, false};
+    float kernel[144] = {1};
+    irn_bound bound;
+    testing_fails(irn_prove_kernel(&bound, kernel, &shape), IRN_ERROR_ARGUMENT, "--size any");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("certify");
@@ -523,5 +568,8 @@ int main(void)
     tcase_add_test(test, small_singular_values);
     tcase_add_test(test, scales);
     tcase_add_loop_test(test, models, 0, 2);
+    tcase_add_test(test, loops);
+    tcase_add_test(test, modes);
+    tcase_add_test(test, large_maps);
     return testing_run(suite);
 }
