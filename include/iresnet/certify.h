@@ -15,7 +15,9 @@
 extern "C" {
 #endif
 
-/* In what arithmetic factorisations are done; each has its own error terms. */
+/* In what arithmetic factorisations are done; each has its own error terms. On a device only
+ * symbols are proven (IRN_PROOF_SYMBOL); AUTO and HOST_FLOAT64 prove the own matrix of zero-padded
+ * layers where it is small (IRN_PROOF_OPERATOR), which is tighter and always done on the host. */
 typedef enum irn_arithmetic {
     IRN_ARITHMETIC_AUTO,           /* float64 on the device if it has it, else on the host */
     IRN_ARITHMETIC_DEVICE_FLOAT64, /* IRN_ERROR_UNSUPPORTED if the device has none */
@@ -103,11 +105,12 @@ IRN_API irn_status irn_model_singular_values(irn_array *out, irn_model *model, c
 
 /* What the tensors of a safetensors file stand for, which the file does not say. Those of float32
  * or float64 with 2 dimensions are dense layers, with 4 convolutions of the map, with 3
- * convolutions of a row of its width.
+ * convolutions of a row of its width. Circular padding that wraps around more than once, dilation x
+ * (kernel / 2) pixels of a smaller map, is refused, as PyTorch does.
  *
  * A tensor X_orig beside X_sigma is a kernel of the official i-ResNet code before its
  * normalisation: the layer is X_orig / (max(1, X_sigma / coefficient) + epsilon), epsilon for
- * kernels larger than 1x1 only. */
+ * kernels larger than 1x1 only, in real arithmetic: bounds count what the scale was rounded by. */
 typedef struct irn_weights_options {
     uint32_t version; /* IRN_WEIGHTS_OPTIONS_VERSION */
     irn_padding padding;
@@ -137,7 +140,7 @@ typedef struct irn_certificate irn_certificate;
 typedef struct irn_layer_bound {
     const char *name;
     irn_kernel_shape shape;
-    double scale; /* the layer is scale x kernel; bounds include it */
+    double scale; /* the layer is scale x kernel; bounds include it, and how it was rounded */
     irn_bound bound;
     double kernel_upper; /* of the kernel without the scale: what was proven */
     irn_proof proof;
@@ -153,6 +156,13 @@ typedef struct irn_block_bound {
     double logdet_lower, logdet_upper; /* of log|det| of x + g(x) (iR lemma 7) */
 } irn_block_bound;
 
+/* So many iterations x <- y - g(x), from any first x, leave an error of at most `tolerance` times
+ * the length of the first step, in real arithmetic, if Lip(g) <= lipschitz_upper: the first that is
+ * found by L^steps / (1 - L), rounded against it (Banach); at least 1. 0: no number is known to,
+ * because lipschitz_upper is not in [0, 1), the tolerance not above 0, or steps would be above
+ * 2^53. */
+IRN_API size_t irn_inverse_steps(double lipschitz_upper, double tolerance);
+
 /* Bounds every layer and block of a model, and remembers the blocks' L in the model, where
  * irn_model_decode() and irn_model_save() find them; any change of weights forgets them. A model
  * with bounds >= 1 gives IRN_OK and a certificate whose verdict is false. */
@@ -161,9 +171,10 @@ IRN_API irn_status irn_certify_model(irn_certificate **out, irn_model *model,
 
 /* Every tensor of a safetensors file that is a layer by the description. Errors:
  * IRN_ERROR_ARGUMENT, also for a kernel of the official code whose coefficient is not known;
- * IRN_ERROR_FORMAT (none is a layer); those of irn_certify_kernel(). Where a kernel has the name of
- * one that is normalised, X_orig, and there is no X_sigma, the context's log is told that it is
- * bounded as it is stored. */
+ * IRN_ERROR_FORMAT (none is a layer, or has such a name); those of irn_certify_kernel(). Where a
+ * kernel has the name of one that is normalised, X_orig, and there is no X_sigma, the context's log
+ * is told that it is bounded as it is stored; and how many tensors have 5 and more dimensions, and
+ * are left out. */
 IRN_API irn_status irn_certify_weights(irn_certificate **out, irn_context *context,
                                        const char *path, const irn_weights_options *weights,
                                        const irn_certify_options *options);
@@ -214,7 +225,8 @@ IRN_API irn_status irn_certificate_read(irn_certificate **out, const char *path)
  * are the file's, and by factorisations of its own in float64 on the host, sharing no code with the
  * prover, that every upper bound holds; products and the verdict are computed again. Of lower
  * bounds it asks only that they are none above the upper. It needs no device. What weights stand
- * for (padding, map, stride, ...) is not in their file: it is the certificate's to say.
+ * for (padding, map, stride, ...), and what their bounds are to be below, is not in their file: it
+ * is the certificate's to say, and the caller's to look at in irn_certificate_weights().
  * options->arithmetic: AUTO or HOST_FLOAT64. Errors: IRN_ERROR_NOT_CERTIFIED with a sentence on
  * what is wrong; IRN_ERROR_FILE, IRN_ERROR_FORMAT for the model's file; IRN_ERROR_MEMORY;
  * IRN_ERROR_CANCELLED. IRN_OK says that the certificate is true, whatever its verdict. */

@@ -67,6 +67,16 @@ irn_status irn_check_version(const char *what, uint32_t given, uint32_t known)
     return IRN_OK;
 }
 
+const char *irn_number_text(char out[IRN_NUMBER_TEXT], double value)
+{
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(out, IRN_NUMBER_TEXT, "%.*g", digits, value);
+        if (strtod(out, NULL) == value)
+            break;
+    }
+    return out;
+}
+
 irn_status irn_check_rounding(void)
 {
     if (fegetround() != FE_TONEAREST)

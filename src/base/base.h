@@ -44,6 +44,10 @@ static inline size_t irn_larger(size_t a, size_t b)
 /* Product of sizes; false if it does not fit. */
 bool irn_product(size_t *out, const size_t *sizes, size_t count);
 
+/* The shortest of 15 to 17 digits that reads back as the value. Returns out. */
+#define IRN_NUMBER_TEXT 32
+const char *irn_number_text(char out[IRN_NUMBER_TEXT], double value);
+
 /* Errors: IRN_ERROR_ARGUMENT if an options struct's version is not the one this library knows. */
 /* Proofs count errors of rounding to nearest. Errors: IRN_ERROR_UNSUPPORTED if the caller has set
  * another mode (fesetround). */

@@ -9,8 +9,7 @@
 static void describe_device(irn_certificate *certificate, const irn_device_info *info)
 {
     snprintf(certificate->library, sizeof certificate->library, "libiresnet %s", irn_version());
-    snprintf(certificate->device, sizeof certificate->device,
-             info->has_fp64 ? "%s" : "host (%s has no float64)", info->name);
+    snprintf(certificate->device, sizeof certificate->device, "%s", info->name);
     snprintf(certificate->driver, sizeof certificate->driver, "%s", info->driver);
 }
 
@@ -116,7 +115,7 @@ double irn_widened_lower(double bound)
     return irn_round_down(bound - widening * fabs(bound));
 }
 
-bool irn_inverse_steps_suffice(double lipschitz_upper, size_t steps)
+bool irn_inverse_steps_suffice(double lipschitz_upper, double tolerance, size_t steps)
 {
     double power = 1, square = lipschitz_upper;
     if (!(lipschitz_upper >= 0 && lipschitz_upper < 1))
@@ -126,18 +125,19 @@ bool irn_inverse_steps_suffice(double lipschitz_upper, size_t steps)
             power = irn_round_up(power * square);
         square = irn_round_up(square * square);
     }
-    return irn_round_up(power / irn_round_down(1 - lipschitz_upper)) <= IRN_STEPS_FACTOR;
+    return irn_round_up(power / irn_round_down(1 - lipschitz_upper)) <= tolerance;
 }
 
-size_t irn_inverse_steps(double lipschitz_upper)
+size_t irn_inverse_steps(double lipschitz_upper, double tolerance)
 {
     const double most = 0x1p53;
-    if (!(lipschitz_upper >= 0 && lipschitz_upper < 1))
+    if (!(lipschitz_upper >= 0 && lipschitz_upper < 1 && tolerance > 0))
         return 0;
-    double guess = log(IRN_STEPS_FACTOR * (1 - lipschitz_upper)) / log(lipschitz_upper);
+    double guess = log(tolerance * (1 - lipschitz_upper)) / log(lipschitz_upper);
+    guess = fmax(0, guess); /* with a tolerance that the first point meets */
     for (double more = 0; guess + more < most; more = 2 * more + 1) {
         size_t steps = 1 + (size_t)(guess + more);
-        if (irn_inverse_steps_suffice(lipschitz_upper, steps))
+        if (irn_inverse_steps_suffice(lipschitz_upper, tolerance, steps))
             return steps;
     }
     return 0;
@@ -149,7 +149,7 @@ irn_block_bound irn_block_bound_of(const char *name, double lipschitz_upper, siz
     return (irn_block_bound){.name = name,
                              .lipschitz_upper = lipschitz_upper,
                              .dimension = dimension,
-                             .steps = irn_inverse_steps(lipschitz_upper),
+                             .steps = irn_inverse_steps(lipschitz_upper, IRN_STEPS_FACTOR),
                              .logdet_lower = irn_widened_lower(logdet.lower),
                              .logdet_upper = irn_widened_upper(logdet.upper)};
 }

@@ -17,8 +17,8 @@ struct irn_certificate {
     irn_interval logdet; /* sum of the blocks' */
     irn_weights_options
         weights;      /* what bare weights were taken for; coefficient 0: none needed it */
-    char library[64]; /* that made it, and where the bounds were computed */
-    char device[192], driver[128];
+    char library[64]; /* that made it */
+    char device[192], driver[128];     /* of the proofs that are not the host's, if there are any */
     char model_sha256[IRN_SHA256_HEX]; /* of a certificate that was read; "": not recorded */
     irn_layer_bound *layers;
     irn_block_bound *blocks;
@@ -42,13 +42,11 @@ irn_status irn_certificate_set_weights(irn_certificate *certificate,
 /* What a bound L of g proves of a block on so many dimensions. */
 irn_block_bound irn_block_bound_of(const char *name, double lipschitz_upper, size_t dimension);
 
-/* Enough iterations x <- y - g(x), from any first x, to bring the error below IRN_STEPS_FACTOR
- * times the first step's length; 0 where none are known to be. */
+/* The tolerance of the blocks' irn_inverse_steps(). */
 #define IRN_STEPS_FACTOR 1e-6
-size_t irn_inverse_steps(double lipschitz_upper);
-/* Whether so many are: L^steps / (1 - L) is at most the factor, as every contraction's error is at
- * most that multiple of its first step (Banach). */
-bool irn_inverse_steps_suffice(double lipschitz_upper, size_t steps);
+/* Whether so many are enough: L^steps / (1 - L) is at most the tolerance, as every contraction's
+ * error is at most that multiple of its first step (Banach). */
+bool irn_inverse_steps_suffice(double lipschitz_upper, double tolerance, size_t steps);
 
 /* A bound widened by 1e-12 of itself: what a C library computes of exp and log elsewhere is then
  * within it too. */

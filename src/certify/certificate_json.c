@@ -121,7 +121,8 @@ static bool add_lists(cJSON *root, const irn_certificate *certificate)
     return good;
 }
 
-/* Of the layers' arithmetic what is least: a proof in float32, and one on a device. */
+/* Of the layers' arithmetic what is least: a proof in float32, and one on a device, which is named
+ * only if there is one. */
 static bool add_overall_arithmetic(cJSON *root, const irn_certificate *certificate)
 {
     bool single = false, on_device = false;
@@ -130,7 +131,9 @@ static bool add_overall_arithmetic(cJSON *root, const irn_certificate *certifica
         single = single || irn_is_single(arithmetic);
         on_device = on_device || irn_is_on_device(arithmetic);
     }
-    return add_arithmetic(root, single, on_device);
+    return add_arithmetic(root, single, on_device) &&
+           add_text(root, "device", on_device ? certificate->device : "host") &&
+           add_text(root, "driver", on_device ? certificate->driver : "");
 }
 
 static bool add_network(cJSON *root, const irn_certificate *certificate)
@@ -172,8 +175,6 @@ static bool fill(cJSON *root, const irn_certificate *certificate, const char *sh
            add_text(root, "kind", irn_certificate_kinds[certificate->of_model]) &&
            add_text(root, "padding", irn_certificate_paddings[certificate->padding]) &&
            add_overall_arithmetic(root, certificate) &&
-           add_text(root, "device", certificate->device) &&
-           add_text(root, "driver", certificate->driver) &&
            (*sha256 ? add_text(root, "model_sha256", sha256)
                     : cJSON_AddNullToObject(root, "model_sha256") != NULL) &&
            add_number(root, "below", certificate->below) && add_network(root, certificate) &&

@@ -112,13 +112,15 @@ static irn_status enforce(irn_certificate **out, enforcement *self,
             *out = certificate;
             return IRN_OK;
         }
+        char limit[IRN_NUMBER_TEXT];
         irn_block_bound worst = irn_certificate_block(certificate, above);
         irn_status status = attempt < ATTEMPTS
                                 ? lower_blocks(self, certificate)
                                 : irn_fail(IRN_ERROR_NOT_CERTIFIED,
-                                           "%s: its bound is %.17g, still above %g after its "
+                                           "%s: its bound is %.17g, still above %s after its "
                                            "layers were lowered %d times",
-                                           worst.name, worst.lipschitz_upper, self->most, ATTEMPTS);
+                                           worst.name, worst.lipschitz_upper,
+                                           irn_number_text(limit, self->most), ATTEMPTS);
         irn_certificate_free(certificate);
         IRN_TRY(status);
     }

@@ -40,12 +40,13 @@ static irn_status check_layer(const irn_certificate *certificate, const irn_subj
                               size_t index)
 {
     const irn_layer_bound *layer = &certificate->layers[index];
-    IRN_TRY(irn_subject_compare(subject, index, layer));
+    double scale_upper;
+    IRN_TRY(irn_subject_compare(subject, index, layer, &scale_upper));
     IRN_TRY(at_least(layer->name, "lower", layer->bound.lower, 0));
     IRN_TRY(at_least(layer->name, "upper", layer->bound.upper, layer->bound.lower));
     IRN_TRY(at_least(layer->name, "kernel_upper", layer->kernel_upper, 0));
     return at_least(layer->name, "upper", layer->bound.upper,
-                    product_upper(fabs(layer->scale), layer->kernel_upper));
+                    product_upper(scale_upper, layer->kernel_upper));
 }
 
 static irn_status check_layers(const irn_certificate *certificate, const irn_subject *subject)
@@ -79,7 +80,8 @@ static irn_status check_block(const irn_certificate *certificate, const irn_subj
     irn_interval logdet = irn_logdet_interval(block->dimension, claim->lipschitz_upper);
     IRN_TRY(at_least(block->name, "logdet_upper", claim->logdet_upper, logdet.upper));
     IRN_TRY(at_least(block->name, "-logdet_lower", -claim->logdet_lower, -logdet.lower));
-    if (claim->steps > 0 && !irn_inverse_steps_suffice(claim->lipschitz_upper, claim->steps))
+    if (claim->steps > 0 &&
+        !irn_inverse_steps_suffice(claim->lipschitz_upper, IRN_STEPS_FACTOR, claim->steps))
         return irn_fail(IRN_ERROR_NOT_CERTIFIED, "%s: %zu steps do not suffice", block->name,
                         claim->steps);
     return IRN_OK;
@@ -137,11 +139,12 @@ static irn_status check_verdict(const irn_certificate *certificate)
     if (certificate->of_model && !(certificate->below == 1))
         return irn_fail(IRN_ERROR_NOT_CERTIFIED, "a model's blocks are to be below 1, not %.17g",
                         certificate->below);
+    char limit[IRN_NUMBER_TEXT];
     if (certificate->verdict && !irn_certificate_judged(certificate))
         return irn_fail(
             IRN_ERROR_NOT_CERTIFIED,
-            "the certificate's verdict is 'certified', and its bounds are not all below %g",
-            certificate->below);
+            "the certificate's verdict is 'certified', and its bounds are not all below %s",
+            irn_number_text(limit, certificate->below));
     return IRN_OK;
 }
 

@@ -19,10 +19,11 @@ bool irn_subject_is_model(const irn_subject *subject);
 size_t irn_subject_layer_count(const irn_subject *subject);
 
 /* Whether the layer is the file's at this number: its name, kernel, scale; for a model also map and
- * padding, which weights do not have. Errors: IRN_ERROR_NOT_CERTIFIED with a sentence; those of the
- * file. */
+ * padding, which weights do not have. scale_upper: an upper bound of the exact scale's size, of
+ * which layer->scale may be the rounded one. Errors: IRN_ERROR_NOT_CERTIFIED with a sentence; those
+ * of the file. */
 irn_status irn_subject_compare(const irn_subject *subject, size_t index,
-                               const irn_layer_bound *layer);
+                               const irn_layer_bound *layer, double *scale_upper);
 /* The layer's kernel in float64, which the caller frees. */
 irn_status irn_subject_kernel(const irn_subject *subject, size_t index, double **out);
 

@@ -5,7 +5,6 @@
 #include "certify/verify.h"
 #include "flow/config_json.h"
 #include "flow/model.h"
-#include "flow/official.h"
 #include "io/file.h"
 #include "io/safetensors.h"
 
@@ -212,28 +211,40 @@ static irn_status weights_shape(const irn_subject *subject, size_t index, irn_ke
     return IRN_OK;
 }
 
+/* 1 / (max(1, sigma / coefficient) + epsilon); NaN, which nothing equals, where that cannot be
+ * claimed. Each of its three operations errs by half a unit of its result, less than two units
+ * together. */
+static double normalisation(const irn_weights_options *w, double sigma, bool large)
+{
+    const double most = 1e300; /* else results have fewer digits */
+    if (!(w->coefficient > 0) || !(sigma / w->coefficient <= most) || !(w->epsilon <= most / 2))
+        return NAN;
+    double divisor = sigma > w->coefficient ? sigma / w->coefficient : 1;
+    return 1 / (large ? divisor + w->epsilon : divisor);
+}
+
 /* X_orig beside X_sigma is a kernel of the official code before its normalisation. */
 static irn_status weights_scale(const irn_subject *subject, const char *name,
-                                const irn_kernel_shape *shape, double *scale)
+                                const irn_kernel_shape *shape, double *scale, double *upper)
 {
     static const char before[] = "_orig", beside[] = "_sigma";
     const irn_weights_options *w = &subject->certificate->weights;
     size_t length = strlen(name), stem = length - irn_smaller(length, strlen(before));
     bool large = shape->kernel_height > 1 || shape->kernel_width > 1;
     char *other;
-    float sigma;
-    *scale = 1;
+    double sigma = NAN;
+    *scale = *upper = 1;
     if (stem == 0 || strcmp(name + stem, before) != 0)
         return IRN_OK;
     IRN_TRY(irn_alloc(&other, stem + sizeof beside, 1));
     snprintf(other, stem + sizeof beside, "%.*s%s", (int)stem, name, beside);
     irn_status status = IRN_OK;
     if (irn_safetensors_find(subject->file, other) != SIZE_MAX) {
-        status = irn_safetensors_read_float(subject->file, other, 1, &sigma);
+        status = irn_safetensors_read_double(subject->file, other, 1, &sigma);
         if (status == IRN_OK)
-            *scale = w->coefficient > 0 ? (double)irn_official_scale((double)sigma, w->coefficient,
-                                                                     w->epsilon, large)
-                                        : NAN; /* none that could be claimed */
+            *scale = normalisation(w, sigma, large);
+        /* Two units and what this product rounds. */
+        *upper = irn_round_up(*scale * (1 + 0x1p-51));
     }
     free(other);
     return status;
@@ -302,7 +313,7 @@ static irn_status mismatch(size_t index, const char *name, const char *what)
 }
 
 irn_status irn_subject_compare(const irn_subject *subject, size_t index,
-                               const irn_layer_bound *layer)
+                               const irn_layer_bound *layer, double *scale_upper)
 {
     irn_kernel_shape shape;
     char buffer[48];
@@ -312,10 +323,11 @@ irn_status irn_subject_compare(const irn_subject *subject, size_t index,
         layer_name(buffer, subject, index);
         shape = model_shape(subject, index);
         IRN_TRY(model_scale(subject, name, &scale));
+        *scale_upper = fabs(scale);
     } else {
         name = irn_safetensors_tensor_name(subject->file, subject->tensors[index]);
         IRN_TRY(weights_shape(subject, index, &shape));
-        IRN_TRY(weights_scale(subject, name, &shape, &scale));
+        IRN_TRY(weights_scale(subject, name, &shape, &scale, scale_upper));
     }
     if (strcmp(name, layer->name) != 0)
         return mismatch(index, name, "another stands in its place in the certificate");

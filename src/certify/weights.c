@@ -11,7 +11,9 @@ typedef struct reading {
     irn_context *context;
     irn_arithmetic arithmetic;
     const irn_weights_options *how;
-    size_t bare; /* kernels of which no normalisation was found */
+    size_t bare;            /* kernels of which no normalisation was found */
+    size_t selected, large; /* tensors of the pattern; those of 5 and more dimensions, left out */
+    const char *first_large;
 } reading;
 
 static irn_status certify_layer(irn_certificate *certificate, reading *self, size_t index)
@@ -33,8 +35,7 @@ static irn_status certify_layer(irn_certificate *certificate, reading *self, siz
     irn_layer_bound added = {.name = name,
                              .shape = layer.shape,
                              .scale = layer.scale,
-                             .bound = layer.coefficient > 0 ? irn_bound_scaled(bound, layer.scale)
-                                                            : bound,
+                             .bound = irn_weights_layer_bound(&layer, bound),
                              .kernel_upper = bound.upper,
                              .proof = proof};
     return irn_certificate_add_layer(certificate, &added);
@@ -43,16 +44,26 @@ static irn_status certify_layer(irn_certificate *certificate, reading *self, siz
 static irn_status certify_tensor(irn_certificate *certificate, reading *self, size_t index)
 {
     bool is_layer;
-    const char *pattern = self->how->pattern;
-    if (pattern && fnmatch(pattern, irn_safetensors_tensor_name(self->file, index), 0) != 0)
+    irn_array view;
+    const char *pattern = self->how->pattern,
+               *name = irn_safetensors_tensor_name(self->file, index);
+    if (pattern && fnmatch(pattern, name, 0) != 0)
         return IRN_OK;
     IRN_TRY(irn_weights_is_layer(&is_layer, self->file, index));
+    IRN_TRY(irn_safetensors_view(self->file, index, &view));
+    self->selected++;
+    if (view.rank > 4 && self->large++ == 0)
+        self->first_large = name;
     return is_layer ? certify_layer(certificate, self, index) : IRN_OK;
 }
 
 static irn_status no_layers(const reading *self)
 {
     const char *pattern = self->how->pattern;
+    if (pattern && self->selected == 0)
+        return irn_fail(IRN_ERROR_FORMAT, "%s: no name of its %zu tensors matches '%s'",
+                        irn_safetensors_name(self->file), irn_safetensors_count(self->file),
+                        pattern);
     return irn_fail(IRN_ERROR_FORMAT,
                     "%s: holds no layer%s%s%s, that is no float32 or float64 tensor with 2, 3 or 4 "
                     "dimensions, among its %zu tensors",
@@ -76,6 +87,12 @@ static irn_status certify(irn_certificate *certificate, reading *self, const irn
                 "%s: %zu kernels are named as if normalised later (_orig) without a norm beside "
                 "them (_sigma), and are bounded as they are stored",
                 irn_safetensors_name(self->file), self->bare);
+    if (self->large > 0)
+        irn_log(
+            context,
+            "%s: %zu tensors of 5 and more dimensions are left out, the first is '%s': nothing is "
+            "said of them",
+            irn_safetensors_name(self->file), self->large, self->first_large);
     irn_certificate_judge(certificate);
     return IRN_OK;
 }

@@ -11,7 +11,7 @@ typedef struct irn_weights_layer {
     irn_kernel_shape shape;
     double *kernel; /* owned */
     size_t count;
-    double scale;
+    double scale;                /* within 4 units of rounding of the exact one */
     double coefficient, epsilon; /* that the scale was made with; 0, 0: with none */
     bool bare; /* named as a kernel before its normalisation, of which there is nothing to see */
 } irn_weights_layer;
@@ -27,5 +27,8 @@ irn_status irn_weights_layer_read(irn_weights_layer *out, const irn_safetensors 
                                   const irn_weights_options *how);
 /* Also accepts a zeroed struct. */
 void irn_weights_layer_free(irn_weights_layer *layer);
+
+/* Bounds of the layer exact scale x kernel from those of the kernel. */
+irn_bound irn_weights_layer_bound(const irn_weights_layer *layer, irn_bound kernel);
 
 #endif

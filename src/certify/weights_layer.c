@@ -60,6 +60,27 @@ static irn_status layer_shape(irn_kernel_shape *out, const irn_array *view,
     return IRN_OK;
 }
 
+/* PyTorch refuses to wrap around more than once, so that there is no such layer. */
+static irn_status check_reach(const irn_kernel_shape *shape, const char *name)
+{
+    const size_t kernel[] = {shape->kernel_height, shape->kernel_width};
+    const size_t map[] = {shape->height, shape->width};
+    for (size_t axis = 0; axis < 2 && shape->padding == IRN_PAD_CIRCULAR; axis++) {
+        size_t factors[] = {map[axis], shape->transposed ? shape->stride : 1}, size;
+        size_t reach = kernel[axis] / 2;
+        bool any = shape->height == 0 && shape->width == 0;
+        if (!any && reach > 0 && irn_product(&size, factors, 2) && shape->dilation > size / reach)
+            return irn_fail(
+                IRN_ERROR_ARGUMENT,
+                "%s: a kernel of %zux%zu with dilation %zu reaches %zu times %zu pixels "
+                "to a side, and the map of %zux%zu has %zu: circular padding wraps "
+                "around once at most",
+                name, kernel[0], kernel[1], shape->dilation, shape->dilation, reach, map[0], map[1],
+                size);
+    }
+    return IRN_OK;
+}
+
 static bool has_suffix(const char *name, const char *suffix)
 {
     size_t length = strlen(name), wanted = strlen(suffix);
@@ -93,12 +114,39 @@ static irn_status normalisation_of(const irn_safetensors *file, const irn_weight
     return irn_official_normalisation(file, coefficient, epsilon);
 }
 
+/* A quotient, a sum and a quotient, each rounded once (the maximum is exact): the scale is within 4
+ * u = 2^-51 of 1 / (max(1, sigma / coefficient) + epsilon), as long as nothing leaves the range in
+ * which a rounding is relative. Not ">": NaN must not pass. */
+static irn_status scale_of(irn_weights_layer *layer, double sigma, const char *name)
+{
+    bool large = layer->shape.kernel_height * layer->shape.kernel_width > 1;
+    double ratio = sigma / layer->coefficient;
+    double divisor = fmax(1, ratio) + (large ? layer->epsilon : 0);
+    if (!(ratio <= 1e300 && divisor <= 1e300))
+        return irn_fail(IRN_ERROR_NUMERIC,
+                        "%s: is normalised by sigma %g / %g and epsilon %g: above 1e300, or no "
+                        "number",
+                        name, sigma, layer->coefficient, layer->epsilon);
+    layer->scale = 1 / divisor;
+    return IRN_OK;
+}
+
+irn_bound irn_weights_layer_bound(const irn_weights_layer *layer, irn_bound kernel)
+{
+    const double error = 0x1p-51; /* scale_of() */
+    if (!(layer->coefficient > 0))
+        return kernel;
+    double least = irn_round_down(layer->scale * (1 - error));
+    double most = irn_round_up(layer->scale * (1 + error));
+    return (irn_bound){irn_bound_scaled(kernel, least).lower, irn_bound_scaled(kernel, most).upper};
+}
+
 /* The scale of a kernel before its normalisation; 1 of others. */
 static irn_status read_scale(irn_weights_layer *layer, const irn_safetensors *file,
                              const char *name, const irn_weights_options *how)
 {
     size_t index = SIZE_MAX;
-    float sigma;
+    double sigma;
     layer->scale = 1;
     if (!has_suffix(name, "_orig"))
         return IRN_OK;
@@ -106,12 +154,9 @@ static irn_status read_scale(irn_weights_layer *layer, const irn_safetensors *fi
     layer->bare = index == SIZE_MAX;
     if (layer->bare)
         return IRN_OK;
-    IRN_TRY(irn_safetensors_read_float(file, irn_safetensors_tensor_name(file, index), 1, &sigma));
+    IRN_TRY(irn_safetensors_read_double(file, irn_safetensors_tensor_name(file, index), 1, &sigma));
     IRN_TRY(normalisation_of(file, how, name, &layer->coefficient, &layer->epsilon));
-    bool large = layer->shape.kernel_height * layer->shape.kernel_width > 1;
-    layer->scale =
-        (double)irn_official_scale((double)sigma, layer->coefficient, layer->epsilon, large);
-    return IRN_OK;
+    return scale_of(layer, sigma, name);
 }
 
 irn_status irn_weights_layer_read(irn_weights_layer *out, const irn_safetensors *file, size_t index,
@@ -124,6 +169,7 @@ irn_status irn_weights_layer_read(irn_weights_layer *out, const irn_safetensors 
     IRN_TRY(irn_safetensors_view(file, index, &view));
     IRN_TRY(layer_shape(&layer.shape, &view, how, name));
     IRN_TRY(irn_shape_check(&layer.shape, name, &unused));
+    IRN_TRY(check_reach(&layer.shape, name));
     IRN_TRY(read_scale(&layer, file, name, how));
     layer.count = irn_array_count(&view);
     IRN_TRY(irn_alloc(&layer.kernel, layer.count, sizeof *layer.kernel));

@@ -19,12 +19,13 @@ static size_t add_limits(const certification *self, chart_mark marks[CHART_MARKS
         self->is_model ? irn_model_get_config(self->session.model) : NULL;
     double limit = self->is_model ? 1 : self->options.below;
     size_t count = 0;
+    char text[CLI_BOUND_TEXT];
     if (config && config->coefficient > 0) {
-        snprintf(labels[count], LABEL, "c = %g", config->coefficient);
+        snprintf(labels[count], LABEL, "c = %s", cli_exact(text, config->coefficient));
         marks[count] = (chart_mark){config->coefficient, labels[count], false};
         count++;
     }
-    snprintf(labels[count], LABEL, "%g", limit);
+    snprintf(labels[count], LABEL, "%s", cli_exact(text, limit));
     marks[count] = (chart_mark){limit, labels[count], true};
     count++;
     return count;

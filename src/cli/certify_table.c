@@ -64,15 +64,18 @@ static void print_layers(const irn_certificate *certificate)
     }
 }
 
+/* steps: of the inverse, for an error of 1e-6 of the first step. */
 static void print_blocks(const irn_certificate *certificate)
 {
-    char upper[CLI_BOUND_TEXT];
+    char upper[CLI_BOUND_TEXT], steps[CLI_BOUND_TEXT];
     size_t count = irn_certificate_block_count(certificate);
     if (count > 0)
-        printf("\n%-28s  %12s\n", "block", "Lip(g) <=");
+        printf("\n%-28s  %12s  %12s\n", "block", "Lip(g) <=", "steps");
     for (size_t i = 0; i < count; i++) {
         irn_block_bound block = irn_certificate_block(certificate, i);
-        printf("%-28s  %12s\n", block.name, cli_bound_upper(upper, block.lipschitz_upper));
+        snprintf(steps, sizeof steps, block.steps > 0 ? "%zu" : "none", block.steps);
+        printf("%-28s  %12s  %12s\n", block.name, cli_bound_upper(upper, block.lipschitz_upper),
+               steps);
     }
 }
 
@@ -93,23 +96,25 @@ static void print_network(const certification *self)
 static void print_verdict(const certification *self)
 {
     bool good = irn_certificate_verdict(self->certificate);
+    char limit[CLI_BOUND_TEXT];
     if (self->is_model)
         puts(good ? "certified: Lip(g) < 1 in every block; the network is invertible"
                   : "not certified: a block's bound is not below 1");
     else
-        printf("\n%s %g\n",
+        printf("\n%s %s\n",
                good ? "certified: every layer's bound is below"
                     : "not certified: a layer's bound is not below",
-               self->options.below);
+               cli_exact(limit, self->options.below));
 }
 
 /* What --enforce did. */
 static void print_changes(const certification *self)
 {
     size_t changed = cli_changed_layers(self->certificate);
+    char limit[CLI_BOUND_TEXT];
     if (changed == 0)
-        printf("nothing was changed: every block's bound is at most %g as it is\n\n",
-               self->options.enforce);
+        printf("nothing was changed: every block's bound is at most %s as it is\n\n",
+               cli_exact(limit, self->options.enforce));
     if (changed == 0)
         return;
     printf("%-28s  %12s  %12s\n", "changed layer", "from", "to");

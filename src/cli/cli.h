@@ -139,6 +139,9 @@ extern const char *const cli_arithmetic_words[];
 #define CLI_ARITHMETIC_HELP                                                                        \
     "what is proven in: float64 or float32 on the\n"                                               \
     "device, host: float64 on the host, or auto: float64 on\n"                                     \
-    "the device if it can, else on the host (default auto)"
+    "the device if it can, else on the host (default auto);\n"                                     \
+    "on maps small enough auto and host prove the\n"                                               \
+    "zero-padded layer itself, the others the torus it is\n"                                       \
+    "part of"
 
 #endif

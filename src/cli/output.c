@@ -83,6 +83,16 @@ const char *cli_bound_lower(char out[CLI_BOUND_TEXT], double bound)
     return print_bound(out, bound, -1);
 }
 
+const char *cli_exact(char out[CLI_BOUND_TEXT], double value)
+{
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(out, CLI_BOUND_TEXT, "%.*g", digits, value);
+        if (strtod(out, NULL) == value)
+            break;
+    }
+    return out;
+}
+
 size_t cli_changed_layers(const irn_certificate *certificate)
 {
     size_t changed = 0;

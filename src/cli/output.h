@@ -30,6 +30,10 @@ int cli_json_print(cli_session *session, cli_json *json);
 const char *cli_bound_upper(char out[CLI_BOUND_TEXT], double bound);
 const char *cli_bound_lower(char out[CLI_BOUND_TEXT], double bound);
 
+/* The shortest of 15 to 17 digits that reads back as the value: what is said of it is then true of
+ * the value itself. Returns out. */
+const char *cli_exact(char out[CLI_BOUND_TEXT], double value);
+
 /* The number of layers that irn_certify_enforce() changed, and a line for each, begun with a text,
  * on standard output: its name, its bound before and its bound now. */
 size_t cli_changed_layers(const irn_certificate *certificate);

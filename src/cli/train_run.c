@@ -272,6 +272,7 @@ static void print_certificate(training *self, const outcome *values)
         return;
     }
     printf("certified      Lip(g) <= %s in every block, ", block);
+    char limit[CLI_BOUND_TEXT];
     if (values->changed == 0) {
         puts("with the weights as trained");
         return;
@@ -280,8 +281,8 @@ static void print_certificate(training *self, const outcome *values)
            values->changed == 1 ? " was" : "s were");
     printf("%s%-28s  %12s  %12s\n", indent, "layer", "norm from <=", "to <=");
     cli_print_changes(certificate, indent);
-    printf("%sso that no block is above the coefficient %g\n", indent,
-           irn_model_get_config(self->session.model)->coefficient);
+    printf("%sso that no block is above the coefficient %s\n", indent,
+           cli_exact(limit, irn_model_get_config(self->session.model)->coefficient));
 }
 
 static void print_text(training *self, const outcome *values)

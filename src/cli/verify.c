@@ -10,6 +10,7 @@
 typedef struct verify_options {
     int padding;
     size_t size[2];
+    double below;
 } verify_options;
 
 static const char *const any_size[] = {"any", NULL};
@@ -31,6 +32,14 @@ static const cli_option verify_table[] = {
      .words = any_size,
      .low = 1,
      .high = INT_MAX / 8},
+    {.name = "below",
+     .kind = CLI_REAL,
+     .offset = offsetof(verify_options, below),
+     .argument = "X",
+     .help = "likewise, unless the limit that its verdict is about is\n"
+             "at most X (default 1)",
+     .high = 1e300,
+     .above = true},
 };
 
 typedef struct verification {
@@ -62,10 +71,18 @@ static int check_expectations(verification *self)
     const verify_options *options = &self->options;
     bool padding = cli_given(self->group, "padding"), size = cli_given(self->group, "size");
     char wanted[48], found[48];
-    if (!weights && (padding || size))
+    bool below = cli_given(self->group, "below");
+    if (!weights && (padding || size || below))
         return cli_error(&self->session, CLI_USAGE,
-                         "--padding and --size are for weights files, and %s is of a model",
+                         "--padding, --size and --below are for weights files, and %s is of a "
+                         "model",
                          self->path);
+    if (weights && !(weights->below <= options->below))
+        return cli_error(&self->session, CLI_BOUND,
+                         "refused: its verdict is about bounds below %s, not below %s; if that is "
+                         "what you want to know, say --below %s",
+                         cli_exact(found, weights->below), cli_exact(wanted, options->below),
+                         found);
     if (padding && weights->padding != (irn_padding)options->padding)
         return cli_error(&self->session, CLI_BOUND, "refused: it is of padding %s, not %s",
                          cli_padding_words[weights->padding], cli_padding_words[options->padding]);
@@ -99,7 +116,7 @@ static int check(verification *self)
 static void print_weights(const irn_weights_options *weights)
 {
     const size_t map[] = {weights->height, weights->width};
-    char text[48];
+    char text[48], coefficient[CLI_BOUND_TEXT], epsilon[CLI_BOUND_TEXT];
     printf("taken for  convolutions with padding %s on maps of size %s",
            cli_padding_words[weights->padding], describe_map(text, map));
     if (weights->stride > 1)
@@ -112,8 +129,8 @@ static void print_weights(const irn_weights_options *weights)
     if (weights->pattern)
         printf("only       tensors named like %s\n", weights->pattern);
     if (weights->coefficient > 0)
-        printf("kernels    X_orig / (max(1, X_sigma / %.9g) + %.9g)\n", weights->coefficient,
-               weights->epsilon);
+        printf("kernels    X_orig / (max(1, X_sigma / %s) + %s)\n",
+               cli_exact(coefficient, weights->coefficient), cli_exact(epsilon, weights->epsilon));
 }
 
 static void print_network(const irn_certificate *certificate)
@@ -143,11 +160,12 @@ static void print_verdict(const irn_certificate *certificate)
 {
     const irn_weights_options *weights = irn_certificate_weights(certificate);
     bool good = irn_certificate_verdict(certificate);
+    char limit[CLI_BOUND_TEXT];
     if (weights)
-        printf("true: %s %g\n",
+        printf("true: %s %s\n",
                good ? "certified, every layer's bound is below"
                     : "not certified, a layer's bound is not below",
-               weights->below);
+               cli_exact(limit, weights->below));
     else
         printf("true: %s\n", good
                                  ? "certified, Lip(g) < 1 in every block; the network is invertible"
@@ -172,10 +190,12 @@ static void print(const verification *self)
 
 static int run(const cli_command *command, int argc, char **argv)
 {
-    verification self = {.session = {.command = command}};
-    cli_group groups[] = {
-        {.title = "Options", .options = verify_table, .count = 2, .values = &self.options},
-        cli_common_group(&self.session.common, CLI_WITH_QUIET)};
+    verification self = {.session = {.command = command}, .options = {.below = 1}};
+    cli_group groups[] = {{.title = "Options",
+                           .options = verify_table,
+                           .count = sizeof verify_table / sizeof *verify_table,
+                           .values = &self.options},
+                          cli_common_group(&self.session.common, CLI_WITH_QUIET)};
     cli_operands operands = {.names = "CERTIFICATE.json or MODEL", .least = 2, .most = 2};
     int result = CLI_DONE;
     if (!cli_parse(command, groups, 2, argc, argv, &operands, &result))

@@ -261,6 +261,14 @@ static irn_status check_text(const irn_safetensors *file, const char *text, size
     return IRN_OK;
 }
 
+static bool begins_as_json(const irn_safetensors *file, size_t size)
+{
+    size_t at = 0;
+    while (at < size && file->bytes[at] && strchr(" \t\r\n", file->bytes[at]))
+        at++;
+    return at < size && file->bytes[at] == '{';
+}
+
 irn_status irn_safetensors_read_header(irn_safetensors *file, size_t size)
 {
     const size_t prefix = IRN_SAFETENSORS_PREFIX;
@@ -270,7 +278,13 @@ irn_status irn_safetensors_read_header(irn_safetensors *file, size_t size)
                         size);
     for (size_t i = prefix; i-- > 0;)
         length = length << 8 | file->bytes[i];
-    if (length < 2 || length > IRN_SAFETENSORS_HEADER_LIMIT || length > size - prefix)
+    bool fits = length >= 2 && length <= IRN_SAFETENSORS_HEADER_LIMIT && length <= size - prefix;
+    if (!fits && begins_as_json(file, size))
+        return irn_fail(
+            IRN_ERROR_FORMAT,
+            "%s: is JSON, not a safetensors file; of a certificate: see `iresnet verify`",
+            file->name);
+    if (!fits)
         return irn_fail(IRN_ERROR_FORMAT,
                         "%s: is not a safetensors file: a header of %llu bytes; %zu follow, and "
                         "the limit is %d",

@@ -103,6 +103,11 @@ def weight_files():
         ("head.weight", [2, 3], wave(6)), ("bias", [2], [1.0, 2.0]), ("scalar", [], [1.0])])
     safetensors("weights-orig", [("dense.weight_orig", [2, 2], [0.5, 0, 0, 0.25]),
                                  ("dense.weight_u", [2], [1.0, 0])])
+    safetensors("weights-video", [("dense", [1, 1], [0.5]), ("conv3d.a", [1, 1, 1, 1, 1], [2.0]),
+                                  ("conv3d.b", [1, 1, 1, 1, 1, 1], [2.0])])
+    # sigma / 0.9 is less than the kernel, which a scale in float32 would not show
+    safetensors("official-flip", [("w_orig", [1, 1], [3.2868402004241943]),
+                                  ("w_sigma", [1], [2.958156108856201])])
     open("weights-huge", "wb").write(struct.pack("<Q", 1 << 60) + b"{}")
     open("weights-json", "wb").write(struct.pack("<Q", 8) + b"{\"a\": [")
 

@@ -688,7 +688,8 @@ terminal_tests() {
 certify_tests() {
     model=run/model.safetensors
     iresnet 0 '^certified' certify $model
-    iresnet 0 '^blocks' certify $model --json c.json
+    check 'certify: steps of the inverse' grep -Eq '^block +Lip\(g\) <= +steps$' "$work/.out"
+    iresnet 0 '^blocks.* [0-9]+$' certify $model --json c.json
     check 'certify --json: keys' json c.json 'd["verdict"] == "certified" and
         d["padding"] == "zeros" and len(d["model_sha256"]) == 64 and
         all(0 < b["lipschitz_upper"] < 1 for b in d["blocks"]) and
@@ -716,6 +717,7 @@ certify_tests() {
         --singular-values s.npy --layer conv
     check 'certify weights: no blocks' json w.json 'not d.get("blocks") and len(d["layers"]) == 2'
     iresnet 2 '--size HxW is needed' certify files/weights
+    iresnet 1 'is JSON, not a safetensors file' certify c.json
     iresnet 0 'not certified' eval bare/model.safetensors --data digits --count 5
     iresnet 0 '^certified' certify bare/model.safetensors --out certified.st --json certified.json
     iresnet 0 'proven' eval certified.st --data digits --count 5
@@ -777,13 +779,21 @@ weights_tests() {
         '[l["name"] for l in d["layers"]] == ["features.0.weight", "features.1.weight", "head.weight"]'
     iresnet 0 '^features.1' certify $w --size 8x8 --only 'features.*' --json some.json --below 100
     check 'certify --only' json some.json 'len(d["layers"]) == 2'
-    iresnet 1 "no layer of a name like 'x\*'" certify $w --size 8x8 --only 'x*'
+    iresnet 1 "no name of its 5 tensors matches 'x\*'" certify $w --size 8x8 --only 'x*'
     iresnet 0 '^features.0.weight +4x3x3x3 +any ' certify $w --size any --below 100
     iresnet 0 '^features.0.weight +4x3x3x3 stride 2 dilation 3 transposed +8x6 ' certify $w --size 8x6 \
         --only features.0.weight --stride 2 --dilation 3 --transposed --below 100 --json kinds.json
     iresnet 0 '^features.0.weight +4x3x3x3 groups 2 +8x8 ' certify $w --size 8x8 --only features.0.weight \
         --groups 2 --below 100
     iresnet 1 'groups' certify $w --size 8x8 --only features.0.weight --groups 3
+    iresnet 1 "no layer of a name like 'bias'" certify $w --size 8x8 --only bias
+    iresnet 1 'features.0.weight: .* 3x3 .*dilation 9 .* map of 8x8 .* once' certify $w --size 8x8 \
+        --only features.0.weight --dilation 9 --padding circular
+    iresnet 0 '' certify $w --size 8x8 --only features.0.weight --dilation 9 --below 100
+    iresnet 0 '' certify $w --size 8x8 --only features.0.weight --dilation 8 --padding circular --below 100
+    iresnet 0 '^certified' certify files/weights-video --size 8x8
+    check 'certify: says what is left out' \
+        grep -q "2 tensors of 5 and more dimensions .*'conv3d.a'" "$work/.err"
     laplacian=$here/../../examples/laplacian.safetensors
     iresnet 0 '^certified' certify "$laplacian" --size 7x7 --padding circular
     iresnet 3 '' certify "$laplacian" --size 7x7 --padding zeros
@@ -796,8 +806,10 @@ import json
 raw, model = (json.load(open(name))["layers"] for name in ("raw.json", "i5.json"))
 assert len(raw) == len(model) == 3
 for a, b in zip(raw, model):
-    assert abs(a["upper"] / b["upper"] - 1) <= 1e-9 and a["kernel"] == b["kernel"]
-    assert a["scale"] == b["scale"] < 1'
+    assert abs(a["upper"] / b["upper"] - 1) <= 1e-6 and a["kernel"] == b["kernel"]
+    assert abs(a["scale"] / b["scale"] - 1) <= 1e-6 and a["scale"] < 1'
+    iresnet 3 '' certify files/official-flip --size 1x1 --coeff 0.9 --eps 0
+    check 'certify: a norm of 1.00000002 is above 1' grep -q '^not certified' "$work/.out"
     iresnet 1 'before its normalisation, and neither' certify files/official-bare --size 8x8
     iresnet 0 '' certify files/official-bare --size 8x8 --coeff 0.9 --json bare.json --below 10 --only '*_orig'
     check 'certify --coeff: as the metadata' python3 -c '
@@ -853,6 +865,8 @@ verify_tests() {
         iresnet 0 '^certified' certify $model --json v.json --arithmetic $arithmetic
         iresnet 0 '^true: certified, Lip\(g\) < 1' verify v.json $model
         check 'verify: says nothing else' [ ! -s "$work/.err" ]
+        check "certificate: $arithmetic: where it was proven" json v.json '(d["device"] == "host") ==
+            (d["arithmetic"] == "host") == all(l["proof"]["arithmetic"] == "host" for l in d["layers"])'
     done
     iresnet 0 '^certified' certify $model --json v.json
     check 'certificate: SHA-256 of all but the last two lines' \
@@ -885,6 +899,10 @@ verify_tests() {
         iresnet 1 "files/$file" verify v.json files/$file
     done
     iresnet 2 'are for weights files' verify v.json $model --size 8x8
+    iresnet 2 'are for weights files' verify v.json $model --below 2
+    iresnet 0 '' certify $model --json v.json --arithmetic host
+    forge v.json v-forged.json '"device":	"host"' '"device":	"another"'
+    iresnet 3 'refused: v-forged.json: line .* is not as it was written' verify v-forged.json $model
 }
 
 verify_weights_tests() {
@@ -892,7 +910,7 @@ verify_weights_tests() {
         '--size 8x8 --dilation 2' '--size 4x4 --transposed --stride 2'; do
         # shellcheck disable=SC2086
         iresnet 0 '' certify files/weights $how --json vw.json --below 10
-        iresnet 0 '^true: certified, every layer' verify vw.json files/weights
+        iresnet 0 '^true: certified, every layer.* below 10$' verify vw.json files/weights --below 10
     done
     iresnet 0 '' certify files/weights --size 8x8 --padding circular --json vw.json
     iresnet 0 'padding circular on maps of size 8x8$' verify vw.json files/weights --size 8x8 --padding circular
@@ -900,13 +918,30 @@ verify_weights_tests() {
     iresnet 3 'refused: it is of maps of size 8x8, not any' verify vw.json files/weights --size any
     iresnet 3 'refused: the certificate is of another file' verify vw.json files/weights-big
     iresnet 0 '' certify files/weights-kinds --size 8x8 --below 100 --only 'features.*' --json vw.json
-    iresnet 0 'tensors named like features' verify vw.json files/weights-kinds
+    iresnet 0 'tensors named like features' verify vw.json files/weights-kinds --below 100
     forge vw.json vw-forged.json '"features.*"' '"features.0*"'
-    iresnet 3 'refused: the certificate has 2 layers, and the file has 1' verify vw-forged.json files/weights-kinds
+    iresnet 3 'refused: the certificate has 2 layers, and the file has 1' verify vw-forged.json files/weights-kinds --below 100
     iresnet 0 '' certify files/official --size 8x8 --below 10 --only '*_orig' --json vw.json
-    iresnet 0 '^kernels +X_orig / \(max' verify vw.json files/official
+    iresnet 0 '^kernels +X_orig / \(max' verify vw.json files/official --below 10
     forge vw.json vw-forged.json '"coefficient":	0.90000000000000002' '"coefficient":	1'
-    iresnet 3 'refused: .* scale' verify vw-forged.json files/official
+    iresnet 3 'refused: .* scale' verify vw-forged.json files/official --below 11
+    iresnet 3 'refused: .* below 10, not below 1; .* --below 10' verify vw.json files/official
+    iresnet 3 'refused: .* not below 9.5' verify vw.json files/official --below 9.5
+    iresnet 3 '' certify files/official-flip --size 1x1 --coeff 0.9 --eps 0 --json vw.json
+    iresnet 3 '' verify vw.json files/official-flip
+    check 'verify: a norm of 1.00000002 is above 1' grep -q '^true: not certified' "$work/.out"
+    # shellcheck disable=SC2046
+    forge vw.json vw-forged.json $(python3 -c '
+import json
+layer = json.load(open("vw.json"))["layers"][0]
+upper, short = layer["upper"], layer["scale"] * layer["kernel_upper"]
+assert 0 < upper / short - 1 < 1e-15
+print("%.17g %.17g" % (upper, short))')
+    iresnet 3 'refused: w_orig: upper is .* must be at least' verify vw-forged.json files/official-flip
+    iresnet 3 '' certify files/weights-big --size 8x8 --below 1.4999999 --json vw.json
+    check 'certify: the limit as it was given' grep -q 'below 1.4999999$' "$work/.out"
+    iresnet 3 '' verify vw.json files/weights-big --below 2
+    check 'verify: the limit as it was given' grep -q 'below 1.4999999$' "$work/.out"
 }
 
 import_tests() {

@@ -190,7 +190,7 @@ static const char *normalised_file(const char *config)
 static void check_norm(const irn_certificate *certificate, const char *name, double norm)
 {
     irn_bound bound = bound_of(certificate, name);
-    const double scale = 1e-6; /* scales are float32 numbers */
+    const double scale = 1e-9;
     ck_assert_msg(bound.lower <= norm * (1 + scale) && bound.upper >= norm * (1 - scale) &&
                       bound.upper <= norm * (1 + scale),
                   "%s: %.9g to %.9g, not %.9g", name, bound.lower, bound.upper, norm);
@@ -227,6 +227,39 @@ START_TEST(normalised_kernels)
                                       normalised_file("{\"coeff\": 0, \"eps\": 0}"),
                                       circular(6, 10), NULL),
                   IRN_ERROR_FORMAT, "coeff");
+}
+END_TEST
+
+/* Bounds are of the quotient itself, not of one that was rounded: to float32 the first two give
+ * scales of which the layer's norm is not below. */
+START_TEST(exact_normalisation)
+{
+    const double sigmas[] = {2.958156108856201, 1.7, 3, 0x1.fffffffffffffp0};
+    const double kernel = 3.2868402004241943, coefficient = 0.9;
+    const size_t one[] = {1, 1};
+    for (size_t i = 0; i < sizeof sigmas / sizeof *sigmas; i++) {
+        const char *path = testing_path("exact.safetensors");
+        irn_weights_options how = *circular(1, 1);
+        irn_safetensors_writer *writer;
+        irn_certificate *certificate;
+        testing_ok(irn_safetensors_writer_create(&writer));
+        add(writer, "w_orig", IRN_FLOAT32, 2, one, kernel);
+        add(writer, "w_sigma", IRN_FLOAT64, 1, one, sigmas[i]);
+        testing_ok(irn_safetensors_write(writer, path));
+        irn_safetensors_writer_free(writer);
+        how.coefficient = coefficient;
+        how.epsilon = 0;
+        testing_ok(irn_certify_weights(&certificate, context, path, &how, NULL));
+        how.coefficient = 1e-308; /* the quotient overflows, and 0 would be a bound of nothing */
+        irn_certificate *none;
+        testing_fails(irn_certify_weights(&none, context, path, &how, NULL), IRN_ERROR_NUMERIC,
+                      "w_orig: is normalised by sigma");
+        irn_layer_bound layer = irn_certificate_layer(certificate, 0);
+        long double norm = (long double)(float)kernel / ((long double)sigmas[i] / coefficient);
+        ck_assert(layer.bound.lower <= norm && norm <= layer.bound.upper);
+        ck_assert(layer.bound.upper >= layer.kernel_upper * layer.scale * (1 + 0x1p-52));
+        irn_certificate_free(certificate);
+    }
 }
 END_TEST
 
@@ -526,6 +559,7 @@ int main(void)
     tcase_add_test(test, weights);
     tcase_add_test(test, weights_refused);
     tcase_add_loop_test(test, normalised_kernels, 0, 2);
+    tcase_add_test(test, exact_normalisation);
     tcase_add_test(test, chosen_layers);
     tcase_add_test(test, rows);
     tcase_add_loop_test(test, not_a_number, 0, 3);

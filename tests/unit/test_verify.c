@@ -668,16 +668,23 @@ START_TEST(steps)
 {
     const double bounds[] = {0, 1e-300, 0.3, 0.9, 0.99, 0.999, 1 - 1e-6, 1 - 1e-9};
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
-        size_t count = irn_inverse_steps(bounds[i]);
+        size_t count = irn_inverse_steps(bounds[i], 1e-6);
         long double l = bounds[i], k = (long double)count;
-        ck_assert(count > 0 && irn_inverse_steps_suffice(bounds[i], count));
+        ck_assert(count > 0 && irn_inverse_steps_suffice(bounds[i], 1e-6, count));
         ck_assert(powl(l, k) / (1 - l) <= 1e-6L * (1 + 1e-9L));
         ck_assert(count == 1 || powl(l, 0.9999L * k - 2) / (1 - l) > 1e-6L);
-        ck_assert(count == 1 || !irn_inverse_steps_suffice(bounds[i], count - count / 1000 - 2));
+        ck_assert(count == 1 ||
+                  !irn_inverse_steps_suffice(bounds[i], 1e-6, count - count / 1000 - 2));
     }
     const double none[] = {1, 2, INFINITY, NAN, -1};
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
-        ck_assert(irn_inverse_steps(none[i]) == 0 && !irn_inverse_steps_suffice(none[i], 1 << 20));
+        ck_assert(irn_inverse_steps(none[i], 1e-6) == 0 &&
+                  !irn_inverse_steps_suffice(none[i], 1e-6, 1 << 20));
+    ck_assert(irn_inverse_steps(0.5, 0) == 0 && irn_inverse_steps(0.5, NAN) == 0);
+    ck_assert(irn_inverse_steps(0.5, 0.25) == 3 || irn_inverse_steps(0.5, 0.25) == 4);
+    ck_assert_uint_eq(irn_inverse_steps(0.5, 8), 1);
+    ck_assert_uint_eq(irn_inverse_steps(0.5, INFINITY), 1);
+    ck_assert(irn_inverse_steps(0.5, 1e-12) > irn_inverse_steps(0.5, 1e-6));
 }
 END_TEST
 
