@@ -138,6 +138,8 @@ double irn_prover_try(irn_prover *prover, double shift)
 
 /* Of squared norms: how far above the leading eigenvalue a shift is left. */
 static const double gap = 1e-10;
+/* Where the first trial is if the shift that is too small is known to be near. */
+static const double near_enough = 1.002;
 enum { MOST_TRIALS = 100, MOST_STEPS = 12 };
 
 /* Inverse iteration with the factor of B = shift I - G. For a unit vector x, ||B^-1 x|| is at most
@@ -196,7 +198,7 @@ double irn_prover_search(irn_prover *prover, double *shift)
     double trace = trace_of(&prover->gram), square = gram_square(&prover->gram);
     double low = fmax(fmax(*shift, prover->error * prover->error), trace > 0 ? square / trace : 0);
     double high = INFINITY, bound = INFINITY, top = fmax(sqrt(square), low) * 1.001;
-    double trial = sqrt(low * top);
+    double trial = *shift > low * 0.999 ? low * near_enough : sqrt(low * top);
     begin_vector(prover);
     for (int i = 0; i < MOST_TRIALS && !(high <= low * (1 + 2 * gap)); i++) {
         bool settled = false;

@@ -61,8 +61,9 @@ void irn_prover_gram(irn_prover *prover);
 /* A proven bound near sqrt(shift), or infinity where shift is too small. */
 double irn_prover_try(irn_prover *prover, double shift);
 
-/* Raises *shift from one that is too small to just above the squared norm, and returns what that
- * proves; infinity if none of a bounded number of trials succeeds. */
+/* Raises *shift from one that is too small, and if it is not 0 probably near, to just above the
+ * squared norm, and returns what that proves; infinity if none of a bounded number of trials
+ * succeeds. */
 double irn_prover_search(irn_prover *prover, double *shift);
 
 /* ||X^H v|| / ||v|| for the vector that the search left, less all rounding: a lower bound. */

@@ -161,14 +161,15 @@ static irn_status sums_on_device(prover *p)
 /* ---- launches ---- */
 
 /* Fills bundles, each with frequencies of one group, from number `first` of the remaining ones on;
- * returns the number after the last. */
+ * returns the number after the last. Where frequencies are few, all compute units get some. */
 static size_t pack(prover *p, size_t first, size_t *bundles)
 {
     const irn_symbol *s = p->symbol;
     size_t i = first, width = 2 * p->layout.lags;
+    size_t most = irn_smaller(p->bundle, (p->count + p->items - 1) / p->items);
     for (*bundles = 0; *bundles < p->capacity && i < p->count; ++*bundles) {
         size_t of = p->remaining[i] / s->frequencies, used = 0;
-        for (; used < p->bundle && i < p->count && p->remaining[i] / s->frequencies == of; used++) {
+        for (; used < most && i < p->count && p->remaining[i] / s->frequencies == of; used++) {
             size_t slot = *bundles * p->bundle + used;
             const irn_symbol_place at = irn_symbol_frequency(s, p->remaining[i++]);
             irn_correlation_weights(&s->correlation, at.row, at.column,
@@ -271,9 +272,9 @@ static void list_frequencies(prover *p)
 }
 
 /* In the first round, which frequencies there are is settled, too. */
-static irn_status settle(prover *p, size_t steps, size_t *best)
+static irn_status settle(prover *p, size_t steps, size_t *best, double *found)
 {
-    IRN_TRY(irn_symbol_settle(p->symbol, estimate, p, steps, best));
+    IRN_TRY(irn_symbol_settle(p->symbol, estimate, p, steps, best, found));
     list_frequencies(p);
     return IRN_OK;
 }
@@ -396,7 +397,7 @@ static irn_status rounds(prover *p, double *results, double *upper)
     double shift = 0, more = 0, first = 0, found = 0;
     size_t steps = FIRST_STEPS, best;
     for (int round = 0; round < MOST_ROUNDS && p->count > 0; round++) {
-        IRN_TRY(round == 0 ? settle(p, steps, &best) : choose(p, steps, results, &best));
+        IRN_TRY(round == 0 ? settle(p, steps, &best, &found) : choose(p, steps, results, &best));
         IRN_TRY(search(p, p->remaining[best], terms.gram_error, &found));
         if (round == 0)
             first = venture(p, &terms, found);

@@ -127,11 +127,12 @@ static irn_status settle(irn_symbol *s, const irn_sums_layout *layout, double *s
 {
     enum { STEPS = 6 };
     size_t unused;
+    double squared;
     estimator e = {.symbol = s, .layout = layout, .sums = sums, .weights = weights};
     if (!irn_symbol_may_shift(s))
         return IRN_OK;
     IRN_TRY(irn_alloc(&e.product, s->prover.gram.stride, 2 * sizeof *e.product));
-    irn_status status = irn_symbol_settle(s, estimate, &e, STEPS, &unused);
+    irn_status status = irn_symbol_settle(s, estimate, &e, STEPS, &unused, &squared);
     free(e.product);
     return status;
 }

@@ -137,25 +137,24 @@ irn_status irn_symbol_search(irn_symbol *s, irn_symbol_place at, double *shift, 
     return IRN_OK;
 }
 
-/* At any frequency, by the host alone. */
-static irn_status search_at(irn_symbol *s, irn_symbol_place at)
+/* At any frequency, by the host alone. near: about the squared norm there. */
+static irn_status search_at(irn_symbol *s, irn_symbol_place at, double near)
 {
-    double unused, shift = 0;
+    double unused;
     irn_symbol_evaluate(s, at);
     irn_prover_gram(&s->prover);
-    return irn_symbol_search(s, at, &shift, &unused);
+    return irn_symbol_search(s, at, &near, &unused);
 }
 
 /* The peak was estimated, the summit of the grid that the proof is on is known. */
 irn_status irn_symbol_lower(irn_symbol *s)
 {
-    double before = s->highest, lower, *vector;
-    irn_symbol_place summit = s->summit;
-    IRN_TRY(search_at(s, s->peak));
-    if (s->highest == before) {
-        s->peak = summit;
-        IRN_TRY(search_at(s, summit));
+    double near = s->peak_estimate, lower, *vector;
+    if (!(near > s->highest)) {
+        near = s->highest;
+        s->peak = s->summit;
     }
+    IRN_TRY(search_at(s, s->peak, near));
     IRN_TRY(irn_alloc(&vector, s->list.inputs, 2 * sizeof(double)));
     input_vector(s, vector);
     irn_status status =

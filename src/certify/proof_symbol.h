@@ -22,7 +22,8 @@ typedef struct irn_symbol {
     double lower;         /* the best so far, in units of the list */
     double highest;       /* the largest squared norm that was searched for, and where it is */
     irn_symbol_place summit;
-    irn_symbol_place peak; /* of a zero-padded layer: where its norm seems largest on any grid */
+    irn_symbol_place peak; /* of a zero-padded layer: where its norm seems largest on any grid, */
+    double peak_estimate;  /* and its square there, from below */
     const char *name;
 } irn_symbol;
 
@@ -56,10 +57,11 @@ typedef irn_status irn_estimate(void *payload, size_t *frequencies, size_t count
                                 double *estimates);
 
 /* Goes over to the shifts for which the largest norm seems least, and finds the peak; where: the
- * frequency with the largest norm, as it seems, for these shifts. steps: of the estimates at all
+ * frequency with the largest norm, as it seems, for these shifts, which is estimated from below, or
+ * 0 if there is one frequency only. steps: of the estimates at all
  * frequencies that come first. Errors: IRN_ERROR_MEMORY, those of estimate(). */
 irn_status irn_symbol_settle(irn_symbol *symbol, irn_estimate *estimate, void *payload,
-                             size_t steps, size_t *where);
+                             size_t steps, size_t *where, double *squared_estimate);
 
 /* ---- proof_host.c, proof_device.c ---- */
 

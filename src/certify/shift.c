@@ -6,9 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* The frequencies around which grids are compared, steps of power iteration there, and of a grid's
- * own frequencies those that are looked at more closely, and with how many steps. */
-enum { PEAKS = 8, PEAK_STEPS = 24, FINALISTS = 2, FINAL_STEPS = 120 };
+/* The frequencies around which grids are compared, and steps of power iteration there. */
+enum { PEAKS = 3, PEAK_STEPS = 24 };
 
 typedef struct choice {
     irn_symbol *symbol;
@@ -70,19 +69,6 @@ static bool is_at_peak(const choice *c, size_t index)
     return false;
 }
 
-static void keep_finalists(choice *c)
-{
-    size_t kept[FINALISTS], count = irn_smaller(c->count, FINALISTS);
-    for (size_t i = 0; i < count; i++) {
-        size_t best = best_of(c);
-        kept[i] = c->list[best];
-        c->estimates[best] = -1;
-    }
-    for (size_t i = 0; i < count; i++)
-        c->list[i] = kept[i];
-    c->count = count;
-}
-
 /* The largest estimate at the peaks on one grid, and where it is. */
 static irn_status rate(choice *c, size_t rows, size_t columns, double *rating, size_t *where)
 {
@@ -94,8 +80,6 @@ static irn_status rate(choice *c, size_t rows, size_t columns, double *rating, s
             c->list[kept++] = i;
     c->count = kept;
     IRN_TRY(c->estimate(c->payload, c->list, kept, PEAK_STEPS, c->estimates));
-    keep_finalists(c);
-    IRN_TRY(c->estimate(c->payload, c->list, c->count, FINAL_STEPS, c->estimates));
     size_t best = best_of(c);
     *rating = c->estimates[best];
     *where = c->list[best];
@@ -108,7 +92,7 @@ static size_t grids_of(const irn_tap_axis *axis)
 }
 
 /* The grid with the least rating, and the peak by the largest. */
-static irn_status compare(choice *c, size_t *where)
+static irn_status compare(choice *c, size_t *where, double *squared_estimate)
 {
     size_t rows = grids_of(&c->symbol->list.axes[0]), columns = grids_of(&c->symbol->list.axes[1]);
     size_t found, chosen = 0;
@@ -118,27 +102,30 @@ static irn_status compare(choice *c, size_t *where)
         if (rating > most) {
             most = rating;
             c->symbol->peak = irn_symbol_frequency(c->symbol, found);
+            c->symbol->peak_estimate = rating;
         }
         if (rating < least) {
             least = rating;
             chosen = i;
             *where = found;
+            *squared_estimate = rating;
         }
     }
     irn_symbol_shift(c->symbol, chosen / columns, chosen % columns);
     return IRN_OK;
 }
 
-static irn_status choose(choice *c, size_t steps, size_t *where)
+static irn_status choose(choice *c, size_t steps, size_t *where, double *squared_estimate)
 {
     list_all(c);
     if (c->count > 1)
         IRN_TRY(c->estimate(c->payload, c->list, c->count, steps, c->estimates));
     *where = best_of(c);
+    *squared_estimate = c->estimates[*where];
     if (!irn_symbol_may_shift(c->symbol))
         return IRN_OK;
     find_peaks(c);
-    return compare(c, where);
+    return compare(c, where, squared_estimate);
 }
 
 bool irn_symbol_may_shift(const irn_symbol *s)
@@ -147,14 +134,14 @@ bool irn_symbol_may_shift(const irn_symbol *s)
 }
 
 irn_status irn_symbol_settle(irn_symbol *s, irn_estimate *estimate, void *payload, size_t steps,
-                             size_t *where)
+                             size_t *where, double *squared_estimate)
 {
     choice c = {.symbol = s, .estimate = estimate, .payload = payload};
     size_t most = s->list.groups * s->most;
     IRN_TRY(irn_alloc(&c.list, most, sizeof *c.list));
     irn_status status = irn_alloc(&c.estimates, most, sizeof *c.estimates);
     if (status == IRN_OK)
-        status = choose(&c, steps, where);
+        status = choose(&c, steps, where, squared_estimate);
     free(c.list);
     free(c.estimates);
     return status;

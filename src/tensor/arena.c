@@ -68,17 +68,39 @@ size_t irn_entry_count(const irn_entry *entry)
 }
 
 /* Where the value with host index i stands in the entry's device order. */
-static size_t device_index(const irn_entry *entry, size_t block, size_t i)
+static size_t tensor_index(const irn_entry *entry, size_t block, size_t i)
+{
+    size_t pixels = entry->shape[1] * entry->shape[2], c = i / pixels, p = i % pixels;
+    return (c / block * pixels + p) * block + c % block;
+}
+
+/* Where the taps of an (output, input) pair of a kernel are, block * block apart. */
+static size_t kernel_index(const irn_entry *entry, size_t block, size_t out, size_t in)
 {
     const size_t *s = entry->shape;
-    if (entry->kind == IRN_ENTRY_TENSOR) {
-        size_t pixels = s[1] * s[2], c = i / pixels, p = i % pixels;
-        return (c / block * pixels + p) * block + c % block;
-    }
-    size_t taps = s[2] * s[3], tap = i % taps, in = i / taps % s[1], out = i / taps / s[1];
     size_t in_blocks = (s[1] + block - 1) / block;
-    return (((out / block * in_blocks + in / block) * taps + tap) * block + in % block) * block +
+    return ((out / block * in_blocks + in / block) * (s[2] * s[3]) * block + in % block) * block +
            out % block;
+}
+
+/* From the host's order to the device's, or back. */
+static void reorder(const irn_entry *entry, size_t block, const float *from, float *to,
+                    bool to_device)
+{
+    size_t count = irn_entry_count(entry), taps = entry->shape[2] * entry->shape[3], i = 0;
+    if (entry->kind == IRN_ENTRY_TENSOR) {
+        for (; i < count; i++) {
+            size_t at = tensor_index(entry, block, i);
+            to[to_device ? at : i] = from[to_device ? i : at];
+        }
+        return;
+    }
+    for (size_t out = 0; out < entry->shape[0]; out++)
+        for (size_t in = 0; in < entry->shape[1]; in++) {
+            size_t at = kernel_index(entry, block, out, in);
+            for (size_t tap = 0; tap < taps; tap++, i++, at += block * block)
+                to[to_device ? at : i] = from[to_device ? i : at];
+        }
 }
 
 irn_status irn_arena_write(const irn_arena *arena, cl_mem buffer, const irn_entry *entry,
@@ -86,8 +108,7 @@ irn_status irn_arena_write(const irn_arena *arena, cl_mem buffer, const irn_entr
 {
     float *device;
     IRN_TRY(irn_alloc(&device, entry->size, sizeof *device));
-    for (size_t i = 0; i < irn_entry_count(entry); i++)
-        device[device_index(entry, arena->context->tuning.channel_block, i)] = values[i];
+    reorder(entry, arena->context->tuning.channel_block, values, device, true);
     irn_status status = irn_memory_write(arena->context, buffer, entry->offset * sizeof(float),
                                          device, entry->size * sizeof(float));
     free(device);
@@ -101,8 +122,8 @@ irn_status irn_arena_read(const irn_arena *arena, cl_mem buffer, const irn_entry
     IRN_TRY(irn_alloc(&device, entry->size, sizeof *device));
     irn_status status = irn_memory_read(arena->context, buffer, entry->offset * sizeof(float),
                                         device, entry->size * sizeof(float));
-    for (size_t i = 0; status == IRN_OK && i < irn_entry_count(entry); i++)
-        values[i] = device[device_index(entry, arena->context->tuning.channel_block, i)];
+    if (status == IRN_OK)
+        reorder(entry, arena->context->tuning.channel_block, device, values, false);
     free(device);
     return status;
 }
