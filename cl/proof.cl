@@ -11,21 +11,9 @@
  * one work-item, whose vectors hold LANES rows, on GPUs each work-item has its own rows. Matrices
  * are columns of `pitch` numbers: `stride` real parts, then `stride` imaginary ones.
  */
-#if WG == 1
-typedef realb lanes;
-#define LANES B
-#define LOAD_LANES(p) load_block(p)
-#define STORE_LANES(v, p) store_block(v, p)
-#if B == 8 && PASTE(REAL_IS_, REAL)
+#if WG == 1 && B == 8 && PASTE(REAL_IS_, REAL)
 #define TILE 2 /* what 16 registers hold */
 #else
-#define TILE 4
-#endif
-#else
-typedef real lanes;
-#define LANES 1
-#define LOAD_LANES(p) (*(p))
-#define STORE_LANES(v, p) (*(p) = (v))
 #define TILE 4
 #endif
 
@@ -123,8 +111,7 @@ INLINE void gram(__global real *matrices, __global const real *sums, __global co
 /* Columns j ... j + TILE - 1, from row j on, less what the columns before them account for. */
 INLINE void update(__global real *a, int j, const shape *s)
 {
-    for (int row = (j / LANES + (int)get_local_id(0)) * LANES; row < s->stride;
-         row += WG * LANES) {
+    for (int row = (j / LANES + (int)get_local_id(0)) * LANES; row < s->stride; row += WG * LANES) {
         lanes re[TILE], im[TILE];
         for (int c = 0; c < TILE; c++) {
             re[c] = LOAD_LANES(a + (size_t)(j + c) * s->pitch + row);
@@ -179,8 +166,7 @@ INLINE bool factor_corner(corner *t, __global const real *a, int j, const shape 
 /* The tile's columns of the factor. */
 INLINE void solve(__global real *a, int j, const corner *t, const shape *s)
 {
-    for (int row = (j / LANES + (int)get_local_id(0)) * LANES; row < s->stride;
-         row += WG * LANES) {
+    for (int row = (j / LANES + (int)get_local_id(0)) * LANES; row < s->stride; row += WG * LANES) {
         lanes re[TILE], im[TILE];
 #pragma unroll
         for (int c = 0; c < TILE; c++) {

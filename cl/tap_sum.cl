@@ -4,22 +4,11 @@
  * opposite sign for its transpose. Pixels [height][width] of depth, or stride, channels; behind x's
  * pixels is one more that is 0, which all places off the map are.
  */
-#if WG == 1
-typedef realb lanes;
-#define LANES B
-#define LOAD_LANES(p) load_block(p)
-#define STORE_LANES(v, p) store_block(v, p)
-#if B == 8 && PASTE(REAL_IS_, REAL)
+/* What registers hold. */
+#if WG > 1 || (B == 8 && PASTE(REAL_IS_, REAL))
 #define PIXELS 4
 #else
 #define PIXELS 8
-#endif
-#else
-typedef real lanes;
-#define LANES 1
-#define LOAD_LANES(p) (*(p))
-#define STORE_LANES(v, p) (*(p) = (v))
-#define PIXELS 4
 #endif
 
 /* The number of the pixel that a tap reads, or of the one behind all. */
@@ -50,8 +39,9 @@ KERNEL void tap_sum(__global const real *taps, ulong taps0, __global const int2 
         const int2 offset = offsets[offsets0 + t];
         __global const real *matrix = taps + taps0 + (size_t)t * depth * stride + row;
         for (int j = 0; j < PIXELS; j++)
-            from[j] = x + x0 +
-                      (size_t)source(first + j, offset, ahead ? 1 : -1, height, width, period) * depth;
+            from[j] =
+                x + x0 +
+                (size_t)source(first + j, offset, ahead ? 1 : -1, height, width, period) * depth;
         for (int k = 0; k < depth; k++, matrix += stride) {
             const lanes m = LOAD_LANES(matrix);
 #pragma unroll

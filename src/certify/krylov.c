@@ -106,7 +106,7 @@ static irn_status apply(krylov *k, int to)
     bool ahead = (to == 0) != k->symbol->correlation.turned, simt = context->tuning.work_group > 1;
     size_t group = context->tuning.work_group, block = context->tuning.channel_block;
     size_t run = simt || (k->is_double && block == 8) ? 4 : 8;
-    irn_call call = irn_call_begin(context, "common.clh tap_sum.cl",
+    irn_call call = irn_call_begin(context, "common.clh lanes.clh tap_sum.cl",
                                    k->is_double ? "-DREAL=double" : "-DREAL=float", "tap_sum");
     irn_call_memory(&call, k->taps[to], 0);
     irn_call_memory(&call, k->offsets, 0);

@@ -110,7 +110,7 @@ static irn_status run_correlate(prover *p, cl_mem taps, cl_mem pairs, cl_mem sta
     const irn_symbol *s = p->symbol;
     const irn_correlation *c = &s->correlation;
     size_t group = p->context->tuning.work_group, lanes = group > 1 ? 1 : p->layout.run;
-    irn_call call = irn_call_begin(p->context, "common.clh group.clh proof.cl",
+    irn_call call = irn_call_begin(p->context, "common.clh group.clh lanes.clh proof.cl",
                                    p->is_double ? "-DREAL=double -DSTORED=double"
                                                 : "-DREAL=double -DSTORED=float",
                                    "correlate");
@@ -183,7 +183,8 @@ static size_t pack(prover *p, size_t first, size_t *bundles)
 
 static irn_call begin(prover *p, const char *kernel)
 {
-    irn_call call = irn_call_begin(p->context, "common.clh group.clh proof.cl", p->options, kernel);
+    irn_call call =
+        irn_call_begin(p->context, "common.clh group.clh lanes.clh proof.cl", p->options, kernel);
     irn_call_memory(&call, p->sums, 0);
     irn_call_memory(&call, p->weights, 0);
     irn_call_memory(&call, p->groups, 0);
