@@ -1,8 +1,6 @@
 /* Whether a device takes all turns of a kernel's loops. */
 #include "runtime/runtime.h"
 
-#include <stdlib.h>
-
 /* llvmpipe ends loops after 65,535 turns, all loops of a work-item together, and says nothing. A
  * factorisation of order 512 takes 300,000, one of order 1,024 two million. */
 enum { TURNS = 1 << 22 };
