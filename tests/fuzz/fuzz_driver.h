@@ -61,7 +61,9 @@ static void put_certificate(input *in, unsigned kind)
                              .scale = 0.5,
                              .bound = {0.25, 0.375},
                              .kernel_upper = 0.75,
-                             .proof = {IRN_PROOF_SYMBOL, IRN_ARITHMETIC_HOST_FLOAT64, {9, 9}}};
+                             .proof = {.method = IRN_PROOF_SYMBOL,
+                                       .arithmetic = IRN_ARITHMETIC_HOST_FLOAT64,
+                                       .grid = {9, 9}}};
     irn_block_bound block = irn_block_bound_of("blocks.0", 0.375, 128);
     irn_weights_options weights = IRN_WEIGHTS_OPTIONS_INIT;
     weights.pattern = kind % 3 ? "blocks*" : NULL;
