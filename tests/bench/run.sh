@@ -67,7 +67,10 @@ while [ "$round" -le "$rounds" ]; do
     ours step --preset cifar10 --batch 128
     theirs step --preset cifar10 --batch 128 --repeats 2
     ours inverse --preset cifar10 --batch 128
-    theirs inverse --preset cifar10 --batch 128 --repeats 1 --warm-up 0
+    for form in official rewritten; do
+        /usr/bin/python3 "$root/tests/bench/torch_reference.py" inverse --preset cifar10 --batch 128 \
+            --repeats 1 --warm-up 0 --form $form 2>/dev/null | mark reference "inverse $form"
+    done
     density a --preset cifar10-density --coeff 0.9 --blocks 4,4,4 --channels 64,64,64 --batch 32 \
         --power-iterations 5
     density b --preset mnist-density --coeff 0.9 --blocks 4,4 --channels 32,32 --batch 64 \

@@ -136,11 +136,24 @@ class Block(torch.nn.Module):
         z = self.actnorm(squeeze(x, nhwc) if self.squeezes else x)
         return self.residual(z, weights).add_(z)
 
+    # As the official code evaluates g: a hook normalises each weight (SpectralConv.normalised) at every call, and nothing is
+    # done in place.
+    def official_residual(self, z):
+        h = z
+        for i, conv in enumerate(self.convs):
+            h = F.elu(h) if i > 0 or self.leading_elu else h
+            h = F.conv2d(h, conv.normalised(0), conv.bias, padding=conv.kernel // 2)
+        return h
+
+    # weights: None for the official code's form
     def inverse(self, y, weights, steps):
         z = y
         for _ in range(steps):
-            g = self.residual(z, weights)
-            z = torch.sub(y, g, out=g)
+            if weights is None:
+                z = y - self.official_residual(z)
+            else:
+                g = self.residual(z, weights)
+                z = torch.sub(y, g, out=g)
         x = (z - self.shift[:, None, None]) * torch.exp(-self.log_scale)[:, None, None]
         return unsqueeze(x) if self.squeezes else x
 
@@ -206,7 +219,7 @@ class Classifier(Chain):
         return self.head(self.features(x, self.weights(iterations)))
 
     def inverse(self, z, weights, steps):
-        for block, w in zip(reversed(self.blocks), reversed(weights)):
+        for block, w in zip(reversed(self.blocks), reversed(weights or [None] * len(self.blocks))):
             z = block.inverse(z, w, steps)
         z = z[:, :z.shape[1] - self.inj_pad]
         return unsqueeze(z) if self.init_squeeze else z
@@ -304,7 +317,7 @@ def command_forward(args):
 
 
 def command_inverse(args):
-    def work(nhwc):
+    def work(nhwc, form):
         network, x, _, keys = make_case(args, nhwc)
         result = {}
         with torch.inference_mode():
@@ -315,10 +328,10 @@ def command_inverse(args):
 
         @torch.inference_mode()
         def run():
-            result["x"] = network.inverse(z, weights, args.steps)
+            result["x"] = network.inverse(z, weights if form == "rewritten" else None, args.steps)
         return (run, args.steps * network.flop_forward(args.batch),
                 lambda: dict(keys, steps=args.steps, error_max=(result["x"] - x).abs().max().item()))
-    report_faster_layout("inverse", args, work)
+    report_faster_layout("inverse", args, work, [{"form": args.form}])
 
 
 def openblas():
@@ -410,7 +423,9 @@ def check_model(network, golden, names, errors):
         z = network.features(x, weights)
         errors["logits_eval"] = network.head(z.clone()), golden["expect.logits_eval"]
         errors["z"] = z, golden["expect.z.0"]
-        errors["inverse"] = network.inverse(golden["expect.z.0"], weights, 60), golden["expect.x_from_z_60_iterations"]
+        for form, w in (("rewritten", weights), ("official", None)):
+            errors[f"inverse, {form}"] = (network.inverse(golden["expect.z.0"], w, 60),
+                                          golden["expect.x_from_z_60_iterations"])
     logits = network.train()(x)
     loss = F.cross_entropy(logits, golden["input.labels"])
     loss.backward()
@@ -487,6 +502,8 @@ def main():
                         ).set_defaults(run=command_forward)
     inverse = commands.add_parser("inverse", parents=[case], help="the whole network's inverse")
     inverse.add_argument("--steps", type=int, default=20, help="fixed-point iterations a block")
+    inverse.add_argument("--form", choices=["official", "rewritten"], default="rewritten",
+                         help="official: weights are normalised at every call of g; rewritten: once, and g works in place")
     inverse.set_defaults(run=command_inverse)
     gemm = commands.add_parser("gemm", parents=[common], help="NumPy's SGEMM")
     gemm.add_argument("--n", type=int, default=2048)
