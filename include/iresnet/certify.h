@@ -165,7 +165,8 @@ IRN_API size_t irn_inverse_steps(double lipschitz_upper, double tolerance);
 
 /* Bounds every layer and block of a model, and remembers the blocks' L in the model, where
  * irn_model_decode() and irn_model_save() find them; any change of weights forgets them. A model
- * with bounds >= 1 gives IRN_OK and a certificate whose verdict is false. */
+ * with bounds >= 1 gives IRN_OK and a certificate whose verdict is false. Two layers are bounded at
+ * a time, in threads that end with the call; the progress callback runs in the caller's. */
 IRN_API irn_status irn_certify_model(irn_certificate **out, irn_model *model,
                                      const irn_certify_options *options);
 

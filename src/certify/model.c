@@ -1,6 +1,7 @@
 /* Certificates of models: layers, blocks and the whole network. */
 #include "certify/bound.h"
 #include "certify/certificate.h"
+#include "certify/jobs.h"
 #include "flow/conditioning.h"
 
 #include <math.h>
@@ -22,55 +23,70 @@ static irn_status layer_kernel(double **out, const irn_model *model, size_t inde
     return status;
 }
 
-/* Adds a layer to the certificate, and its bound to its block's product. */
-static irn_status certify_layer(irn_certificate *certificate, const irn_model *model, size_t index,
-                                irn_arithmetic arithmetic, double *block_uppers)
+/* What certifying a model's layers needs. */
+typedef struct layers {
+    irn_certificate *certificate;
+    const irn_model *model;
+    const irn_certify_options *options;
+    double *block_uppers;
+    irn_layer_view views[IRN_JOBS_AT_ONCE]; /* of those under way */
+} layers;
+
+static irn_status layer_job(void *payload, size_t index, irn_bound_job *job)
 {
-    irn_layer_view view;
+    layers *self = payload;
+    irn_layer_view *view = &self->views[index % IRN_JOBS_AT_ONCE];
     size_t count;
-    double *kernel;
-    irn_bound bound = {0, 0};
-    irn_proof proof = {0};
-    IRN_TRY(irn_model_layer(model, index, &view));
-    irn_kernel_shape shape = {.outputs = view.outputs,
-                              .inputs = view.inputs,
-                              .kernel_height = view.kernel,
-                              .kernel_width = view.kernel,
-                              .height = view.height,
-                              .width = view.width,
-                              .padding = certificate->padding};
-    if (!isfinite(view.scale))
+    IRN_TRY(irn_model_layer(self->model, index, view));
+    job->name = view->name;
+    job->shape = (irn_kernel_shape){.outputs = view->outputs,
+                                    .inputs = view->inputs,
+                                    .kernel_height = view->kernel,
+                                    .kernel_width = view->kernel,
+                                    .height = view->height,
+                                    .width = view->width,
+                                    .padding = self->certificate->padding};
+    if (!isfinite(view->scale))
         return irn_fail(IRN_ERROR_NUMERIC, "%s: its normalisation is %f, not a finite number",
-                        view.name, view.scale);
-    IRN_TRY(irn_shape_check(&shape, view.name, &count));
-    irn_status status = layer_kernel(&kernel, model, index, count);
-    if (status == IRN_OK)
-        status = irn_bound_kernel(&bound, &proof, irn_model_context(model), arithmetic, kernel,
-                                  &shape, view.name);
-    free(kernel);
-    IRN_TRY(status);
-    const irn_layer_bound layer = {.name = view.name,
-                                   .shape = shape,
-                                   .scale = view.scale,
-                                   .bound = irn_bound_scaled(bound, view.scale),
-                                   .kernel_upper = bound.upper,
-                                   .proof = proof};
+                        view->name, view->scale);
+    IRN_TRY(irn_shape_check(&job->shape, view->name, &count));
+    return layer_kernel(&job->kernel, self->model, index, count);
+}
+
+/* Adds a layer to the certificate, and its bound to its block's product. */
+static irn_status add_layer(void *payload, size_t index, const irn_bound_job *job)
+{
+    const layers *self = payload;
+    const irn_layer_view *view = &self->views[index % IRN_JOBS_AT_ONCE];
+    const irn_layer_bound layer = {.name = view->name,
+                                   .shape = job->shape,
+                                   .scale = view->scale,
+                                   .bound = irn_bound_scaled(job->bound, view->scale),
+                                   .kernel_upper = job->bound.upper,
+                                   .proof = job->proof};
     /* Activations have Lipschitz constant 1. */
-    block_uppers[view.block] = irn_round_up(block_uppers[view.block] * layer.bound.upper);
-    return irn_certificate_add_layer(certificate, &layer);
+    double *block = &self->block_uppers[view->block];
+    *block = irn_round_up(*block * layer.bound.upper);
+    IRN_TRY(irn_certificate_add_layer(self->certificate, &layer));
+    return irn_certify_progress(self->options, index + 1, irn_model_layer_count(self->model),
+                                "layers");
 }
 
 static irn_status certify_layers(irn_certificate *certificate, const irn_model *model,
                                  const irn_certify_options *options, double *block_uppers)
 {
-    size_t layers = irn_model_layer_count(model);
-    IRN_TRY(irn_certify_progress(options, 0, layers, "layers"));
-    for (size_t i = 0; i < layers; i++) {
-        IRN_TRY(
-            certify_layer(certificate, model, i, irn_certify_arithmetic(options), block_uppers));
-        IRN_TRY(irn_certify_progress(options, i + 1, layers, "layers"));
-    }
-    return IRN_OK;
+    layers self = {.certificate = certificate,
+                   .model = model,
+                   .options = options,
+                   .block_uppers = block_uppers};
+    const irn_bound_jobs jobs = {.context = irn_model_context(model),
+                                 .arithmetic = irn_certify_arithmetic(options),
+                                 .count = irn_model_layer_count(model),
+                                 .source = layer_job,
+                                 .sink = add_layer,
+                                 .payload = &self};
+    IRN_TRY(irn_certify_progress(options, 0, jobs.count, "layers"));
+    return irn_bound_jobs_run(&jobs);
 }
 
 /* Behrmann et al. 2019, lemma 2. A later factor below 1 must not hide that a block is not

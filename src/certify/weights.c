@@ -2,59 +2,72 @@
 #include "certify/weights.h"
 #include "certify/bound.h"
 #include "certify/certificate.h"
+#include "certify/jobs.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>
 
 typedef struct reading {
     const irn_safetensors *file;
-    irn_context *context;
-    irn_arithmetic arithmetic;
+    irn_certificate *certificate;
+    const irn_certify_options *options;
     const irn_weights_options *how;
+    irn_weights_layer layers[IRN_JOBS_AT_ONCE]; /* of the tensors under way */
+    bool is_layer[IRN_JOBS_AT_ONCE];
     size_t bare;            /* kernels of which no normalisation was found */
     size_t selected, large; /* tensors of the pattern; those of 5 and more dimensions, left out */
     const char *first_large;
 } reading;
 
-static irn_status certify_layer(irn_certificate *certificate, reading *self, size_t index)
+static irn_status tensor_job(void *payload, size_t index, irn_bound_job *job)
 {
-    const char *name = irn_safetensors_tensor_name(self->file, index);
-    irn_weights_layer layer;
-    irn_bound bound = {0, 0};
-    irn_proof proof = {0};
-    IRN_TRY(irn_weights_layer_read(&layer, self->file, index, self->how));
-    self->bare += layer.bare;
-    irn_status status = irn_bound_kernel(&bound, &proof, self->context, self->arithmetic,
-                                         layer.kernel, &layer.shape, name);
-    irn_weights_layer_free(&layer);
-    IRN_TRY(status);
-    if (layer.coefficient > 0) {
-        certificate->weights.coefficient = layer.coefficient;
-        certificate->weights.epsilon = layer.epsilon;
-    }
-    irn_layer_bound added = {.name = name,
-                             .shape = layer.shape,
-                             .scale = layer.scale,
-                             .bound = irn_weights_layer_bound(&layer, bound),
-                             .kernel_upper = bound.upper,
-                             .proof = proof};
-    return irn_certificate_add_layer(certificate, &added);
-}
-
-static irn_status certify_tensor(irn_certificate *certificate, reading *self, size_t index)
-{
-    bool is_layer;
+    reading *self = payload;
+    irn_weights_layer *layer = &self->layers[index % IRN_JOBS_AT_ONCE];
+    bool *is_layer = &self->is_layer[index % IRN_JOBS_AT_ONCE];
     irn_array view;
-    const char *pattern = self->how->pattern,
-               *name = irn_safetensors_tensor_name(self->file, index);
-    if (pattern && fnmatch(pattern, name, 0) != 0)
+    const char *pattern = self->how->pattern;
+    job->name = irn_safetensors_tensor_name(self->file, index);
+    *is_layer = false;
+    if (pattern && fnmatch(pattern, job->name, 0) != 0)
         return IRN_OK;
-    IRN_TRY(irn_weights_is_layer(&is_layer, self->file, index));
+    IRN_TRY(irn_weights_is_layer(is_layer, self->file, index));
     IRN_TRY(irn_safetensors_view(self->file, index, &view));
     self->selected++;
     if (view.rank > 4 && self->large++ == 0)
-        self->first_large = name;
-    return is_layer ? certify_layer(certificate, self, index) : IRN_OK;
+        self->first_large = job->name;
+    if (!*is_layer)
+        return IRN_OK;
+    IRN_TRY(irn_weights_layer_read(layer, self->file, index, self->how));
+    self->bare += layer->bare;
+    job->shape = layer->shape;
+    job->kernel = layer->kernel;
+    layer->kernel = NULL;
+    return IRN_OK;
+}
+
+static irn_status add_layer(irn_certificate *certificate, const irn_weights_layer *layer,
+                            const irn_bound_job *job)
+{
+    if (layer->coefficient > 0) {
+        certificate->weights.coefficient = layer->coefficient;
+        certificate->weights.epsilon = layer->epsilon;
+    }
+    irn_layer_bound added = {.name = job->name,
+                             .shape = layer->shape,
+                             .scale = layer->scale,
+                             .bound = irn_weights_layer_bound(layer, job->bound),
+                             .kernel_upper = job->bound.upper,
+                             .proof = job->proof};
+    return irn_certificate_add_layer(certificate, &added);
+}
+
+static irn_status add_tensor(void *payload, size_t index, const irn_bound_job *job)
+{
+    reading *self = payload;
+    if (self->is_layer[index % IRN_JOBS_AT_ONCE])
+        IRN_TRY(add_layer(self->certificate, &self->layers[index % IRN_JOBS_AT_ONCE], job));
+    return irn_certify_progress(self->options, index + 1, irn_safetensors_count(self->file),
+                                "tensors");
 }
 
 static irn_status no_layers(const reading *self)
@@ -71,16 +84,17 @@ static irn_status no_layers(const reading *self)
                     pattern ? pattern : "", pattern ? "'" : "", irn_safetensors_count(self->file));
 }
 
-static irn_status certify(irn_certificate *certificate, reading *self, const irn_context *context,
-                          const irn_certify_options *options)
+static irn_status certify(reading *self, irn_context *context)
 {
-    size_t tensors = irn_safetensors_count(self->file);
-    IRN_TRY(irn_certify_progress(options, 0, tensors, "tensors"));
-    for (size_t i = 0; i < tensors; i++) {
-        IRN_TRY(certify_tensor(certificate, self, i));
-        IRN_TRY(irn_certify_progress(options, i + 1, tensors, "tensors"));
-    }
-    if (certificate->layer_count == 0)
+    const irn_bound_jobs jobs = {.context = context,
+                                 .arithmetic = irn_certify_arithmetic(self->options),
+                                 .count = irn_safetensors_count(self->file),
+                                 .source = tensor_job,
+                                 .sink = add_tensor,
+                                 .payload = self};
+    IRN_TRY(irn_certify_progress(self->options, 0, jobs.count, "tensors"));
+    IRN_TRY(irn_bound_jobs_run(&jobs));
+    if (self->certificate->layer_count == 0)
         return no_layers(self);
     if (self->bare > 0)
         irn_log(context,
@@ -93,7 +107,7 @@ static irn_status certify(irn_certificate *certificate, reading *self, const irn
             "%s: %zu tensors of 5 and more dimensions are left out, the first is '%s': nothing is "
             "said of them",
             irn_safetensors_name(self->file), self->large, self->first_large);
-    irn_certificate_judge(certificate);
+    irn_certificate_judge(self->certificate);
     return IRN_OK;
 }
 
@@ -119,16 +133,16 @@ irn_status irn_certify_weights(irn_certificate **out, irn_context *context, cons
     *out = NULL;
     irn_certificate *certificate = NULL;
     irn_safetensors *file;
-    reading self = {
-        .how = weights, .context = context, .arithmetic = irn_certify_arithmetic(options)};
+    reading self = {.how = weights, .options = options};
     IRN_TRY(irn_safetensors_open(&file, path));
     self.file = file;
     irn_status status =
         irn_certificate_create(&certificate, context, irn_safetensors_count(file), 0);
     if (status == IRN_OK)
         status = irn_certificate_set_weights(certificate, weights);
+    self.certificate = certificate;
     if (status == IRN_OK)
-        status = certify(certificate, &self, context, options);
+        status = certify(&self, context);
     irn_safetensors_free(file);
     if (status == IRN_OK)
         *out = certificate;

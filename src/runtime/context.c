@@ -136,10 +136,44 @@ irn_status irn_context_adopt(irn_context **out, cl_context cl, cl_device_id devi
     return status;
 }
 
+irn_status irn_context_side(irn_context **out, irn_context *context, size_t index)
+{
+    irn_context **side = &context->sides[index];
+    *out = *side;
+    if (*side)
+        return IRN_OK;
+    cl_int code;
+    irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
+    options.cache_dir = context->cache_dir ? context->cache_dir : "off";
+    options.seed = context->seed;
+    cl_command_queue queue = clCreateCommandQueue(context->cl, context->device, 0, &code);
+    IRN_TRY(irn_cl_check(code, "creating a second command queue"));
+    irn_status status = irn_context_adopt(side, context->cl, context->device, queue, &options);
+    clReleaseCommandQueue(queue);
+    if (status == IRN_OK) {
+        (*side)->tuning = context->tuning;
+        (*side)->info = context->info;
+        (*side)->loops = context->loops;
+    }
+    *out = *side;
+    return status;
+}
+
+void irn_context_count_side(irn_context *context)
+{
+    uint64_t held = context->memory;
+    for (size_t i = 0; i < IRN_SIDES; i++)
+        held += context->sides[i] ? context->sides[i]->peak_memory : 0;
+    if (held > context->peak_memory)
+        context->peak_memory = held;
+}
+
 void irn_context_free(irn_context *context)
 {
     if (!context)
         return;
+    for (size_t i = 0; i < IRN_SIDES; i++)
+        irn_context_free(context->sides[i]);
     if (context->queue)
         clFinish(context->queue);
     irn_programs_free(context);

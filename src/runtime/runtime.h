@@ -20,6 +20,8 @@ typedef struct irn_tuning {
 
 typedef struct irn_program irn_program;
 
+enum { IRN_SIDES = 2 };
+
 /* See irn_context_loops(). */
 typedef enum irn_loops { IRN_LOOPS_UNKNOWN, IRN_LOOPS_WHOLE, IRN_LOOPS_CUT } irn_loops;
 
@@ -37,6 +39,7 @@ struct irn_context {
     irn_program *programs; /* list of what was built so far */
     uint64_t memory, peak_memory;
     irn_loops loops;
+    irn_context *sides[IRN_SIDES]; /* see irn_context_side() */
 };
 
 /* OpenCL's name for an error code. */
@@ -61,6 +64,15 @@ irn_status irn_device_pick(size_t *index, const irn_found_device *found, size_t 
                            const char *choice);
 irn_status irn_device_choose(cl_platform_id *platform, cl_device_id *device, const char *choice);
 irn_status irn_device_describe(irn_device_info *out, cl_platform_id platform, cl_device_id device);
+
+/* ---- context.c ---- */
+
+/* The context's side `index` < IRN_SIDES, made at the first call: the same device and OpenCL
+ * context with a queue, programs and memory of its own, for another thread. It logs nothing and
+ * ends with the context. */
+irn_status irn_context_side(irn_context **out, irn_context *context, size_t index);
+/* Counts what the sides held at most as held by the context at once, in its peak memory. */
+void irn_context_count_side(irn_context *context);
 
 /* ---- memory.c ---- */
 

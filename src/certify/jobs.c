@@ -1,0 +1,87 @@
+#include "certify/jobs.h"
+#include "certify/bound.h"
+#include "runtime/runtime.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+_Static_assert((int)IRN_JOBS_AT_ONCE <= (int)IRN_SIDES, "a slot has a side of the context");
+
+/* A job under way. */
+typedef struct slot {
+    irn_bound_job job;
+    irn_context *context;
+    irn_arithmetic arithmetic;
+    pthread_t thread;
+    bool running;
+    irn_status status;
+    char message[512]; /* of a failure: the sentence is the thread's own */
+} slot;
+
+static void *bound(void *payload)
+{
+    slot *s = payload;
+    s->status = irn_bound_kernel(&s->job.bound, &s->job.proof, s->context, s->arithmetic,
+                                 s->job.kernel, &s->job.shape, s->job.name);
+    if (s->status != IRN_OK)
+        snprintf(s->message, sizeof s->message, "%s", irn_last_error());
+    return NULL;
+}
+
+/* Where there is no thread to be had, the caller's does it. */
+static irn_status begin(slot *s, const irn_bound_jobs *jobs, size_t index)
+{
+    s->job = (irn_bound_job){.kernel = NULL};
+    s->status = IRN_OK;
+    IRN_TRY(jobs->source(jobs->payload, index, &s->job));
+    if (!s->job.kernel)
+        return IRN_OK;
+    s->running = pthread_create(&s->thread, NULL, bound, s) == 0;
+    if (!s->running)
+        bound(s);
+    return IRN_OK;
+}
+
+static void await(slot *s)
+{
+    if (s->running)
+        pthread_join(s->thread, NULL);
+    s->running = false;
+    free(s->job.kernel);
+    s->job.kernel = NULL;
+}
+
+static irn_status finish(slot *s, const irn_bound_jobs *jobs, size_t index)
+{
+    await(s);
+    irn_context_count_side(jobs->context);
+    if (s->status != IRN_OK)
+        return irn_fail(s->status, "%s", s->message);
+    return jobs->sink(jobs->payload, index, &s->job);
+}
+
+/* Each slot has a context of its own, for these are for one thread each; the caller's stays free
+ * for the source and the sink. The first job goes alone, so that kernels are compiled once: the
+ * second finds them in the cache. */
+irn_status irn_bound_jobs_run(const irn_bound_jobs *jobs)
+{
+    slot slots[IRN_JOBS_AT_ONCE] = {{.running = false}};
+    irn_status status = IRN_OK;
+    for (size_t i = 0; status == IRN_OK && i < IRN_JOBS_AT_ONCE; i++) {
+        slots[i].arithmetic = jobs->arithmetic;
+        status = irn_context_side(&slots[i].context, jobs->context, i);
+    }
+    for (size_t i = 0; status == IRN_OK && i < jobs->count + IRN_JOBS_AT_ONCE; i++) {
+        slot *s = &slots[i % IRN_JOBS_AT_ONCE];
+        if (i >= IRN_JOBS_AT_ONCE && i - IRN_JOBS_AT_ONCE < jobs->count)
+            status = finish(s, jobs, i - IRN_JOBS_AT_ONCE);
+        if (status == IRN_OK && i < jobs->count)
+            status = begin(s, jobs, i);
+        if (i == 0)
+            await(s);
+    }
+    for (size_t i = 0; i < IRN_JOBS_AT_ONCE; i++)
+        await(&slots[i]);
+    return status;
+}
