@@ -269,6 +269,7 @@ def command_curve(args):
         step += 1
         if step % CURVE_LINE == 0:
             print(json.dumps({"what": "curve", "step": step, "seconds": round(time.perf_counter() - start, 3),
+                              "core_seconds": round(time.process_time(), 3),
                               "bits_per_dimension": round(sum(losses) / len(losses), 6)}), flush=True)
             losses.clear()
     seconds, images = time.perf_counter() - start, test[:TEST_IMAGES]
