@@ -9,6 +9,7 @@
 #   valgrind  unit tests that need no device under memcheck
 #   oclgrind  kernels in Oclgrind: no race, no uninitialised or out-of-bounds access
 #   rusticl   unit tests on rusticl/llvmpipe: another compiler, a GPU's layout, no fp64
+#   drivers   kernels, golden vectors on PoCL's driver without threads and on Intel's runtime for CPUs
 #   bounds    10,000 kernels, most of them hard on bounds, against their true norms
 #
 # Default: all. Environment: IRN_TEST_BUILD, where things are built and logged (default
@@ -17,7 +18,7 @@
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-all="lint unit cli install sanitize valgrind oclgrind rusticl bounds"
+all="lint unit cli install sanitize valgrind oclgrind rusticl drivers bounds"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 for stage in "$@"; do
@@ -220,6 +221,25 @@ stage_rusticl() {
         run_check "$work/gcc/$name"
     done
     unset RUSTICL_ENABLE IRN_DEVICE IRN_TEST_DEVICE IRN_TEST_EFFORT
+    only_status
+}
+
+# Other implementations for the same CPU. Intel's is left out where it cannot be fetched.
+stage_drivers() {
+    local name folder=$work/intel status=0 intel=() programs="test_elementwise test_head test_probe
+        test_conv test_chain test_golden_block test_golden_model test_golden_density"
+    "$root/tests/intel.sh" "$folder" || status=$?
+    if [ $status -eq 0 ]; then
+        mapfile -t intel <"$folder/environment"
+    elif [ $status -ne 77 ]; then
+        return $status
+    fi
+    for name in $programs; do
+        run_check "$work/gcc/$name" env IRN_TEST_EFFORT=small POCL_DEVICES=basic \
+            IRN_TEST_DEVICE=basic
+        [ ${#intel[@]} -eq 0 ] ||
+            run_check "$work/gcc/$name" env IRN_TEST_EFFORT=small "${intel[@]}"
+    done
     only_status
 }
 
