@@ -1,0 +1,4 @@
+#include "limits.h"
+void limits_memory(void)
+{
+}
