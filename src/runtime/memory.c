@@ -37,7 +37,13 @@ irn_status irn_memory_create(irn_context *context, cl_mem *out, size_t count, si
 {
     size_t bytes, sizes[2] = {count ? count : 1, size};
     *out = NULL;
-    if (!irn_product(&bytes, sizes, 2) || bytes > context->info.max_allocation ||
+    bool countable = irn_product(&bytes, sizes, 2);
+    if (countable && context->need) {
+        context->need->bytes += bytes;
+        context->need->largest = bytes > context->need->largest ? bytes : context->need->largest;
+        return IRN_OK;
+    }
+    if (!countable || bytes > context->info.max_allocation ||
         bytes > context->info.global_memory - context->memory)
         return too_large(context, count, size, CL_SUCCESS);
     cl_int code;

@@ -25,6 +25,11 @@ enum { IRN_SIDES = 2 };
 /* See irn_context_loops(). */
 typedef enum irn_loops { IRN_LOOPS_UNKNOWN, IRN_LOOPS_WHOLE, IRN_LOOPS_CUT } irn_loops;
 
+/* Device memory that is only counted: its sum and the largest piece. */
+typedef struct irn_memory_need {
+    uint64_t bytes, largest;
+} irn_memory_need;
+
 struct irn_context {
     cl_platform_id platform;
     cl_device_id device;
@@ -38,6 +43,7 @@ struct irn_context {
     void *log_payload;
     irn_program *programs; /* list of what was built so far */
     uint64_t memory, peak_memory;
+    irn_memory_need *need; /* if not NULL, irn_memory_create() adds to it and gives NULL */
     irn_loops loops;
     irn_context *sides[IRN_SIDES]; /* see irn_context_side() */
 };

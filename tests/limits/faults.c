@@ -109,7 +109,8 @@ static size_t epochs_kept(void)
 }
 
 /* *epochs: kept by the run with the fault one call earlier. */
-static void check_checkpoint(const program_result *result, const char *where, size_t *epochs)
+static void check_checkpoint(const program_result *result, const char *where, bool forever,
+                             size_t *epochs)
 {
     size_t now = epochs_kept();
     char keeps[64];
@@ -120,7 +121,11 @@ static void check_checkpoint(const program_result *result, const char *where, si
         *epochs = now;
     }
     snprintf(keeps, sizeof keeps, "%s keeps step %zu", checkpoint, now);
-    if (result->status != 0 && strstr(result->errors, ", step "))
+    if (!forever && strstr(result->errors, "step") &&
+        (strstr(result->errors, "ran out of memory") || strstr(result->errors, "cannot hold")))
+        check(strstr(result->errors, "would fit") != NULL, "%s: says not which batch would fit: %s",
+              where, result->errors);
+    if (result->status != 0 && strstr(result->errors, " step"))
         check(strstr(result->errors, now ? keeps : "has not been written"),
               "%s: the checkpoint has %zu epochs: %s", where, now, result->errors);
 }
@@ -172,7 +177,7 @@ static bool run_with_fault(const scenario *s, size_t k, bool forever, size_t *ep
               "%s: an output is left, and not whole", where);
     }
     if (s->trains)
-        check_checkpoint(&result, where, epochs);
+        check_checkpoint(&result, where, forever, epochs);
     return function != NULL;
 }
 
