@@ -659,7 +659,8 @@ CL_API_ENTRY cl_int CL_API_CALL clEnqueueNDRangeKernel(cl_command_queue queue, c
     uint64_t group = 1;
     for (cl_uint i = 0; local && i < dimensions; i++)
         group *= local[i];
-    if (!code && group > limit(CL_DEVICE_MAX_WORK_GROUP_SIZE))
+    /* Groups of nothing are a lie that no driver can keep to. */
+    if (!code && group > limit(CL_DEVICE_MAX_WORK_GROUP_SIZE) && group > 1)
         code = CL_INVALID_WORK_GROUP_SIZE;
     if (!code && find_lie(CL_DEVICE_LOCAL_MEM_SIZE) &&
         local_memory(queue, kernel) > limit(CL_DEVICE_LOCAL_MEM_SIZE))
