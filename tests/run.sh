@@ -143,6 +143,10 @@ stage_cli() {
     run_script "$root/tests/cli/run.sh" "$work/gcc/iresnet"
 }
 
+stage_limits() {
+    run_script "$work/gcc/limits"
+}
+
 stage_install() {
     run_script "$root/tests/install/run.sh" "$work/gcc" "$work/prefix"
 }

@@ -5,6 +5,7 @@
 #include "program.h"
 #include "shim.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,51 @@ static void check_refused(const char *task, bool lazy)
     check(result.status == 0, "%s: in 3 parts: %s", task, result.errors);
 }
 
+/* The loss at the end of the log. */
+static double last_loss(void)
+{
+    size_t size = 0;
+    char *log = file_bytes("run/log.jsonl", &size), *at = NULL;
+    double loss = NAN;
+    if (log)
+        log[size] = 0;
+    for (char *next = log; next && (next = strstr(next, "\"loss\": ")); next++)
+        at = next;
+    if (at)
+        loss = strtod(at + 8, NULL);
+    free(log);
+    return loss;
+}
+
+/* A density's epochs after the first, in which actnorm has got its values, from where that one
+ * stopped. */
+static double go_on(program_result *result, uint64_t bytes)
+{
+    file_copy("start.safetensors", "run/checkpoint.safetensors");
+    shim_reset();
+    shim_capacity(bytes, false);
+    program_run(result, "train --data npy:x.npy --out run --resume run/checkpoint.safetensors "
+                        "--epochs 5 --no-certify");
+    return last_loss();
+}
+
+/* Parts of a density's batch have the same gradient: taken where memory is short. */
+static void check_divided(void)
+{
+    program_result result;
+    uint64_t part = memory_of(DENSITY, 12);
+    memory_of(DENSITY, 24);
+    file_copy("run/checkpoint.safetensors", "start.safetensors");
+    double whole = go_on(&result, UINT64_MAX);
+    check(result.status == 0 && !strstr(result.errors, "parts"), "a density: %s", result.errors);
+    double divided = go_on(&result, part);
+    check(result.status == 0 && strstr(result.errors, "batches of 24 go through in ") != NULL,
+          "a density in parts: %s", result.errors);
+    check(fabs(whole - divided) <= 1e-4 * fabs(whole), "a loss of %.9g in parts, %.9g", divided,
+          whole);
+    check_clean("a density in parts");
+}
+
 void limits_memory(void)
 {
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
@@ -114,4 +160,5 @@ void limits_memory(void)
     check_refused(CLASSIFY, false);
     check_refused(CLASSIFY, true);
     check_refused(DENSITY, false);
+    check_divided();
 }
