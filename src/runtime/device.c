@@ -42,25 +42,34 @@ static unsigned sane_units(cl_uint units)
     return units < 1 ? 1 : units > MOST_UNITS ? MOST_UNITS : units;
 }
 
-/* False if the device does not answer. */
-static bool describe(irn_device_info *out, cl_device_type *type, cl_platform_id platform,
-                     cl_device_id device)
+/* Keeps the first failure. */
+static void ask(cl_int *code, cl_device_id device, cl_device_info what, size_t size, void *out)
+{
+    cl_int now = clGetDeviceInfo(device, what, size, out, NULL);
+    *code = *code != CL_SUCCESS ? *code : now;
+}
+
+/* What the device fails with where it does not answer. */
+static cl_int describe(irn_device_info *out, cl_device_type *type, cl_platform_id platform,
+                       cl_device_id device)
 {
     cl_uint units = 0, width = 0;
     cl_ulong memory = 0, allocation = 0;
     cl_device_fp_config fp64 = 0;
+    cl_int code = CL_SUCCESS;
     memset(out, 0, sizeof *out);
-    cl_int code = clGetDeviceInfo(device, CL_DEVICE_TYPE, sizeof *type, type, NULL);
-    code |= clGetDeviceInfo(device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
-    code |= clGetDeviceInfo(device, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof memory, &memory, NULL);
-    code |=
-        clGetDeviceInfo(device, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof allocation, &allocation, NULL);
-    code |=
-        clGetDeviceInfo(device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof width, &width, NULL);
+    ask(&code, device, CL_DEVICE_TYPE, sizeof *type, type);
+    ask(&code, device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units);
+    ask(&code, device, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof memory, &memory);
+    ask(&code, device, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof allocation, &allocation);
+    ask(&code, device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof width, &width);
     if (code != CL_SUCCESS)
-        return false;
+        return code;
     /* Where double precision is missing some drivers reject the question: then it is missing. */
-    if (clGetDeviceInfo(device, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof fp64, &fp64, NULL) != CL_SUCCESS)
+    ask(&code, device, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof fp64, &fp64);
+    if (code == CL_OUT_OF_HOST_MEMORY || code == CL_OUT_OF_RESOURCES)
+        return code;
+    if (code != CL_SUCCESS)
         fp64 = 0;
     device_name(device, CL_DEVICE_NAME, out->name, sizeof out->name);
     device_name(device, CL_DRIVER_VERSION, out->driver, sizeof out->driver);
@@ -72,35 +81,32 @@ static bool describe(irn_device_info *out, cl_device_type *type, cl_platform_id 
     out->channel_block = out->is_simt ? 4 : width >= 16 ? 16 : 8;
     out->global_memory = memory;
     out->max_allocation = allocation;
-    return true;
+    return CL_SUCCESS;
 }
 
 irn_status irn_device_describe(irn_device_info *out, cl_platform_id platform, cl_device_id device)
 {
     cl_device_type type;
-    return describe(out, &type, platform, device)
-               ? IRN_OK
-               : irn_fail(IRN_ERROR_DEVICE, "a device does not answer questions about itself");
+    return irn_cl_check(describe(out, &type, platform, device), "asking a device what it is");
 }
 
-unsigned irn_device_group(cl_device_id device, unsigned wanted)
+irn_status irn_device_group(unsigned *out, cl_device_id device, unsigned wanted)
 {
     enum { MOST_DIMENSIONS = 8 };
     size_t group = 1, items[MOST_DIMENSIONS] = {1};
     cl_ulong local = 0;
-    /* A device that does not answer gets the least that each must be able to do. */
-    if (clGetDeviceInfo(device, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group, NULL) !=
-            CL_SUCCESS ||
-        clGetDeviceInfo(device, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof items, items, NULL) !=
-            CL_SUCCESS ||
-        clGetDeviceInfo(device, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local, NULL) != CL_SUCCESS)
-        return 1;
+    cl_int code = CL_SUCCESS;
+    *out = 1;
+    if (wanted <= 1)
+        return IRN_OK;
+    ask(&code, device, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group);
+    ask(&code, device, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof items, items);
+    ask(&code, device, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local);
     cl_ulong most = irn_smaller(irn_smaller(group, items[0]), wanted);
     most = most < local / sizeof(cl_double) ? most : local / sizeof(cl_double);
-    unsigned size = 1;
-    while (2 * (cl_ulong)size <= most)
-        size *= 2;
-    return size;
+    while (2 * (cl_ulong)*out <= most)
+        *out *= 2;
+    return irn_cl_check(code, "asking a device for its work-groups");
 }
 
 /* Devices that answer; what is wrong with one platform or device leaves the others usable, and is
@@ -127,10 +133,9 @@ static irn_status find_devices(irn_found_device **out, size_t *count)
             irn_found_device *found = *out + *count;
             found->platform = platforms[p];
             found->device = devices[d];
-            if (describe(&found->info, &found->type, platforms[p], devices[d]))
-                ++*count;
-            else
-                trouble = CL_DEVICE_NOT_AVAILABLE;
+            code = describe(&found->info, &found->type, platforms[p], devices[d]);
+            *count += code == CL_SUCCESS;
+            trouble = code != CL_SUCCESS ? code : trouble;
         }
     }
     if (*count > 0 || trouble == CL_SUCCESS || trouble == no_platform)

@@ -72,7 +72,7 @@ irn_status irn_device_choose(cl_platform_id *platform, cl_device_id *device, con
 irn_status irn_device_describe(irn_device_info *out, cl_platform_id platform, cl_device_id device);
 /* Work-items that a group can have, a power of two and at most `wanted`: kernels share a number of
  * float64 each in local memory, and a group of one needs none. */
-unsigned irn_device_group(cl_device_id device, unsigned wanted);
+irn_status irn_device_group(unsigned *out, cl_device_id device, unsigned wanted);
 
 /* ---- context.c ---- */
 

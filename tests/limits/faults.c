@@ -158,7 +158,7 @@ static bool run_with_fault(const scenario *s, size_t k, bool forever, size_t *ep
 {
     char where[160];
     program_result result;
-    const char *words[] = {code_names[k % CODES], "does not answer", NULL};
+    const char *words[] = {code_names[k % CODES], NULL};
     forget_outputs(s);
     shim_reset();
     shim_fail(k, forever, codes[k % CODES]);
