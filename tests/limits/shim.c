@@ -1,6 +1,7 @@
 #include "shim.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,7 +16,7 @@ typedef struct lie {
 typedef struct buffer {
     cl_mem memory; /* NULL: a free place */
     uint64_t size;
-    unsigned references;
+    int references;
 } buffer;
 
 static struct {
@@ -29,6 +30,9 @@ static struct {
     lie lies[MOST_LIES];
     size_t lie_count;
 } shim = {.capacity = UINT64_MAX};
+
+/* Certification has threads. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void shim_reset(void)
 {
@@ -98,7 +102,7 @@ void shim_capacity(uint64_t bytes, bool lazy)
 /* Where the pointer to the loader's function stands, to be copied into one of its type. */
 static const void *next(const char *name)
 {
-    static void *symbol;
+    static _Thread_local void *symbol;
     symbol = dlsym(RTLD_NEXT, name);
     return &symbol;
 }
@@ -106,19 +110,28 @@ static const void *next(const char *name)
 /* What this call fails with; CL_SUCCESS: it does not. */
 static cl_int fault(const char *name)
 {
+    pthread_mutex_lock(&lock);
     size_t call = ++shim.calls;
     bool fails =
         shim.fail_at > 0 && (call == shim.fail_at || (shim.forever && call > shim.fail_at));
-    if (!fails)
-        return CL_SUCCESS;
-    if (!shim.failed)
+    if (fails && !shim.failed)
         shim.failed = name;
-    return shim.code;
+    pthread_mutex_unlock(&lock);
+    return fails ? shim.code : CL_SUCCESS;
 }
 
 static void made(shim_kind kind, cl_int code)
 {
+    pthread_mutex_lock(&lock);
     shim.live[kind] += code == CL_SUCCESS;
+    pthread_mutex_unlock(&lock);
+}
+
+static void released(shim_kind kind)
+{
+    pthread_mutex_lock(&lock);
+    shim.live[kind]--;
+    pthread_mutex_unlock(&lock);
 }
 
 static const lie *find_lie(cl_device_info what)
@@ -141,6 +154,32 @@ static buffer *find_buffer(cl_mem memory)
         if (shim.buffers[i].memory == memory)
             return &shim.buffers[i];
     return NULL;
+}
+
+static void add_buffer(cl_mem memory, uint64_t size)
+{
+    pthread_mutex_lock(&lock);
+    buffer *place = find_buffer(NULL);
+    if (place) {
+        *place = (buffer){memory, size, 1};
+        shim.held += size;
+    }
+    if (shim.held > shim.peak)
+        shim.peak = shim.held;
+    pthread_mutex_unlock(&lock);
+}
+
+static void refer_to_buffer(cl_mem memory, int change)
+{
+    pthread_mutex_lock(&lock);
+    buffer *known = find_buffer(memory);
+    if (known)
+        known->references += change;
+    if (known && known->references == 0) {
+        shim.held -= known->size;
+        known->memory = NULL;
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 /* A null result with a code. */
@@ -186,24 +225,30 @@ static cl_int retain_program(cl_program program)
 
 static kept_program *find_program(cl_program program, const unsigned char *binary, size_t size)
 {
+    kept_program *found = NULL;
+    pthread_mutex_lock(&lock);
     for (size_t i = 0; i < kept.count; i++) {
         kept_program *p = &kept.programs[i];
         if (program ? p->program == program
                     : p->size == size && memcmp(p->binary, binary, size) == 0)
-            return p;
+            found = p;
     }
-    return NULL;
+    pthread_mutex_unlock(&lock);
+    return found;
 }
 
 static void keep_program(cl_program program, const unsigned char *binary, size_t size)
 {
-    unsigned char *copy = kept.count < MOST_PROGRAMS ? malloc(size) : NULL;
-    if (!copy || retain_program(program) != CL_SUCCESS) {
-        free(copy);
-        return;
+    unsigned char *copy = malloc(size);
+    pthread_mutex_lock(&lock);
+    bool room = copy && kept.count < MOST_PROGRAMS && retain_program(program) == CL_SUCCESS;
+    if (room) {
+        memcpy(copy, binary, size);
+        kept.programs[kept.count++] = (kept_program){program, copy, size, NULL};
     }
-    memcpy(copy, binary, size);
-    kept.programs[kept.count++] = (kept_program){program, copy, size, NULL};
+    pthread_mutex_unlock(&lock);
+    if (!room)
+        free(copy);
 }
 
 void shim_close(void)
@@ -324,7 +369,7 @@ CL_API_ENTRY cl_int CL_API_CALL clReleaseContext(cl_context context)
 {
     __typeof__(clReleaseContext) *real;
     memcpy(&real, next("clReleaseContext"), sizeof real);
-    shim.live[SHIM_CONTEXT]--;
+    released(SHIM_CONTEXT);
     return real(context);
 }
 
@@ -355,7 +400,7 @@ CL_API_ENTRY cl_int CL_API_CALL clReleaseCommandQueue(cl_command_queue queue)
 {
     __typeof__(clReleaseCommandQueue) *real;
     memcpy(&real, next("clReleaseCommandQueue"), sizeof real);
-    shim.live[SHIM_QUEUE]--;
+    released(SHIM_QUEUE);
     return real(queue);
 }
 
@@ -388,7 +433,7 @@ CL_API_ENTRY cl_int CL_API_CALL clReleaseEvent(cl_event event)
 {
     __typeof__(clReleaseEvent) *real;
     memcpy(&real, next("clReleaseEvent"), sizeof real);
-    shim.live[SHIM_EVENT]--;
+    released(SHIM_EVENT);
     return real(event);
 }
 
@@ -410,14 +455,9 @@ CL_API_ENTRY cl_mem CL_API_CALL clCreateBuffer(cl_context context, cl_mem_flags 
     if (code)
         return refuse(out, code);
     cl_mem memory = real(context, flags, size, host, &code);
-    buffer *place = find_buffer(NULL);
     made(SHIM_BUFFER, code);
-    if (code == CL_SUCCESS && place) {
-        *place = (buffer){memory, size, 1};
-        shim.held += size;
-    }
-    if (shim.held > shim.peak)
-        shim.peak = shim.held;
+    if (code == CL_SUCCESS)
+        add_buffer(memory, size);
     if (out)
         *out = code;
     return memory;
@@ -427,9 +467,7 @@ CL_API_ENTRY cl_int CL_API_CALL clRetainMemObject(cl_mem memory)
 {
     __typeof__(clRetainMemObject) *real;
     memcpy(&real, next("clRetainMemObject"), sizeof real);
-    buffer *known = find_buffer(memory);
-    if (known)
-        known->references++;
+    refer_to_buffer(memory, 1);
     made(SHIM_BUFFER, CL_SUCCESS);
     return real(memory);
 }
@@ -438,12 +476,8 @@ CL_API_ENTRY cl_int CL_API_CALL clReleaseMemObject(cl_mem memory)
 {
     __typeof__(clReleaseMemObject) *real;
     memcpy(&real, next("clReleaseMemObject"), sizeof real);
-    buffer *known = find_buffer(memory);
-    shim.live[SHIM_BUFFER]--;
-    if (known && --known->references == 0) {
-        shim.held -= known->size;
-        known->memory = NULL;
-    }
+    refer_to_buffer(memory, -1);
+    released(SHIM_BUFFER);
     return real(memory);
 }
 
@@ -591,10 +625,8 @@ CL_API_ENTRY cl_int CL_API_CALL clBuildProgram(cl_program program, cl_uint count
     if (known && known->options && strcmp(known->options, options) == 0)
         return CL_SUCCESS;
     code = real(program, count, devices, options, notify, payload);
-    if (known && code == CL_SUCCESS) {
-        free(known->options);
+    if (known && code == CL_SUCCESS && !known->options)
         known->options = strdup(options);
-    }
     return code;
 }
 
@@ -611,7 +643,7 @@ CL_API_ENTRY cl_int CL_API_CALL clReleaseProgram(cl_program program)
 {
     __typeof__(clReleaseProgram) *real;
     memcpy(&real, next("clReleaseProgram"), sizeof real);
-    shim.live[SHIM_PROGRAM]--;
+    released(SHIM_PROGRAM);
     return real(program);
 }
 
@@ -633,7 +665,7 @@ CL_API_ENTRY cl_int CL_API_CALL clReleaseKernel(cl_kernel kernel)
 {
     __typeof__(clReleaseKernel) *real;
     memcpy(&real, next("clReleaseKernel"), sizeof real);
-    shim.live[SHIM_KERNEL]--;
+    released(SHIM_KERNEL);
     return real(kernel);
 }
 

@@ -1,6 +1,6 @@
 /* A driver that can be made to misbehave. The test's program defines the OpenCL functions below
  * itself, in front of the loader's, so that every call of the library and of clFFT comes through
- * here: it can fail, be answered with a lie, and is counted. One thread at a time. */
+ * here: it can fail, be answered with a lie, and is counted. */
 #ifndef SHIM_H
 #define SHIM_H
 
