@@ -4,6 +4,7 @@
 #   lint      formatting of C files, shellcheck of scripts
 #   unit      every build/test_* on every OpenCL device found
 #   cli       the program: exit statuses, messages, hostile files
+#   limits    the program on a driver that fails at every single call, or lies about its limits
 #   install   a scratch installation, and programs built against it
 #   sanitize  unit tests, the program and the fuzzer under ASan and UBSan, built with clang
 #   valgrind  unit tests that need no device under memcheck
@@ -13,12 +14,12 @@
 #   bounds    10,000 kernels, most of them hard on bounds, against their true norms
 #
 # Default: all. Environment: IRN_TEST_BUILD, where things are built and logged (default
-# build/tests); IRN_FUZZ_ROUNDS. The last line counts: Check's checks, the lines of cli and install,
+# build/tests); IRN_FUZZ_ROUNDS. The last line counts: Check's checks, the lines of cli, limits and install,
 # and one for each other stage.
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-all="lint unit cli install sanitize valgrind oclgrind rusticl drivers bounds"
+all="lint unit cli limits install sanitize valgrind oclgrind rusticl drivers bounds"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 for stage in "$@"; do
@@ -143,6 +144,10 @@ stage_cli() {
     run_script "$root/tests/cli/run.sh" "$work/gcc/iresnet"
 }
 
+stage_limits() {
+    run_script "$work/gcc/limits"
+}
+
 stage_install() {
     run_script "$root/tests/install/run.sh" "$work/gcc" "$work/prefix"
 }
@@ -161,6 +166,7 @@ stage_sanitize() {
         [ -x "$program" ] && run_check "$program"
     done
     run_script "$root/tests/cli/run.sh" "$work/clang/iresnet"
+    run_script "$work/clang/limits"
     echo "== fuzz_parsers"
     "$work/clang/fuzz_parsers" -n "${IRN_FUZZ_ROUNDS:-200000}" || status=1
     unset LD_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS IRN_TEST_EFFORT
@@ -187,7 +193,7 @@ stage_oclgrind() {
     export CK_FORK=no IRN_BUILD_OPTIONS=-cl-opt-disable IRN_TEST_EFFORT=small IRN_TEST_DEVICE=Oclgrind
     # Oclgrind's device has a GPU's layout; after a colon is the block of the layout to take instead,
     # for the kernels that only CPUs have.
-    for run in test_elementwise test_head test_head_tangent test_conv test_conv:8 test_chain:8; do
+    for run in test_probe test_elementwise test_head test_head_tangent test_conv test_conv:8 test_chain:8; do
         name=${run%:*}
         program=$work/gcc/$name log=$logs/oclgrind-${run/:/-}.txt
         [ -x "$program" ] || continue
@@ -215,7 +221,7 @@ stage_oclgrind() {
 stage_rusticl() {
     local name
     export RUSTICL_ENABLE=llvmpipe IRN_DEVICE=llvmpipe IRN_TEST_DEVICE=llvmpipe IRN_TEST_EFFORT=small
-    for name in test_conv test_elementwise test_head test_head_tangent test_derivatives \
+    for name in test_probe test_conv test_elementwise test_head test_head_tangent test_derivatives \
         test_gradients test_golden_block test_golden_model test_golden_density test_golden_training test_spectral \
         test_norms test_certify; do
         run_check "$work/gcc/$name"

@@ -34,7 +34,8 @@ typedef struct irn_device_info {
 
 /* Lists all OpenCL devices that answer, platforms without devices skipped, in the order that an
  * index given as a device choice refers to. *out is owned by the caller: irn_device_list_free(). No
- * device at all is IRN_OK with *count == 0. Errors: IRN_ERROR_MEMORY. */
+ * device at all is IRN_OK with *count == 0. Errors: IRN_ERROR_MEMORY; IRN_ERROR_DEVICE if there are
+ * drivers and none of them answers. Of names only printable ASCII is taken over. */
 IRN_API irn_status irn_device_list(irn_device_info **out, size_t *count);
 IRN_API void irn_device_list_free(irn_device_info *list);
 

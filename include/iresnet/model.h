@@ -86,7 +86,8 @@ typedef struct irn_model_config {
 IRN_API irn_status irn_model_config_init(irn_model_config *config, const char *preset);
 
 /* Builds a network with random weights from the context's seed. Errors: IRN_ERROR_ARGUMENT,
- * IRN_ERROR_MEMORY, IRN_ERROR_DEVICE. The model uses the context until irn_model_free(). */
+ * IRN_ERROR_MEMORY, IRN_ERROR_DEVICE, IRN_ERROR_UNSUPPORTED (a layer with more weights than kernels
+ * count, about 2^30). The model uses the context until irn_model_free(). */
 IRN_API irn_status irn_model_create(irn_model **out, irn_context *context,
                                     const irn_model_config *config);
 
@@ -123,13 +124,15 @@ IRN_API size_t irn_model_latent_size(const irn_model *model); /* D */
 IRN_API size_t irn_model_block_count(const irn_model *model);
 IRN_API size_t irn_model_parameter_count(const irn_model *model);
 
-/* z = F(x). x: [batch, channels, height, width], z: [batch, D]. Batches are split to fit. A network
- * whose actnorm layers are not initialised yet takes their values from the first piece, of up to
- * 256 samples; decoding does not, and takes them as the identity. Errors: IRN_ERROR_MEMORY,
- * IRN_ERROR_DEVICE; IRN_ERROR_NUMERIC if actnorm cannot take its values, of NaN, of variances that
- * leave the range of float32 or, in a model with a prior, of a channel that varies by no more than
- * rounding, and then no block has any. The _cl twin takes device buffers with offsets in floats,
- * and leaves its commands in the queue. */
+/* z = F(x). x: [batch, channels, height, width], z: [batch, D]. Batches go through in pieces that
+ * the device's limits allow, and in smaller ones, down to single samples, if memory runs out all
+ * the same; what comes out is the same, and the context's log is told. A network whose actnorm
+ * layers are not initialised yet takes their values from the first piece, of up to 256 samples;
+ * decoding does not, and takes them as the identity. Errors: IRN_ERROR_MEMORY, IRN_ERROR_DEVICE;
+ * IRN_ERROR_NUMERIC if actnorm cannot take its values, of NaN, of variances that leave the range of
+ * float32 or, in a model with a prior, of a channel that varies by no more than rounding, and then
+ * no block has any. The _cl twin takes device buffers with offsets in floats, and leaves its
+ * commands in the queue. */
 IRN_API irn_status irn_model_encode(irn_model *model, const float *x, size_t batch, float *z);
 IRN_API irn_status irn_model_encode_cl(irn_model *model, cl_mem x, size_t x_offset, size_t batch,
                                        cl_mem z, size_t z_offset);

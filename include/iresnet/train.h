@@ -63,7 +63,9 @@ typedef struct irn_train_options {
                                      their place in tests and at the end; 0: none */
     size_t accumulate;       /* batches go through in so many parts, for less memory; 1: whole. Of a
                                 density the gradient is the same; classifiers' batch statistics, and
-                                actnorm's first values, are those of a part */
+                                actnorm's first values, are those of a part. Where a density's batch
+                                does not fit the device, and actnorm has its values, there are as
+                                many more parts as it takes, and the context's log is told */
     size_t power_iterations; /* per step and layer */
     double power_tolerance;  /* 0: none; else each step goes on with every layer, looking after so
                                 many iterations (at least 1), until sigma's relative change since
@@ -104,8 +106,10 @@ IRN_API void irn_trainer_free(irn_trainer *trainer);
  * because the device fails or actnorm cannot take its first values from the batch (for a density,
  * every channel must vary in it), is not counted and updates no parameter, but may have moved the
  * norms' estimates, actnorm's first values and the head's running statistics; certified bounds are
- * forgotten. A loss that is NaN or infinite is IRN_ERROR_NUMERIC when it is read, after the update.
- */
+ * forgotten. Where memory does not suffice, before the step or in the middle of it, it is
+ * IRN_ERROR_MEMORY with a sentence that says which batch would fit, for which the device has just
+ * given the memory, and given it back. A loss that is NaN or infinite is IRN_ERROR_NUMERIC when it
+ * is read, after the update. */
 IRN_API irn_status irn_trainer_step(irn_trainer *trainer, const float *x, const int *labels,
                                     size_t batch, irn_step_report *report);
 IRN_API irn_status irn_trainer_report(irn_trainer *trainer, irn_step_report *report);
@@ -152,7 +156,9 @@ typedef bool (*irn_fit_callback)(const irn_fit_event *event, void *payload);
  * after a resume), and saves checkpoint_path after each epoch and when stopped (NULL: never). test
  * may be NULL. A loss that is not finite stops it with IRN_ERROR_NUMERIC, and so do parameters of
  * which samples of the last batch have scores or densities that are not: these are looked at before
- * they are saved, so that the checkpoint that is kept, which the sentence names, was good. After
+ * they are saved, so that the checkpoint that is kept, which the sentence names, was good. It is
+ * named too, and stays as it is, when the device fails or its memory runs out (IRN_ERROR_DEVICE,
+ * IRN_ERROR_MEMORY). After
  * the last step the power iteration is run to convergence once. Its means are of its own steps:
  * what steps before it have counted and no report has read is forgotten. */
 IRN_API irn_status irn_trainer_fit(irn_trainer *trainer, const irn_dataset *train,

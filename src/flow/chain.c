@@ -127,12 +127,33 @@ static bool fits(size_t slot)
     return slot <= ((size_t)2 << 20) / sizeof(float);
 }
 
+/* Chaining is faster, and nothing else: without memory for it blocks go through layer by layer, for
+ * good, as the one may round where the other does not. */
+static irn_status take_memory(irn_model *model, size_t scratch)
+{
+    char sentence[1024]; /* of the last failure, which this is not */
+    snprintf(sentence, sizeof sentence, "%s", irn_last_error());
+    irn_status status = IRN_OK;
+    if (!model->chain_scratch)
+        status =
+            irn_memory_create(model->context, &model->chain_scratch, scratch, sizeof(float), true);
+    if (status == IRN_OK)
+        status = write_table(model);
+    if (status != IRN_ERROR_MEMORY)
+        return status;
+    model->chain_refused = true;
+    irn_log(model->context, "%s; blocks go through layer by layer", irn_last_error());
+    irn_set_error("%s", sentence);
+    return IRN_OK;
+}
+
 irn_status irn_chain_prepare(irn_model *model)
 {
     size_t most = 0;
     bool any = false;
     /* Batches that never are large enough are not worth a slot for each work-item. */
-    if (model->chain_table || irn_model_chunk(model, SIZE_MAX) < irn_cpu_items(model->context))
+    if (model->chain_table || model->chain_refused ||
+        irn_model_chunk(model, SIZE_MAX) < irn_cpu_items(model->context))
         return IRN_OK;
     for (size_t b = 0; b < model->block_count; b++) {
         irn_block *block = &model->blocks[b];
@@ -143,12 +164,7 @@ irn_status irn_chain_prepare(irn_model *model)
             most = slot > most ? slot : most;
         any = any || block->chained;
     }
-    if (!any)
-        return IRN_OK;
-    if (!model->chain_scratch)
-        IRN_TRY(irn_memory_create(model->context, &model->chain_scratch,
-                                  irn_cpu_items(model->context) * most + 1, sizeof(float), true));
-    return write_table(model);
+    return any ? take_memory(model, irn_cpu_items(model->context) * most + 1) : IRN_OK;
 }
 
 void irn_chain_free(irn_model *model)

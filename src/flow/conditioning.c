@@ -62,7 +62,10 @@ typedef struct conditioning {
     cl_mem x, squares;
     float *squares_host;
     estimate *estimates;
+    irn_model *model;
+    const float *x_host;
     size_t batch; /* samples in all */
+    irn_conditioning *out;
 } conditioning;
 
 static irn_status create(conditioning *c, irn_model *model, size_t images)
@@ -87,6 +90,9 @@ static void release(conditioning *c, irn_context *context)
     irn_memory_release(context, c->squares);
     free(c->squares_host);
     free(c->estimates);
+    c->x = c->squares = NULL;
+    c->squares_host = NULL;
+    c->estimates = NULL;
 }
 
 /* A look after 0, 1, 2, 4, 8, ... iterations. What is gained from each to the next is about what is
@@ -225,24 +231,40 @@ static irn_status check_options(const irn_conditioning_options *options)
     return IRN_OK;
 }
 
+static irn_status pass(void *payload, size_t chunk, size_t *done)
+{
+    conditioning *c = payload;
+    const irn_model_config *m = &c->model->config;
+    size_t size = m->channels * m->height * m->width;
+    irn_status status = create(c, c->model, chunk);
+    while (status == IRN_OK && *done < c->batch) {
+        size_t images = irn_smaller(chunk, c->batch - *done);
+        status = run_chunk(c, c->x_host + *done * size, *done, images, c->out + *done);
+        if (status == IRN_OK)
+            *done += images;
+    }
+    release(c, c->model->context);
+    return status;
+}
+
 irn_status irn_model_conditioning(irn_model *model, const float *x, size_t batch,
                                   const irn_conditioning_options *options, irn_conditioning *out)
 {
     const irn_conditioning_options defaults = IRN_CONDITIONING_OPTIONS_INIT;
-    conditioning c = {.options = options ? options : &defaults, .batch = batch};
-    size_t chunk = irn_jacobian_chunk(model, batch);
-    size_t size = model->config.channels * model->config.height * model->config.width;
+    conditioning c = {.options = options ? options : &defaults,
+                      .model = model,
+                      .x_host = x,
+                      .batch = batch,
+                      .out = out};
     irn_interval interval;
     IRN_TRY(check_options(c.options));
     IRN_TRY(irn_network_stretch(model, &interval));
     IRN_TRY(irn_logit_check(model, x, batch));
-    irn_status status = batch ? create(&c, model, chunk) : IRN_OK;
-    for (size_t done = 0; status == IRN_OK && done < batch; done += chunk)
-        status = run_chunk(&c, x + done * size, done, irn_smaller(chunk, batch - done), out + done);
-    for (size_t n = 0; status == IRN_OK && n < batch; n++) {
+    if (batch)
+        IRN_TRY(irn_in_chunks(model, irn_jacobian_chunk(model, batch), pass, &c));
+    for (size_t n = 0; n < batch; n++) {
         out[n].certified_lower = interval.lower;
         out[n].certified_upper = interval.upper;
     }
-    release(&c, model->context);
-    return status;
+    return IRN_OK;
 }

@@ -28,47 +28,86 @@ static size_t output_size(const irn_model *model, output what)
     return what == LATENT ? irn_model_latent_size(model) : model->config.classes;
 }
 
-static irn_status run_device(irn_model *model, cl_mem x, size_t x_offset, size_t batch, output what,
-                             cl_mem out, size_t out_offset)
+/* A batch and what becomes of it, on the device or on the host. */
+typedef struct device_batch {
+    irn_model *model;
+    cl_mem x, out;
+    size_t x_offset, out_offset, batch;
+    output what;
+} device_batch;
+
+typedef struct host_batch {
+    irn_model *model;
+    const float *x;
+    float *out;
+    size_t batch;
+    output what;
+} host_batch;
+
+static irn_status device_pass(void *payload, size_t chunk, size_t *done)
 {
+    const device_batch *b = payload;
     irn_workspace workspace;
-    size_t chunk = irn_model_chunk(model, batch);
-    IRN_TRY(irn_workspace_create(&workspace, model, IRN_SINGLE, chunk));
+    IRN_TRY(irn_workspace_create(&workspace, b->model, IRN_SINGLE, chunk));
     irn_status status = IRN_OK;
-    for (size_t done = 0; done < batch && status == IRN_OK; done += chunk)
-        status = run_chunk(model, &workspace, x, x_offset + done * input_size(model),
-                           batch - done < chunk ? batch - done : chunk, what, out,
-                           out_offset + done * output_size(model, what));
+    while (*done < b->batch && status == IRN_OK) {
+        size_t images = irn_smaller(chunk, b->batch - *done);
+        status = run_chunk(b->model, &workspace, b->x, b->x_offset + *done * input_size(b->model),
+                           images, b->what, b->out,
+                           b->out_offset + *done * output_size(b->model, b->what));
+        if (status == IRN_OK)
+            *done += images;
+    }
     irn_workspace_free(&workspace);
     return status;
 }
 
-/* The same for host arrays, staged chunk by chunk. */
-static irn_status run_host(irn_model *model, const float *x, size_t batch, output what, float *out)
+/* from, to: room for a chunk. */
+static irn_status stage(const host_batch *b, irn_workspace *workspace, cl_mem from, cl_mem to,
+                        size_t first, size_t images)
 {
-    irn_context *context = model->context;
+    irn_context *context = b->model->context;
+    size_t in = input_size(b->model), size = output_size(b->model, b->what);
+    IRN_TRY(irn_memory_write(context, from, 0, b->x + first * in, images * in * sizeof(float)));
+    IRN_TRY(run_chunk(b->model, workspace, from, 0, images, b->what, to, 0));
+    return irn_memory_read(context, to, 0, b->out + first * size, images * size * sizeof(float));
+}
+
+static irn_status host_pass(void *payload, size_t chunk, size_t *done)
+{
+    const host_batch *b = payload;
+    irn_context *context = b->model->context;
     irn_workspace workspace;
-    size_t chunk = irn_model_chunk(model, batch);
-    size_t in = input_size(model), size = output_size(model, what);
     cl_mem from = NULL, to = NULL;
-    IRN_TRY(irn_logit_check(model, x, batch));
-    IRN_TRY(irn_workspace_create(&workspace, model, IRN_SINGLE, chunk));
+    size_t in = input_size(b->model), size = output_size(b->model, b->what);
+    IRN_TRY(irn_workspace_create(&workspace, b->model, IRN_SINGLE, chunk));
     irn_status status = irn_memory_create(context, &from, chunk * in, sizeof(float), false);
     if (status == IRN_OK)
         status = irn_memory_create(context, &to, chunk * size, sizeof(float), false);
-    for (size_t done = 0; done < batch && status == IRN_OK; done += chunk) {
-        size_t images = batch - done < chunk ? batch - done : chunk;
-        status = irn_memory_write(context, from, 0, x + done * in, images * in * sizeof(float));
+    while (*done < b->batch && status == IRN_OK) {
+        size_t images = irn_smaller(chunk, b->batch - *done);
+        status = stage(b, &workspace, from, to, *done, images);
         if (status == IRN_OK)
-            status = run_chunk(model, &workspace, from, 0, images, what, to, 0);
-        if (status == IRN_OK)
-            status =
-                irn_memory_read(context, to, 0, out + done * size, images * size * sizeof(float));
+            *done += images;
     }
     irn_memory_release(context, from);
     irn_memory_release(context, to);
     irn_workspace_free(&workspace);
     return status;
+}
+
+static irn_status run_device(irn_model *model, cl_mem x, size_t x_offset, size_t batch, output what,
+                             cl_mem out, size_t out_offset)
+{
+    device_batch b = {model, x, out, x_offset, out_offset, batch, what};
+    return irn_in_chunks(model, irn_model_chunk(model, batch), device_pass, &b);
+}
+
+static irn_status run_host(irn_model *model, const float *x, size_t batch, output what, float *out)
+{
+    host_batch b = {model, x, out, batch, what};
+    IRN_TRY(irn_logit_check(model, x, batch));
+    return irn_in_chunks(model, irn_model_chunk(model, batch), host_pass, &b);
 }
 
 static irn_status check_head(const irn_model *model)

@@ -34,6 +34,10 @@ typedef struct inverse {
     block_facts *facts;
     double *errors; /* [images] so far; NULL: not wanted */
     size_t iterations;
+    const float *source; /* latents, or on a round trip samples */
+    float *x;
+    double *error_upper;
+    size_t batch;
 } inverse;
 
 static irn_tensor view(const irn_tensor *tensor, const irn_block *block, size_t images)
@@ -229,6 +233,7 @@ static void release(inverse *inv)
     irn_tensor_free(&inv->y);
     irn_latents_free(&inv->early);
     free(inv->facts);
+    inv->facts = NULL;
 }
 
 /* The error of l becomes that of x. On a round trip l was not exactly that of x; rounding on the
@@ -359,34 +364,41 @@ static irn_status check_options(const irn_decode_options *options)
     return IRN_OK;
 }
 
-/* source: latents, or on a round trip samples. */
-static irn_status invert(inverse *inv, const float *source, size_t batch, float *x,
-                         double *error_upper)
+static irn_status pass(void *payload, size_t chunk, size_t *done)
 {
-    irn_model *model = inv->model;
-    const irn_model_config *c = &model->config;
-    size_t chunk = irn_model_chunk(model, batch), size = c->channels * c->height * c->width;
-    size_t source_size = inv->round_trip ? size : irn_model_latent_size(model);
+    inverse *inv = payload;
+    irn_context *context = inv->model->context;
+    const irn_model_config *c = &inv->model->config;
+    size_t size = c->channels * c->height * c->width;
+    size_t source_size = inv->round_trip ? size : irn_model_latent_size(inv->model);
     cl_mem staging = NULL;
-    IRN_TRY(check_options(inv->options));
-    if (error_upper)
-        IRN_TRY(check_claims(model));
-    if (inv->round_trip)
-        IRN_TRY(irn_logit_check(model, source, batch));
-    IRN_TRY(irn_model_prepare(model));
-    inv->errors = error_upper;
+    inv->errors = inv->error_upper;
     irn_status status = prepare(inv, chunk);
     if (status == IRN_OK)
-        status = irn_memory_create(model->context, &staging, chunk * size, sizeof(float), false);
-    for (size_t done = 0; done < batch && status == IRN_OK; done += chunk) {
-        inv->errors = error_upper ? error_upper + done : NULL;
-        status =
-            invert_chunk(inv, source + done * source_size,
-                         batch - done < chunk ? batch - done : chunk, x + done * size, staging);
+        status = irn_memory_create(context, &staging, chunk * size, sizeof(float), false);
+    while (*done < inv->batch && status == IRN_OK) {
+        size_t images = irn_smaller(chunk, inv->batch - *done);
+        inv->errors = inv->error_upper ? inv->error_upper + *done : NULL;
+        status = invert_chunk(inv, inv->source + *done * source_size, images, inv->x + *done * size,
+                              staging);
+        if (status == IRN_OK)
+            *done += images;
     }
-    irn_memory_release(model->context, staging);
+    irn_memory_release(context, staging);
     release(inv);
     return status;
+}
+
+static irn_status invert(inverse *inv)
+{
+    irn_model *model = inv->model;
+    IRN_TRY(check_options(inv->options));
+    if (inv->error_upper)
+        IRN_TRY(check_claims(model));
+    if (inv->round_trip)
+        IRN_TRY(irn_logit_check(model, inv->source, inv->batch));
+    IRN_TRY(irn_model_prepare(model));
+    return irn_in_chunks(model, irn_model_chunk(model, inv->batch), pass, inv);
 }
 
 irn_status irn_model_decode(irn_model *model, const float *z, size_t batch,
@@ -394,8 +406,13 @@ irn_status irn_model_decode(irn_model *model, const float *z, size_t batch,
                             size_t *iterations)
 {
     const irn_decode_options defaults = IRN_DECODE_OPTIONS_INIT;
-    inverse inv = {.model = model, .options = options ? options : &defaults};
-    irn_status status = invert(&inv, z, batch, x, error_upper);
+    inverse inv = {.model = model,
+                   .options = options ? options : &defaults,
+                   .source = z,
+                   .x = x,
+                   .error_upper = error_upper,
+                   .batch = batch};
+    irn_status status = invert(&inv);
     if (iterations)
         *iterations = inv.iterations;
     return status;
@@ -418,10 +435,16 @@ irn_status irn_model_reconstruct(irn_model *model, const float *x, size_t batch,
                                  double *error_upper, size_t *iterations)
 {
     const irn_decode_options defaults = IRN_DECODE_OPTIONS_INIT;
-    inverse inv = {.model = model, .options = options ? options : &defaults, .round_trip = true};
+    inverse inv = {.model = model,
+                   .options = options ? options : &defaults,
+                   .round_trip = true,
+                   .source = x,
+                   .x = back,
+                   .error_upper = error_upper,
+                   .batch = batch};
     if (!error_upper)
         return there_and_back(model, x, batch, options, back, iterations);
-    irn_status status = invert(&inv, x, batch, back, error_upper);
+    irn_status status = invert(&inv);
     if (iterations)
         *iterations = inv.iterations;
     return status;

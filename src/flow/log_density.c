@@ -12,14 +12,19 @@
 typedef struct evaluation {
     irn_model *model;
     const irn_density_options *options;
+    const float *x;
+    size_t batch;
+    irn_log_density *out;
+    float *z;           /* NULL: not wanted */
     size_t chunk, size; /* images at a time, and values of each */
     size_t first;       /* of the chunk at hand */
+    irn_log_density shared;
     irn_workspace workspace;
     irn_tensor inputs[IRN_MAX_LAYERS];
     irn_estimate estimate;
-    cl_mem x, z, priors;        /* of a chunk */
-    float *prior_values;        /* likewise, on the host */
-    double *values, *variances; /* [chunk]: of log-determinants without actnorm's */
+    cl_mem x_memory, z_memory, priors; /* of a chunk */
+    float *prior_values;               /* likewise, on the host */
+    double *values, *variances;        /* [chunk]: of log-determinants without actnorm's */
 } evaluation;
 
 static irn_status check_model(const irn_model *model)
@@ -129,28 +134,27 @@ static irn_status run_chunk(evaluation *e, const float *x, size_t images, irn_lo
     irn_latents latents;
     memset(e->values, 0, images * sizeof *e->values);
     memset(e->variances, 0, images * sizeof *e->variances);
-    IRN_TRY(irn_memory_write(context, e->x, 0, x, bytes));
-    IRN_TRY(irn_flow_visit(e->model, &e->workspace, e->x, 0, images, &visitor, &latents));
+    IRN_TRY(irn_memory_write(context, e->x_memory, 0, x, bytes));
+    IRN_TRY(irn_flow_visit(e->model, &e->workspace, e->x_memory, 0, images, &visitor, &latents));
     IRN_TRY(irn_prior_values(e->model, &latents, 1, (irn_place){e->priors, 0}));
     IRN_TRY(
         irn_memory_read(context, e->priors, 0, e->prior_values, images * sizeof *e->prior_values));
     IRN_TRY(take_results(e, images, out));
     if (!z)
         return IRN_OK;
-    IRN_TRY(irn_latents_unpack(&latents, e->model, e->z, 0));
-    return irn_memory_read(context, e->z, 0, z, bytes);
+    IRN_TRY(irn_latents_unpack(&latents, e->model, e->z_memory, 0));
+    return irn_memory_read(context, e->z_memory, 0, z, bytes);
 }
 
-static irn_status run_chunks(evaluation *e, const float *x, size_t batch, irn_log_density *out,
-                             float *z)
+static irn_status run_chunks(evaluation *e)
 {
     const irn_density_options *o = e->options;
-    for (size_t images; e->first < batch; e->first += images) {
+    for (size_t images; e->first < e->batch; e->first += images) {
         size_t at = e->first * e->size;
-        images = irn_smaller(e->chunk, batch - e->first);
-        IRN_TRY(run_chunk(e, x + at, images, out + e->first, z ? z + at : NULL));
+        images = irn_smaller(e->chunk, e->batch - e->first);
+        IRN_TRY(run_chunk(e, e->x + at, images, e->out + e->first, e->z ? e->z + at : NULL));
         if (o->progress &&
-            !o->progress(e->first + images, batch, "evaluating densities", o->progress_payload))
+            !o->progress(e->first + images, e->batch, "evaluating densities", o->progress_payload))
             return irn_fail(IRN_ERROR_CANCELLED, "evaluation was cancelled");
     }
     return IRN_OK;
@@ -167,8 +171,8 @@ static irn_status create(evaluation *e)
         IRN_TRY(irn_flat_create(&e->inputs[i], context, IRN_SINGLE,
                                 irn_input_images(model, e->chunk), irn_largest_input(model, i)));
     IRN_TRY(irn_estimate_create(&e->estimate, model, e->options, e->chunk));
-    IRN_TRY(irn_memory_create(context, &e->x, e->chunk * e->size, sizeof(float), false));
-    IRN_TRY(irn_memory_create(context, &e->z, e->chunk * e->size, sizeof(float), false));
+    IRN_TRY(irn_memory_create(context, &e->x_memory, e->chunk * e->size, sizeof(float), false));
+    IRN_TRY(irn_memory_create(context, &e->z_memory, e->chunk * e->size, sizeof(float), false));
     IRN_TRY(irn_memory_create(context, &e->priors, e->chunk, sizeof(float), false));
     IRN_TRY(irn_alloc(&e->prior_values, e->chunk, sizeof *e->prior_values));
     IRN_TRY(irn_alloc(&e->values, e->chunk, sizeof *e->values));
@@ -182,12 +186,15 @@ static void destroy(evaluation *e)
     for (size_t i = 0; i < IRN_MAX_LAYERS; i++)
         irn_tensor_free(&e->inputs[i]);
     irn_estimate_free(&e->estimate);
-    irn_memory_release(context, e->x);
-    irn_memory_release(context, e->z);
+    irn_memory_release(context, e->x_memory);
+    irn_memory_release(context, e->z_memory);
     irn_memory_release(context, e->priors);
     free(e->prior_values);
     free(e->values);
     free(e->variances);
+    e->x_memory = e->z_memory = e->priors = NULL;
+    e->prior_values = NULL;
+    e->values = e->variances = NULL;
 }
 
 /* What all samples share, and the sample's own transform. */
@@ -207,20 +214,28 @@ static void complete(const irn_model *model, const irn_log_density *shared, cons
     out->logdet_upper = bounds.upper;
 }
 
-static irn_status evaluate(evaluation *e, const float *x, size_t batch, irn_log_density *out,
-                           float *z)
+/* What all samples share is found last, because the first chunk may have given actnorm its values.
+ */
+static irn_status pass(void *payload, size_t chunk, size_t *done)
 {
-    irn_log_density shared;
+    evaluation *e = payload;
+    e->chunk = chunk;
     irn_status status = create(e);
     if (status == IRN_OK)
-        status = run_chunks(e, x, batch, out, z);
-    /* Only now, because the first chunk may have given actnorm its values. */
+        status = run_chunks(e);
+    *done = e->first;
     if (status == IRN_OK)
-        status = find_shared(e, &shared);
-    for (size_t n = 0; n < batch && status == IRN_OK; n++)
-        complete(e->model, &shared, x + n * e->size, &out[n]);
+        status = find_shared(e, &e->shared);
     destroy(e);
     return status;
+}
+
+static irn_status evaluate(evaluation *e)
+{
+    IRN_TRY(irn_in_chunks(e->model, irn_model_chunk(e->model, e->batch), pass, e));
+    for (size_t n = 0; n < e->batch; n++)
+        complete(e->model, &e->shared, e->x + n * e->size, &e->out[n]);
+    return IRN_OK;
 }
 
 irn_status irn_model_log_density(irn_model *model, const float *x, size_t batch,
@@ -228,24 +243,30 @@ irn_status irn_model_log_density(irn_model *model, const float *x, size_t batch,
 {
     const irn_density_options defaults = IRN_DENSITY_OPTIONS_INIT;
     const irn_density_options *o = options ? options : &defaults;
-    evaluation e = {.model = model, .options = o, .size = irn_model_latent_size(model)};
+    evaluation e = {.model = model,
+                    .options = o,
+                    .x = x,
+                    .batch = batch,
+                    .out = out,
+                    .z = z,
+                    .size = irn_model_latent_size(model)};
     float *noisy = NULL;
     IRN_TRY(irn_check_version("irn_density_options", o->version, IRN_DENSITY_OPTIONS_VERSION));
     IRN_TRY(irn_estimate_check(o));
     IRN_TRY(check_model(model));
     if (batch == 0)
         return IRN_OK;
-    e.chunk = irn_model_chunk(model, batch);
     irn_status status = IRN_OK;
     /* All at once: the noise of a sample depends on its place in the batch. */
     if (o->dequantise && model->config.levels > 0) {
         IRN_TRY(irn_alloc(&noisy, batch, e.size * sizeof *noisy));
         status = irn_dequantise(x, 0, batch, e.size, model->config.levels, o->seed, 0, noisy);
+        e.x = noisy;
     }
     if (status == IRN_OK)
-        status = irn_logit_check(model, noisy ? noisy : x, batch);
+        status = irn_logit_check(model, e.x, batch);
     if (status == IRN_OK)
-        status = evaluate(&e, noisy ? noisy : x, batch, out, z);
+        status = evaluate(&e);
     free(noisy);
     return status;
 }

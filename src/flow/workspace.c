@@ -34,25 +34,12 @@ size_t irn_largest_input(const irn_model *model, size_t layer)
     return most;
 }
 
-/* Of any layer. */
-static size_t largest_hidden(const irn_model *model)
+size_t irn_largest_hidden(const irn_model *model)
 {
     size_t most = 0;
     for (size_t i = 0; i < model->config.layers; i++)
         most = irn_larger(most, irn_largest_input(model, i));
     return most;
-}
-
-size_t irn_model_chunk(const irn_model *model, size_t images)
-{
-    enum { TENSORS = 16 }; /* more than a pass holds at a time, in float64 too */
-    const irn_device_info *device = &model->context->info;
-    size_t limit = (size_t)64 << 20; /* elements a tensor: 256 MiB of floats */
-    limit = irn_smaller(limit, (size_t)(device->max_allocation / sizeof(double)));
-    limit = irn_smaller(limit, (size_t)(device->global_memory / (TENSORS * sizeof(double))));
-    size_t hidden = irn_input_images(model, largest_hidden(model));
-    size_t most = limit / irn_larger(irn_largest_flow(model), hidden);
-    return irn_smaller(images, irn_larger(1, irn_smaller(most, 256)));
 }
 
 irn_status irn_flat_create(irn_tensor *out, irn_context *context, irn_precision precision,
@@ -65,7 +52,7 @@ irn_status irn_flat_create(irn_tensor *out, irn_context *context, irn_precision 
 irn_status irn_workspace_create(irn_workspace *out, const irn_model *model, irn_precision precision,
                                 size_t images)
 {
-    size_t flow = irn_largest_flow(model), hidden = largest_hidden(model);
+    size_t flow = irn_largest_flow(model), hidden = irn_largest_hidden(model);
     irn_status status = IRN_OK;
     memset(out, 0, sizeof *out);
     out->model = model;

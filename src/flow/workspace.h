@@ -2,6 +2,7 @@
 #ifndef IRN_WORKSPACE_H
 #define IRN_WORKSPACE_H
 
+#include "flow/chunk.h"
 #include "flow/head.h"
 #include "flow/latents.h"
 
@@ -25,12 +26,11 @@ void irn_workspace_free(irn_workspace *workspace);
  * or after a squeeze, and as the input of this layer of any block. */
 size_t irn_largest_flow(const irn_model *model);
 size_t irn_largest_input(const irn_model *model, size_t layer);
+/* Of any layer. */
+size_t irn_largest_hidden(const irn_model *model);
 /* Memory for any shapes of up to `size` elements an image, which are then views. */
 irn_status irn_flat_create(irn_tensor *out, irn_context *context, irn_precision precision,
                            size_t images, size_t size);
-
-/* How many images go through at a time: as many as asked, as long as memory stays moderate. */
-size_t irn_model_chunk(const irn_model *model, size_t images);
 
 /* inputs[i] for irn_block_residual(), alternating between the workspace's hidden tensors. */
 void irn_workspace_inputs(const irn_workspace *workspace, const irn_block *block, size_t images,

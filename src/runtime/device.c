@@ -9,58 +9,108 @@
 
 enum { MAX_PLATFORMS = 32, MAX_DEVICES = 64 };
 
-static void device_string(cl_device_id device, cl_device_info what, char *out, size_t size)
+/* What a driver calls something, of which only printable ASCII is taken over: names go to terminals
+ * and into JSON. text ends somewhere whatever the driver has written to all but its last byte. */
+static void take_name(char *out, size_t size, const char *text, cl_int code)
 {
-    char text[1024] = "";
-    if (clGetDeviceInfo(device, what, sizeof text - 1, text, NULL) != CL_SUCCESS)
-        text[0] = 0;
-    snprintf(out, size, "%.*s", (int)size - 1, text);
+    size_t i = 0;
+    for (; code == CL_SUCCESS && text[i] && i + 1 < size; i++)
+        out[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+    out[i] = 0;
 }
 
-/* False if the device does not answer. */
-static bool describe(irn_device_info *out, cl_device_type *type, cl_platform_id platform,
-                     cl_device_id device)
+static void device_name(cl_device_id device, cl_device_info what, char *out, size_t size)
+{
+    char text[1024] = "";
+    cl_int code = clGetDeviceInfo(device, what, sizeof text - 1, text, NULL);
+    take_name(out, size, text, code);
+}
+
+static void platform_name(cl_platform_id platform, char *out, size_t size)
+{
+    char text[1024] = "";
+    cl_int code = clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof text - 1, text, NULL);
+    take_name(out, size, text, code);
+    if (!out[0])
+        snprintf(out, size, "unknown");
+}
+
+/* Numbers that no device can have would make nothing of the work, or more than fits anywhere. */
+static unsigned sane_units(cl_uint units)
+{
+    enum { MOST_UNITS = 1 << 16 };
+    return units < 1 ? 1 : units > MOST_UNITS ? MOST_UNITS : units;
+}
+
+/* Keeps the first failure. */
+static void ask(cl_int *code, cl_device_id device, cl_device_info what, size_t size, void *out)
+{
+    cl_int now = clGetDeviceInfo(device, what, size, out, NULL);
+    *code = *code != CL_SUCCESS ? *code : now;
+}
+
+/* What the device fails with where it does not answer. */
+static cl_int describe(irn_device_info *out, cl_device_type *type, cl_platform_id platform,
+                       cl_device_id device)
 {
     cl_uint units = 0, width = 0;
     cl_ulong memory = 0, allocation = 0;
     cl_device_fp_config fp64 = 0;
+    cl_int code = CL_SUCCESS;
     memset(out, 0, sizeof *out);
-    cl_int code = clGetDeviceInfo(device, CL_DEVICE_TYPE, sizeof *type, type, NULL);
-    code |= clGetDeviceInfo(device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
-    code |= clGetDeviceInfo(device, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof memory, &memory, NULL);
-    code |=
-        clGetDeviceInfo(device, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof allocation, &allocation, NULL);
-    code |=
-        clGetDeviceInfo(device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof width, &width, NULL);
+    ask(&code, device, CL_DEVICE_TYPE, sizeof *type, type);
+    ask(&code, device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units);
+    ask(&code, device, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof memory, &memory);
+    ask(&code, device, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof allocation, &allocation);
+    ask(&code, device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof width, &width);
     if (code != CL_SUCCESS)
-        return false;
+        return code;
     /* Where double precision is missing some drivers reject the question: then it is missing. */
-    if (clGetDeviceInfo(device, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof fp64, &fp64, NULL) != CL_SUCCESS)
+    ask(&code, device, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof fp64, &fp64);
+    if (code == CL_OUT_OF_HOST_MEMORY || code == CL_OUT_OF_RESOURCES)
+        return code;
+    if (code != CL_SUCCESS)
         fp64 = 0;
-    device_string(device, CL_DEVICE_NAME, out->name, sizeof out->name);
-    device_string(device, CL_DRIVER_VERSION, out->driver, sizeof out->driver);
-    if (clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof out->platform, out->platform, NULL) !=
-        CL_SUCCESS)
-        snprintf(out->platform, sizeof out->platform, "unknown");
+    device_name(device, CL_DEVICE_NAME, out->name, sizeof out->name);
+    device_name(device, CL_DRIVER_VERSION, out->driver, sizeof out->driver);
+    platform_name(platform, out->platform, sizeof out->platform);
     out->is_gpu = (*type & CL_DEVICE_TYPE_GPU) != 0;
     out->has_fp64 = fp64 != 0;
-    out->compute_units = units;
+    out->compute_units = sane_units(units);
     out->is_simt = out->is_gpu || width < 4;
     out->channel_block = out->is_simt ? 4 : width >= 16 ? 16 : 8;
     out->global_memory = memory;
     out->max_allocation = allocation;
-    return true;
+    return CL_SUCCESS;
 }
 
 irn_status irn_device_describe(irn_device_info *out, cl_platform_id platform, cl_device_id device)
 {
     cl_device_type type;
-    return describe(out, &type, platform, device)
-               ? IRN_OK
-               : irn_fail(IRN_ERROR_DEVICE, "a device does not answer questions about itself");
+    return irn_cl_check(describe(out, &type, platform, device), "asking a device what it is");
 }
 
-/* Devices that answer; what is wrong with one platform or device leaves the others usable. */
+irn_status irn_device_group(unsigned *out, cl_device_id device, unsigned wanted)
+{
+    enum { MOST_DIMENSIONS = 8 };
+    size_t group = 1, items[MOST_DIMENSIONS] = {1};
+    cl_ulong local = 0;
+    cl_int code = CL_SUCCESS;
+    *out = 1;
+    if (wanted <= 1)
+        return IRN_OK;
+    ask(&code, device, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group);
+    ask(&code, device, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof items, items);
+    ask(&code, device, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local);
+    cl_ulong most = irn_smaller(irn_smaller(group, items[0]), wanted);
+    most = most < local / sizeof(cl_double) ? most : local / sizeof(cl_double);
+    while (2 * (cl_ulong)*out <= most)
+        *out *= 2;
+    return irn_cl_check(code, "asking a device for its work-groups");
+}
+
+/* Devices that answer; what is wrong with one platform or device leaves the others usable, and is
+ * told where nothing else is left. */
 static irn_status find_devices(irn_found_device **out, size_t *count)
 {
     cl_platform_id platforms[MAX_PLATFORMS];
@@ -68,22 +118,31 @@ static irn_status find_devices(irn_found_device **out, size_t *count)
     cl_uint platform_count = 0;
     *count = 0;
     IRN_TRY(irn_alloc(out, MAX_DEVICES, sizeof **out));
-    /* The loader reports CL_PLATFORM_NOT_FOUND_KHR when no driver is installed: an empty list. */
-    if (clGetPlatformIDs(MAX_PLATFORMS, platforms, &platform_count) != CL_SUCCESS)
-        return IRN_OK;
+    const cl_int no_platform = -1001; /* CL_PLATFORM_NOT_FOUND_KHR: the loader has no driver */
+    cl_int trouble = clGetPlatformIDs(MAX_PLATFORMS, platforms, &platform_count);
+    if (trouble != CL_SUCCESS)
+        platform_count = 0;
     for (cl_uint p = 0; p < platform_count && p < MAX_PLATFORMS; p++) {
         cl_uint n = 0;
-        if (clGetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, MAX_DEVICES, devices, &n) !=
-            CL_SUCCESS)
+        cl_int code = clGetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, MAX_DEVICES, devices, &n);
+        if (code != CL_SUCCESS && code != CL_DEVICE_NOT_FOUND)
+            trouble = code;
+        if (code != CL_SUCCESS)
             continue;
         for (cl_uint d = 0; d < n && d < MAX_DEVICES && *count < MAX_DEVICES; d++) {
             irn_found_device *found = *out + *count;
             found->platform = platforms[p];
             found->device = devices[d];
-            *count += describe(&found->info, &found->type, platforms[p], devices[d]);
+            code = describe(&found->info, &found->type, platforms[p], devices[d]);
+            *count += code == CL_SUCCESS;
+            trouble = code != CL_SUCCESS ? code : trouble;
         }
     }
-    return IRN_OK;
+    if (*count > 0 || trouble == CL_SUCCESS || trouble == no_platform)
+        return IRN_OK;
+    free(*out);
+    *out = NULL;
+    return irn_cl_check(trouble, "asking for OpenCL devices");
 }
 
 irn_status irn_device_list(irn_device_info **out, size_t *count)

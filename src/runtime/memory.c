@@ -1,13 +1,35 @@
 #include "runtime/runtime.h"
 
-static irn_status too_large(const irn_context *context, size_t count, size_t size)
+#include <stdio.h>
+
+/* code: what the driver says; CL_SUCCESS: it has not been asked, as its limits forbid it. */
+static irn_status too_large(const irn_context *context, size_t count, size_t size, cl_int code)
 {
     return irn_fail(
         IRN_ERROR_MEMORY,
-        "%s cannot hold %zu items of %zu bytes: its largest allocation is %llu bytes, "
+        "%s cannot hold %zu items of %zu bytes%s%s: its largest allocation is %llu bytes, "
         "%llu of %llu bytes are in use",
-        context->info.name, count, size, (unsigned long long)context->info.max_allocation,
-        (unsigned long long)context->memory, (unsigned long long)context->info.global_memory);
+        context->info.name, count, size, code ? ", " : "", code ? irn_cl_error_name(code) : "",
+        (unsigned long long)context->info.max_allocation, (unsigned long long)context->memory,
+        (unsigned long long)context->info.global_memory);
+}
+
+/* What a command with so many bytes came to. */
+static irn_status command(const irn_context *context, cl_int code, const char *what, size_t size)
+{
+    char sentence[256];
+    if (code == CL_SUCCESS)
+        return IRN_OK;
+    snprintf(sentence, sizeof sentence, "%s %zu bytes on %s, %llu bytes held", what, size,
+             context->info.name, (unsigned long long)context->memory);
+    return irn_cl_check(code, sentence);
+}
+
+static cl_int fill(irn_context *context, cl_mem memory, size_t offset, size_t size)
+{
+    const cl_uchar nothing = 0;
+    return clEnqueueFillBuffer(context->queue, memory, &nothing, sizeof nothing, offset, size, 0,
+                               NULL, NULL);
 }
 
 irn_status irn_memory_create(irn_context *context, cl_mem *out, size_t count, size_t size,
@@ -15,17 +37,24 @@ irn_status irn_memory_create(irn_context *context, cl_mem *out, size_t count, si
 {
     size_t bytes, sizes[2] = {count ? count : 1, size};
     *out = NULL;
-    if (!irn_product(&bytes, sizes, 2) || bytes > context->info.max_allocation ||
-        context->memory + bytes > context->info.global_memory)
-        return too_large(context, count, size);
+    bool countable = irn_product(&bytes, sizes, 2);
+    if (countable && context->need) {
+        context->need->bytes += bytes;
+        context->need->largest = bytes > context->need->largest ? bytes : context->need->largest;
+        return IRN_OK;
+    }
+    if (!countable || bytes > context->info.max_allocation ||
+        bytes > context->info.global_memory - context->memory)
+        return too_large(context, count, size, CL_SUCCESS);
     cl_int code;
     cl_mem memory = clCreateBuffer(context->cl, CL_MEM_READ_WRITE, bytes, NULL, &code);
     if (code != CL_SUCCESS)
-        return too_large(context, count, size);
+        return too_large(context, count, size, code);
     /* Drivers allocate when a buffer is first used: the write finds out that memory is short. */
-    if (zero && irn_memory_zero(context, memory, 0, bytes) != IRN_OK) {
+    code = zero ? fill(context, memory, 0, bytes) : CL_SUCCESS;
+    if (code != CL_SUCCESS) {
         clReleaseMemObject(memory);
-        return too_large(context, count, size);
+        return too_large(context, count, size, code);
     }
     context->memory += bytes;
     if (context->memory > context->peak_memory)
@@ -47,33 +76,33 @@ void irn_memory_release(irn_context *context, cl_mem memory)
 irn_status irn_memory_write(irn_context *context, cl_mem memory, size_t offset, const void *data,
                             size_t size)
 {
-    return irn_cl_check(
+    return command(
+        context,
         clEnqueueWriteBuffer(context->queue, memory, CL_TRUE, offset, size, data, 0, NULL, NULL),
-        "writing to device memory");
+        "writing", size);
 }
 
 irn_status irn_memory_read(irn_context *context, cl_mem memory, size_t offset, void *data,
                            size_t size)
 {
-    return irn_cl_check(
+    return command(
+        context,
         clEnqueueReadBuffer(context->queue, memory, CL_TRUE, offset, size, data, 0, NULL, NULL),
-        "reading device memory");
+        "reading", size);
 }
 
 irn_status irn_memory_zero(irn_context *context, cl_mem memory, size_t offset, size_t size)
 {
-    const cl_uchar nothing = 0;
-    return irn_cl_check(clEnqueueFillBuffer(context->queue, memory, &nothing, sizeof nothing,
-                                            offset, size, 0, NULL, NULL),
-                        "zeroing device memory");
+    return command(context, fill(context, memory, offset, size), "zeroing", size);
 }
 
 irn_status irn_memory_copy(irn_context *context, cl_mem from, size_t from_offset, cl_mem to,
                            size_t to_offset, size_t size)
 {
-    return irn_cl_check(
+    return command(
+        context,
         clEnqueueCopyBuffer(context->queue, from, to, from_offset, to_offset, size, 0, NULL, NULL),
-        "copying device memory");
+        "copying", size);
 }
 
 irn_status irn_finish(irn_context *context)

@@ -268,6 +268,13 @@ static irn_status program_create(irn_context *context, const char *sources, cons
     return IRN_OK;
 }
 
+static irn_status kernel_failure(const irn_context *context, const char *name, cl_int code)
+{
+    char sentence[256];
+    snprintf(sentence, sizeof sentence, "creating the kernel %s for %s", name, context->info.name);
+    return irn_cl_check(code, sentence);
+}
+
 irn_status irn_kernel(irn_context *context, const char *sources, const char *options,
                       const char *name, cl_kernel *out)
 {
@@ -286,7 +293,8 @@ irn_status irn_kernel(irn_context *context, const char *sources, const char *opt
         return irn_fail(IRN_ERROR_DEVICE, "%s has more than %d kernels", sources, MAX_KERNELS);
     cl_int code;
     cl_kernel kernel = clCreateKernel(program->program, name, &code);
-    IRN_TRY(irn_cl_check(code, name));
+    if (code != CL_SUCCESS)
+        return kernel_failure(context, name, code);
     program->kernels[program->kernel_count++] = (named_kernel){name, kernel};
     *out = kernel;
     return IRN_OK;

@@ -25,6 +25,11 @@ enum { IRN_SIDES = 2 };
 /* See irn_context_loops(). */
 typedef enum irn_loops { IRN_LOOPS_UNKNOWN, IRN_LOOPS_WHOLE, IRN_LOOPS_CUT } irn_loops;
 
+/* Device memory that is only counted: its sum and the largest piece. */
+typedef struct irn_memory_need {
+    uint64_t bytes, largest;
+} irn_memory_need;
+
 struct irn_context {
     cl_platform_id platform;
     cl_device_id device;
@@ -38,6 +43,7 @@ struct irn_context {
     void *log_payload;
     irn_program *programs; /* list of what was built so far */
     uint64_t memory, peak_memory;
+    irn_memory_need *need; /* if not NULL, irn_memory_create() adds to it and gives NULL */
     irn_loops loops;
     irn_context *sides[IRN_SIDES]; /* see irn_context_side() */
 };
@@ -64,6 +70,9 @@ irn_status irn_device_pick(size_t *index, const irn_found_device *found, size_t 
                            const char *choice);
 irn_status irn_device_choose(cl_platform_id *platform, cl_device_id *device, const char *choice);
 irn_status irn_device_describe(irn_device_info *out, cl_platform_id platform, cl_device_id device);
+/* Work-items that a group can have, a power of two and at most `wanted`: kernels share a number of
+ * float64 each in local memory, and a group of one needs none. */
+irn_status irn_device_group(unsigned *out, cl_device_id device, unsigned wanted);
 
 /* ---- context.c ---- */
 

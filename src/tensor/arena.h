@@ -30,7 +30,8 @@ typedef struct irn_arena {
 void irn_arena_init(irn_arena *arena, irn_context *context);
 void irn_arena_free(irn_arena *arena);
 
-/* Appends an entry; *index, if not NULL, is where it stands in entries. */
+/* Appends an entry; *index, if not NULL, is where it stands in entries. Errors: IRN_ERROR_MEMORY;
+ * IRN_ERROR_UNSUPPORTED beyond what kernels count in ints. */
 irn_status irn_arena_add(irn_arena *arena, irn_entry_kind kind, const size_t shape[4], size_t rank,
                          size_t *index, const char *name, ...) IRN_PRINTF(6, 7);
 

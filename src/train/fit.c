@@ -86,18 +86,24 @@ static irn_status save(fit *f)
     return IRN_OK;
 }
 
-/* Where training went wrong, and what is left of it. */
-static irn_status spoiled(const fit *f)
+/* Where training went wrong, and what is left of it. A loss that is not finite is that of the last
+ * step; a device fails after it. */
+static irn_status spoiled(const fit *f, irn_status status)
 {
     uint64_t step = f->trainer->step, epoch = step ? (step - 1) / f->steps + 1 : 1;
-    irn_set_error("epoch %llu, step %llu: %s", (unsigned long long)epoch, (unsigned long long)step,
-                  irn_last_error());
+    if (status == IRN_ERROR_MEMORY)
+        irn_trainer_explain_memory(f->trainer);
+    if (step == 0)
+        irn_set_error("before the first step: %s", irn_last_error());
+    else
+        irn_set_error("%sepoch %llu, step %llu: %s", status == IRN_ERROR_NUMERIC ? "" : "after ",
+                      (unsigned long long)epoch, (unsigned long long)step, irn_last_error());
     if (f->saved)
         irn_set_error("%s; %s keeps step %llu", irn_last_error(), f->checkpoint_path,
                       (unsigned long long)f->saved);
     else if (f->checkpoint_path)
         irn_set_error("%s; %s has not been written", irn_last_error(), f->checkpoint_path);
-    return IRN_ERROR_NUMERIC;
+    return status;
 }
 
 static irn_status stop(fit *f)
@@ -226,8 +232,8 @@ irn_status irn_trainer_fit(irn_trainer *trainer, const irn_dataset *train, const
         status = irn_alloc(&f.labels, batch, sizeof *f.labels);
     if (status == IRN_OK)
         status = run(&f);
-    if (status == IRN_ERROR_NUMERIC)
-        status = spoiled(&f);
+    if (status == IRN_ERROR_NUMERIC || status == IRN_ERROR_MEMORY || status == IRN_ERROR_DEVICE)
+        status = spoiled(&f, status);
     free(f.order);
     free(f.x);
     free(f.labels);

@@ -246,7 +246,7 @@ static irn_status accumulate(irn_trainer *trainer, const float *x, const int *la
     irn_model *model = trainer->model;
     const irn_model_config *c = &model->config;
     size_t size = c->channels * c->height * c->width;
-    size_t chunk = (images + trainer->options.accumulate - 1) / trainer->options.accumulate;
+    size_t chunk = (images + trainer->parts - 1) / trainer->parts;
     irn_tensor sum = irn_arena_row(&model->parameters, trainer->accumulated);
     irn_tensor part = irn_arena_row(&model->parameters, trainer->parameter_gradient);
     IRN_TRY(irn_memory_zero(model->context, trainer->accumulated, 0,
@@ -263,13 +263,11 @@ static irn_status accumulate(irn_trainer *trainer, const float *x, const int *la
     return irn_tensor_copy(&sum, &part);
 }
 
-irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const int *labels,
-                                  size_t images, double rate)
+/* There is room for it, and its labels are good. */
+static irn_status run_step(irn_trainer *trainer, const float *x, const int *labels, size_t images,
+                           double rate)
 {
-    size_t parts = trainer->options.accumulate;
-    if (trainer->options.task != IRN_DENSITY)
-        IRN_TRY(irn_trainer_check_labels(trainer, labels, images));
-    IRN_TRY(irn_trainer_reserve(trainer, (images + parts - 1) / parts));
+    size_t parts = trainer->parts;
     if (parts == 1)
         IRN_TRY(irn_trainer_upload(trainer, x, labels, images));
     irn_model_changed(trainer->model); /* from power iteration on, should the step fail there */
@@ -282,6 +280,18 @@ irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const in
     trainer->step++;
     /* Without a flush some drivers hold commands back until somebody waits. */
     return irn_cl_check(clFlush(trainer->model->context->queue), "starting a step");
+}
+
+irn_status irn_trainer_queue_step(irn_trainer *trainer, const float *x, const int *labels,
+                                  size_t images, double rate)
+{
+    if (trainer->options.task != IRN_DENSITY)
+        IRN_TRY(irn_trainer_check_labels(trainer, labels, images));
+    IRN_TRY(irn_trainer_make_room(trainer, images));
+    irn_status status = run_step(trainer, x, labels, images, rate);
+    if (status == IRN_ERROR_MEMORY)
+        irn_trainer_explain_memory(trainer);
+    return status;
 }
 
 irn_status irn_trainer_step(irn_trainer *trainer, const float *x, const int *labels, size_t batch,

@@ -174,6 +174,7 @@ irn_status irn_trainer_create(irn_trainer **out, irn_model *model, const irn_tra
     IRN_TRY(irn_alloc(&trainer, 1, sizeof *trainer));
     trainer->model = model;
     trainer->options = *options;
+    trainer->parts = options->accumulate;
     trainer->rate = NAN;
     irn_status status = irn_trainer_allocate(trainer);
     if (status != IRN_OK) {

@@ -40,6 +40,8 @@ struct irn_trainer {
     double rate; /* set by irn_trainer_set_learning_rate(); NaN: the options' schedule */
 
     size_t capacity; /* images there is room for */
+    size_t parts;    /* in which batches go through: options.accumulate, or more that fit */
+    uint64_t given;  /* bytes that the device gave when the last room was made */
     size_t part;     /* of the step, if batches go through in parts */
     size_t first;    /* image of that part, within the step */
     irn_tape_block *tape;
@@ -67,6 +69,15 @@ irn_status irn_trainer_allocate(irn_trainer *trainer);
 /* Room for a batch of so many images; what was on the tape is lost. */
 irn_status irn_trainer_reserve(irn_trainer *trainer, size_t images);
 void irn_trainer_release(irn_trainer *trainer);
+void irn_trainer_release_batch(irn_trainer *trainer);
+
+/* ---- room.c ---- */
+/* Room for a step with a batch of so many images. Where memory is short and parts give the same
+ * gradient, more parts; else the failure's sentence says which batch would fit. */
+irn_status irn_trainer_make_room(irn_trainer *trainer, size_t images);
+/* Memory has run out in the middle of a step: gives the batch's memory back and adds to the last
+ * sentence which batch would fit. Without effect if there is no batch, as after it. */
+void irn_trainer_explain_memory(irn_trainer *trainer);
 
 /* ---- batch.c ---- */
 irn_status irn_trainer_check_labels(const irn_trainer *trainer, const int *labels, size_t images);

@@ -34,7 +34,7 @@ irn_status irn_trainer_allocate(irn_trainer *trainer)
     return IRN_OK;
 }
 
-static void release_batch(irn_trainer *trainer)
+void irn_trainer_release_batch(irn_trainer *trainer)
 {
     irn_context *context = trainer->model->context;
     for (size_t b = 0; trainer->tape && b < trainer->model->block_count; b++) {
@@ -71,7 +71,7 @@ static void release_batch(irn_trainer *trainer)
 void irn_trainer_release(irn_trainer *trainer)
 {
     irn_context *context = trainer->model->context;
-    release_batch(trainer);
+    irn_trainer_release_batch(trainer);
     irn_memory_release(context, trainer->parameter_gradient);
     irn_memory_release(context, trainer->sigma_gradient);
     irn_memory_release(context, trainer->accumulated);
@@ -155,11 +155,14 @@ irn_status irn_trainer_reserve(irn_trainer *trainer, size_t images)
 {
     if (images <= trainer->capacity)
         return IRN_OK;
-    IRN_TRY(irn_finish(trainer->model->context));
-    release_batch(trainer);
+    irn_context *context = trainer->model->context;
+    IRN_TRY(irn_finish(context));
+    irn_trainer_release_batch(trainer);
+    uint64_t before = context->memory;
     irn_status status = create_batch(trainer, images);
+    trainer->given = context->memory - before;
     if (status != IRN_OK)
-        release_batch(trainer);
+        irn_trainer_release_batch(trainer);
     else
         trainer->capacity = images;
     return status;

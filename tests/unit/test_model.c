@@ -153,6 +153,21 @@ START_TEST(nan_is_not_inverted)
 }
 END_TEST
 
+/* Kernels count in ints; nothing is allocated before that is known. */
+START_TEST(too_many_weights)
+{
+    irn_context *context = devices_open(_i);
+    irn_model_config config = devices_small_config(2, 4, 6);
+    irn_model *model;
+    config.widths[0] = 16384;
+    config.kernels[1] = 3;
+    testing_fails(irn_model_create(&model, context, &config), IRN_ERROR_UNSUPPORTED,
+                  "blocks.0.conv1.weight of 16384 x 16384 x 3 x 3 has 2415919104 values with "
+                  "padding; kernels count at most 1073741823");
+    devices_close(context);
+}
+END_TEST
+
 /* ---- batches and buffers ---- */
 
 START_TEST(large_batches)
@@ -218,6 +233,7 @@ int main(void)
 {
     Suite *suite = suite_create("models");
     TCase *rest = devices_case(suite, "models");
+    devices_add(rest, too_many_weights);
     devices_add(rest, limits);
     devices_add(rest, refusals);
     devices_add(rest, divergence);

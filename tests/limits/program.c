@@ -1,0 +1,186 @@
+#include "program.h"
+#include "shim.h"
+
+#include "cli/cli.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_WORDS = 48 };
+
+static size_t passed, failed;
+
+/* ---- streams ---- */
+
+typedef struct caught {
+    FILE *stream;
+    int number, kept, file;
+} caught;
+
+static void stop_if(bool trouble, const char *what)
+{
+    if (!trouble)
+        return;
+    perror(what);
+    exit(EXIT_FAILURE);
+}
+
+static caught catch (FILE *stream, const char *path)
+{
+    caught c = {.stream = stream, .number = fileno(stream)};
+    fflush(stream);
+    c.kept = dup(c.number);
+    c.file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    stop_if(c.kept < 0 || c.file < 0 || dup2(c.file, c.number) < 0, path);
+    return c;
+}
+
+static void release(caught c, char *out, size_t size)
+{
+    fflush(c.stream);
+    ssize_t length = pread(c.file, out, size - 1, 0);
+    stop_if(length < 0 || dup2(c.kept, c.number) < 0, "a caught stream");
+    out[length] = 0;
+    close(c.kept);
+    close(c.file);
+}
+
+/* ---- commands ---- */
+
+static const cli_command *find(const char *name)
+{
+#define COMMAND_ENTRY(name) &cli_command_##name,
+    static const cli_command *const commands[] = {CLI_COMMANDS(COMMAND_ENTRY) NULL};
+#undef COMMAND_ENTRY
+    for (const cli_command *const *command = commands; *command; command++)
+        if (strcmp((*command)->name, name) == 0)
+            return *command;
+    return NULL;
+}
+
+void program_run(program_result *out, const char *words)
+{
+    char text[1024], *arguments[MOST_WORDS + 1], *rest = NULL;
+    int count = 0;
+    snprintf(text, sizeof text, "%s", words);
+    for (char *word = strtok_r(text, " ", &rest); word && count < MOST_WORDS;
+         word = strtok_r(NULL, " ", &rest))
+        arguments[count++] = word;
+    arguments[count] = NULL;
+    const cli_command *command = count > 0 ? find(arguments[0]) : NULL;
+    stop_if(!command, words);
+    caught output = catch (stdout, ".stdout"), errors = catch (stderr, ".stderr");
+    optind = 0; /* getopt begins anew */
+    out->status = command->run(command, count, arguments);
+    release(errors, out->errors, sizeof out->errors);
+    release(output, out->output, sizeof out->output);
+}
+
+/* ---- checks ---- */
+
+bool check(bool good, const char *format, ...)
+{
+    passed += good;
+    failed += !good;
+    if (good)
+        return true;
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("FAILED ", stdout);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+    fflush(stdout);
+    return false;
+}
+
+size_t checks_passed(void)
+{
+    return passed;
+}
+
+size_t checks_failed(void)
+{
+    return failed;
+}
+
+/* A temporary file of a writer that was neither committed nor discarded. */
+static bool has_temporary(const char *folder)
+{
+    DIR *list = opendir(folder);
+    bool found = false;
+    for (struct dirent *entry = list ? readdir(list) : NULL; entry; entry = readdir(list))
+        found = found || strncmp(entry->d_name, ".irn-", 5) == 0;
+    if (list)
+        closedir(list);
+    return found;
+}
+
+void check_clean(const char *where)
+{
+    for (int kind = 0; kind < SHIM_KINDS; kind++)
+        check(shim_live((shim_kind)kind) == 0, "%s: %ld %s are left", where,
+              shim_live((shim_kind)kind), shim_kind_name((shim_kind)kind));
+    check(shim_held() == 0, "%s: %llu bytes are left", where, (unsigned long long)shim_held());
+    check(!has_temporary(".") && !has_temporary("run"), "%s: a temporary file is left", where);
+}
+
+void check_sentence(const program_result *result, const char *where, const char *const *words)
+{
+    const char *errors = result->errors, *end = strchr(errors, '\n');
+    bool known = false;
+    for (; *words; words++)
+        known = known || strstr(errors, *words);
+    check(result->status == CLI_FAILED, "%s: status %d: %s", where, result->status, errors);
+    check(strncmp(errors, "iresnet ", 8) == 0 && end && end[1] == 0, "%s: not one line: %s", where,
+          errors);
+    check(known, "%s: says not what is the matter: %s", where, errors);
+}
+
+/* ---- files ---- */
+
+char *file_bytes(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return NULL;
+    fseek(file, 0, SEEK_END);
+    long length = ftell(file);
+    rewind(file);
+    char *bytes = malloc((size_t)length + 1);
+    stop_if(!bytes || fread(bytes, 1, (size_t)length, file) != (size_t)length, path);
+    fclose(file);
+    *size = (size_t)length;
+    return bytes;
+}
+
+bool files_equal(const char *one, const char *other)
+{
+    size_t sizes[2] = {0, 0};
+    char *bytes[2] = {file_bytes(one, &sizes[0]), file_bytes(other, &sizes[1])};
+    bool equal =
+        bytes[0] && bytes[1] && sizes[0] == sizes[1] && memcmp(bytes[0], bytes[1], sizes[0]) == 0;
+    free(bytes[0]);
+    free(bytes[1]);
+    return equal;
+}
+
+void file_copy(const char *from, const char *to)
+{
+    size_t size = 0;
+    char *bytes = file_bytes(from, &size);
+    FILE *file = bytes ? fopen(to, "wb") : NULL;
+    stop_if(!file || fwrite(bytes, 1, size, file) != size || fclose(file) != 0, to);
+    free(bytes);
+}
+
+bool file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}

@@ -1,0 +1,34 @@
+/* The commands of the program, run in this process on the shim, with their streams caught; and what
+ * every run must leave behind. */
+#ifndef PROGRAM_H
+#define PROGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct program_result {
+    int status;
+    char output[8192], errors[4096]; /* the beginning of both streams */
+} program_result;
+
+/* Words separated by spaces: a command and its arguments. Ends the test if the machine itself
+ * fails. */
+void program_run(program_result *out, const char *words);
+
+/* Counts one check; tells what is wrong if `good` is false. */
+bool check(bool good, const char *format, ...) __attribute__((format(printf, 2, 3)));
+size_t checks_passed(void);
+size_t checks_failed(void);
+
+/* No OpenCL object is left, and nothing else that a run leaves when it fails halfway. */
+void check_clean(const char *where);
+/* Failed as documented: status 1, and one sentence that has any of the words up to NULL. */
+void check_sentence(const program_result *result, const char *where, const char *const *words);
+
+/* A file's bytes, freed by the caller; NULL: there is none. */
+char *file_bytes(const char *path, size_t *size);
+bool files_equal(const char *one, const char *other);
+void file_copy(const char *from, const char *to);
+bool file_exists(const char *path);
+
+#endif
