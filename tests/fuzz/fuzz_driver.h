@@ -63,7 +63,7 @@ static void put_certificate(input *in, unsigned kind)
                              .kernel_upper = 0.75,
                              .proof = {.method = IRN_PROOF_SYMBOL,
                                        .arithmetic = IRN_ARITHMETIC_HOST_FLOAT64,
-                                       .grid = {9, 9}}};
+                                       .torus = {9, 9}}};
     irn_block_bound block = irn_block_bound_of("blocks.0", 0.375, 128);
     irn_weights_options weights = IRN_WEIGHTS_OPTIONS_INIT;
     weights.pattern = kind % 3 ? "blocks*" : NULL;
