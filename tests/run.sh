@@ -9,6 +9,7 @@
 #   sanitize  unit tests, the program and the fuzzer under ASan and UBSan, built with clang
 #   valgrind  unit tests that need no device under memcheck
 #   oclgrind  kernels in Oclgrind: no race, no uninitialised or out-of-bounds access
+#   vendors   every kernel of GPUs through NVIDIA's, AMD's and Intel's compilers: no spills
 #   rusticl   unit tests on rusticl/llvmpipe: another compiler, a GPU's layout, no fp64
 #   drivers   kernels, golden vectors on PoCL's driver without threads and on Intel's runtime for CPUs
 #   bounds    10,000 kernels, most of them hard on bounds, against their true norms
@@ -19,7 +20,7 @@
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-all="lint unit cli limits install sanitize valgrind oclgrind rusticl drivers bounds"
+all="lint unit cli limits install sanitize valgrind oclgrind vendors rusticl drivers bounds"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 for stage in "$@"; do
@@ -214,6 +215,15 @@ stage_oclgrind() {
     done
     unset CK_FORK IRN_BUILD_OPTIONS IRN_TEST_EFFORT IRN_TEST_DEVICE
     only_status && [ "$status" -eq 0 ]
+}
+
+# The tables are left in $work/vendors.
+stage_vendors() {
+    local folder=$work/vendors
+    "$root/tests/packages.sh" vendor && "$root/tests/vendors/tools.sh" "$folder/tools" || return
+    rm -rf "$folder/list" && mkdir "$folder/list" || return
+    "$work/gcc/vendor_programs" "$folder/list" || return
+    PATH=$folder/tools/bin:$PATH python3 -B "$root/tests/vendors/report.py" "$folder"
 }
 
 # The programs that need minutes each on llvmpipe (whole models, inverses) and the driver's cache are left
