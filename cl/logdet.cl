@@ -39,9 +39,10 @@ KERNEL void basis(__global real *t, ulong t0, ulong total, ulong count, int size
     EACH_BLOCK (i, total) {
         const int j = (int)(i / count);
         const size_t in_sample = i % count % (size / B) * B, at = place_of(j, pixels);
-        realb v = (realb)(0);
-        if (at >= in_sample && at < in_sample + B)
-            ((real *)&v)[at - in_sample] = 1;
+        realb v;
+#pragma unroll
+        for (int c = 0; c < B; c++)
+            ((real *)&v)[c] = at == in_sample + c ? 1 : 0;
         store_block(v, t + t0 + i * B);
     }
 }

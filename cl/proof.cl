@@ -17,20 +17,28 @@
 #define TILE 4
 #endif
 
+/* What a work-group has one of: GPUs have no registers for one of each work-item, nor to keep all
+ * that could be computed in advance from one phase to the next. */
+#if WG == 1 || defined STORED
+#define OF_GROUP
+#else
+#define OF_GROUP __local
+#endif
+
 typedef struct shape {
     int rows, order; /* order: rows up to a whole tile */
     int stride, pitch, run, lags;
 } shape;
 
 /* Where certify/correlation.h puts it. */
-INLINE size_t sums_place(const shape *s, int column, int row, int lag, int part)
+INLINE size_t sums_place(OF_GROUP const shape *s, int column, int row, int lag, int part)
 {
     const size_t line = ((size_t)column * (s->stride / s->run) + row / s->run) * s->lags + lag;
     return (line * 2 + part) * s->run + row % s->run;
 }
 
 #ifdef STORED
-INLINE void store_sums(__global STORED *sums, const shape *s, int row, int column, int lag, real a,
+INLINE void store_sums(__global STORED *sums, OF_GROUP const shape *s, int row, int column, int lag, real a,
                        real b)
 {
     sums[sums_place(s, column, row, lag, 0)] = (STORED)(a + b);
@@ -81,7 +89,7 @@ KERNEL void correlate(__global const real *taps, ulong taps0, __global const int
 /* -G of a bundle's frequencies, from the diagonal down, or whole. weights: [frequency][lag]
  * [cosine, sine]. */
 INLINE void gram(__global real *matrices, __global const real *sums, __global const real *weights,
-                 const shape *s, bool whole)
+                 OF_GROUP const shape *s, bool whole)
 {
     const size_t size = (size_t)s->pitch * s->order;
     for (int column = 0; column < s->order; column++)
@@ -109,7 +117,7 @@ INLINE void gram(__global real *matrices, __global const real *sums, __global co
 }
 
 /* Columns j ... j + TILE - 1, from row j on, less what the columns before them account for. */
-INLINE void update(__global real *a, int j, const shape *s)
+INLINE void update(__global real *a, int j, OF_GROUP const shape *s)
 {
     for (int row = (j / LANES + (int)get_local_id(0)) * LANES; row < s->stride; row += WG * LANES) {
         lanes re[TILE], im[TILE];
@@ -134,12 +142,15 @@ INLINE void update(__global real *a, int j, const shape *s)
     }
 }
 
-/* The factor of a tile on the diagonal: its part below it, and the reciprocals of its diagonal. */
+/* The factor of a tile on the diagonal: its part below it, and the reciprocals of its diagonal. A
+ * work-group has one: GPUs have no registers for one of each work-item. */
 typedef struct corner {
     real re[TILE][TILE], im[TILE][TILE], reciprocal[TILE];
+#if WG > 1
+    int positive;
+#endif
 } corner;
-
-INLINE bool factor_corner(corner *t, __global const real *a, int j, const shape *s)
+INLINE bool factor_corner(OF_GROUP corner *t, __global const real *a, int j, OF_GROUP const shape *s)
 {
     for (int c = 0; c < TILE; c++) {
         for (int r = c; r < TILE; r++) {
@@ -163,8 +174,21 @@ INLINE bool factor_corner(corner *t, __global const real *a, int j, const shape 
     return true;
 }
 
+/* The same by a work-group, which has a barrier before it. */
+INLINE bool group_factor_corner(OF_GROUP corner *t, __global const real *a, int j, OF_GROUP const shape *s)
+{
+#if WG == 1
+    return factor_corner(t, a, j, s);
+#else
+    if (get_local_id(0) == 0)
+        t->positive = factor_corner(t, a, j, s);
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    return t->positive;
+#endif
+}
+
 /* The tile's columns of the factor. */
-INLINE void solve(__global real *a, int j, const corner *t, const shape *s)
+INLINE void solve(__global real *a, int j, OF_GROUP const corner *t, OF_GROUP const shape *s)
 {
     for (int row = (j / LANES + (int)get_local_id(0)) * LANES; row < s->stride; row += WG * LANES) {
         lanes re[TILE], im[TILE];
@@ -188,23 +212,21 @@ INLINE void solve(__global real *a, int j, const corner *t, const shape *s)
 
 /* Whether all pivots are positive; a is overwritten. Rows before the tile in its first block are
  * computed along, and never looked at. */
-INLINE bool cholesky(__global real *a, const shape *s)
+INLINE bool cholesky(__global real *a, OF_GROUP corner *t, OF_GROUP const shape *s)
 {
     for (int j = 0; j < s->order; j += TILE) {
-        corner t;
         update(a, j, s);
         GROUP_BARRIER();
-        if (!factor_corner(&t, a, j, s))
+        if (!group_factor_corner(t, a, j, s))
             return false;
-        GROUP_BARRIER();
-        solve(a, j, &t, s);
+        solve(a, j, t, s);
         GROUP_BARRIER();
     }
     return true;
 }
 
 /* B = shift I - G from -G; its trace, without the rows that fill up the last tile. */
-INLINE real add_shift(__global real *a, real shift, const shape *s, __local real *shared)
+INLINE real add_shift(__global real *a, real shift, OF_GROUP const shape *s, __local real *shared)
 {
     real trace = 0;
     for (int i = (int)get_local_id(0); i < s->order; i += WG) {
@@ -213,6 +235,22 @@ INLINE real add_shift(__global real *a, real shift, const shape *s, __local real
         trace += i < s->rows ? *p : 0;
     }
     return group_sum(trace, shared);
+}
+
+INLINE void set_shape(OF_GROUP shape *s, int rows, int order, int stride, int pitch, int run,
+                      int lags)
+{
+    if (WG == 1 || get_local_id(0) == 0) {
+        s->rows = rows;
+        s->order = order;
+        s->stride = stride;
+        s->pitch = pitch;
+        s->run = run;
+        s->lags = lags;
+    }
+#if WG > 1
+    barrier(CLK_LOCAL_MEM_FENCE);
+#endif
 }
 
 /*
@@ -227,7 +265,9 @@ KERNEL void factor(__global const real *sums, ulong sums0, __global const real *
                    int lags)
 {
     GROUP_SCRATCH(shared);
-    const shape s = {rows, order, stride, pitch, run, lags};
+    OF_GROUP corner t;
+    OF_GROUP shape s;
+    set_shape(&s, rows, order, stride, pitch, run, lags);
     const size_t size = (size_t)pitch * order;
     __global real *matrices =
         scratch + scratch0 + get_group_id(0) * (FREQUENCIES * size + 4 * (size_t)stride);
@@ -239,7 +279,7 @@ KERNEL void factor(__global const real *sums, ulong sums0, __global const real *
         for (int f = 0; f < group.y; f++) {
             const real trace = add_shift(matrices + f * size, shift, &s, shared);
             GROUP_BARRIER();
-            const bool done = cholesky(matrices + f * size, &s);
+            const bool done = cholesky(matrices + f * size, &t, &s);
             if (get_local_id(0) == 0)
                 traces[traces0 + bundle * FREQUENCIES + f] = done ? trace : -1;
             GROUP_BARRIER();
@@ -249,7 +289,7 @@ KERNEL void factor(__global const real *sums, ulong sums0, __global const real *
 
 /* y = A x; its squared length. */
 INLINE real multiply(__global const real *a, __global const real *x, __global real *y,
-                     const shape *s, __local real *shared)
+                     OF_GROUP const shape *s, __local real *shared)
 {
     real square = 0;
     for (int row = (int)get_local_id(0) * LANES; row < s->stride; row += WG * LANES) {
@@ -281,7 +321,8 @@ KERNEL void estimate(__global const real *sums, ulong sums0, __global const real
                      int bundles, int rows, int order, int stride, int pitch, int run, int lags)
 {
     GROUP_SCRATCH(shared);
-    const shape s = {rows, order, stride, pitch, run, lags};
+    OF_GROUP shape s;
+    set_shape(&s, rows, order, stride, pitch, run, lags);
     const size_t size = (size_t)pitch * order;
     __global real *matrices =
         scratch + scratch0 + get_group_id(0) * (FREQUENCIES * size + 4 * (size_t)stride);

@@ -42,6 +42,17 @@ typedef struct signs {
     uint4 bits;
 } signs;
 
+INLINE uint word_of(uint4 bits, uint word)
+{
+#if WG == 1
+    return word == 0 ? bits.s0 : word == 1 ? bits.s1 : word == 2 ? bits.s2 : bits.s3;
+#else
+    /* For GPUs compilers make of a chain of choices an array in memory. */
+    const ulong low = (ulong)bits.s1 << 32 | bits.s0, high = (ulong)bits.s3 << 32 | bits.s2;
+    return (uint)((word < 2 ? low : high) >> word % 2 * 32);
+#endif
+}
+
 INLINE void sign_block(__global real *out, ulong group, int c, signs *last, uint stream0,
                        uint stream1, uint key0, uint key1)
 {
@@ -50,10 +61,7 @@ INLINE void sign_block(__global real *out, ulong group, int c, signs *last, uint
         last->bits = philox(group / 8, stream0, stream1, key0, key1);
     }
     const uint word = (uint)(group / 2 % 4), shift = (uint)(group % 2) * 16 + c % 16;
-    const uint bits = word == 0   ? last->bits.s0
-                      : word == 1 ? last->bits.s1
-                      : word == 2 ? last->bits.s2
-                                  : last->bits.s3;
+    const uint bits = word_of(last->bits, word);
     for (int k = 0; k < B; k++)
         out[k] = bits >> (shift + k) & 1 ? (real)1 : (real)-1;
 }
@@ -162,6 +170,7 @@ KERNEL void normal_probes(__global real *out, ulong out0, ulong count, int chann
                           int first, int quarters, uint key0, uint key1, uint stream0, uint stream1)
 {
     const probe_shape s = {channels, (channels + B - 1) / B, (channels + 15) / 16, pixels, first};
+    quarters = B <= 4 ? 1 : quarters; /* divisions that need not be */
     const ulong counters = count * quarters;
     EACH_BLOCK (four, (counters + 3) / 4) {
         ulong index[4];

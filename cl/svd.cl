@@ -91,17 +91,17 @@ INLINE void bisect(__global const double *squares, int columns, __global double 
         top = fmax(top, squares[i]);
     top = 2.000001 * sqrt(top); /* two entries a row: Gershgorin */
     for (int j = LANES * (int)get_local_id(0); j < wanted; j += LANES * WG) {
-        const lanes index = (lanes)(0, 1, 2, 3, 4, 5, 6, 7) + (double)j;
+        const lanes index = LANE_NUMBERS + (double)j;
         lanes low = 0, high = top;
         for (int step = 0; step < 54; step++) {
             const lanes middle = 0.5 * (low + high);
-            const long8 above = not_smaller(squares, columns, middle) > index;
+            const lanes_test above = not_smaller(squares, columns, middle) > index;
             low = above ? middle : low;
             high = above ? high : middle;
         }
         const lanes found = 0.5 * (low + high);
         double kept[LANES];
-        vstore8(found, 0, kept);
+        STORE_LANES(found, kept);
         for (int i = 0; i < LANES && j + i < wanted; i++)
             values[j + i] = kept[i];
     }

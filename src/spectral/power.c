@@ -1,11 +1,19 @@
 #include "spectral/power.h"
 #include "ops/application.h"
 
-/* The activation is not used, but the sources want one. */
+#include <stdio.h>
+
+/* The activation is not used, but the sources want one. There is one image: on GPUs a work-group's
+ * tiles are of single pixels, so that small maps fill it, and more would take all registers. */
 static irn_call begin(const irn_power *power, const char *kernel)
 {
     char options[IRN_APPLICATION_OPTIONS];
-    irn_application_options(options, power->layers.context, IRN_SINGLE, IRN_RELU);
+    const irn_context *context = power->layers.context;
+    irn_application_options(options, context, IRN_SINGLE, IRN_RELU);
+    if (context->info.is_simt)
+        snprintf(options, sizeof options, "%s -DACT=%d -DT=1 -DOCB=2 -DGIC=%u -DGOB=%u",
+                 irn_precision_options(IRN_SINGLE), (int)IRN_RELU, context->tuning.gradient_inputs,
+                 context->tuning.gradient_blocks);
     return irn_call_begin(power->layers.context,
                           "common.clh group.clh activation.clh epilogue.clh conv.clh layers.clh "
                           "power.cl",

@@ -18,12 +18,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* CUDA C++ Programming Guide, table "Technical Specifications per Compute Capability"; what AMD's
- * and Intel's drivers report. A work-group may have 48 KiB on NVIDIA's through OpenCL. */
-static const gpu gpus[] = {{"NVIDIA", 0x10de, true, 48 << 10, 1024},
-                           {"AMD", 0x1002, true, 64 << 10, 256},
-                           {"Intel", 0x8086, true, 64 << 10, 256},
-                           {"Intel without float64", 0x8086, false, 64 << 10, 512}};
+/* What drivers report: NVIDIA's 48 KiB of local memory a work-group, whatever the multiprocessor
+ * has; cl_nv_device_attribute_query's warp size, cl_amd_device_attribute_query's wavefront width
+ * (64 up to CDNA, 32 of RDNA), cl_intel_required_subgroup_size's sub-groups. */
+static const gpu gpus[] = {
+    {"NVIDIA", 0x10de, true, 48 << 10, 1024, "cl_nv_device_attribute_query", 0x4003, 32},
+    {"AMD CDNA", 0x1002, true, 64 << 10, 256, "cl_amd_device_attribute_query", 0x4043, 64},
+    {"AMD RDNA", 0x1002, true, 64 << 10, 256, "cl_amd_device_attribute_query", 0x4043, 32},
+    {"Intel", 0x8086, true, 64 << 10, 256, "cl_intel_required_subgroup_size", 0x4108, 8},
+    {"Intel without float64", 0x8086, false, 64 << 10, 512, "cl_intel_required_subgroup_size",
+     0x4108, 8}};
 
 enum { BATCH = 4, MAP = 8, CHANNELS = 4, CLASSES = 3, VALUES = BATCH * CHANNELS * MAP * MAP };
 

@@ -45,6 +45,9 @@ void recorder_pretend(const gpu *gpu)
 
 /* ---- the device's answers ---- */
 
+/* CL_DEVICE_SUB_GROUP_SIZES_INTEL, the one such question whose answer is a list. */
+enum { INTEL_SUB_GROUP_SIZES = 0x4108 };
+
 cl_int __real_clGetDeviceInfo(cl_device_id, cl_device_info, size_t, void *, size_t *);
 cl_int __wrap_clGetDeviceInfo(cl_device_id device, cl_device_info what, size_t size, void *value,
                               size_t *size_out);
@@ -67,7 +70,13 @@ cl_int __wrap_clGetDeviceInfo(cl_device_id device, cl_device_info what, size_t s
 {
     const cl_device_fp_config fp =
         CL_FP_INF_NAN | CL_FP_ROUND_TO_NEAREST | CL_FP_FMA | CL_FP_DENORM;
+    const size_t widths[] = {present->simd, 2 * present->simd};
+    if (what == present->query)
+        return what == INTEL_SUB_GROUP_SIZES ? answer(widths, sizeof widths, size, value, size_out)
+                                             : ANSWER(cl_uint, present->simd);
     switch (what) {
+    case CL_DEVICE_EXTENSIONS:
+        return answer(present->extension, strlen(present->extension) + 1, size, value, size_out);
     case CL_DEVICE_TYPE:
         return ANSWER(cl_device_type, CL_DEVICE_TYPE_GPU);
     case CL_DEVICE_NAME:

@@ -13,6 +13,9 @@ typedef struct gpu {
     unsigned vendor_id;
     bool has_fp64;
     size_t local_memory, work_group; /* bytes; most work-items a group */
+    const char *extension;           /* which says how many work-items go side by side, ... */
+    unsigned query;                  /* ... by this question, ... */
+    unsigned simd;                   /* ... this many */
 } gpu;
 
 /* From here on the device is this GPU. */

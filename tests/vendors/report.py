@@ -117,6 +117,7 @@ def rows_of(program, results):
     for target, kernels in results.items():
         for k in kernels:
             launch = asked.get(k["name"], {"work_group": usual, "local_memory": 0})
+            is_conv = files_of(program["text"])[-1].startswith("conv")
             occupied = occupancy.of(target, k, launch["work_group"], launch["local_memory"])
             yield {
                 "target": target,
@@ -129,6 +130,7 @@ def rows_of(program, results):
                 "scratch": k["scratch"],
                 "spills": k["spills"],
                 "occupancy": occupied,
+                "judge_occupancy": is_conv and k["name"] in asked,
             }
 
 
@@ -155,15 +157,15 @@ def judged(row):
     where = f"{row['target']}: {row['kernel']} ({row['program']} {row['options']})"
     if row["scratch"] or row["spills"]:
         return f"{where} has {row['scratch']} bytes of scratch, {row['spills']} spills"
-    is_convolution = row["program"].startswith("conv") and row["kernel"].startswith("conv")
-    if is_convolution and row["occupancy"] is not None and row["occupancy"] < LEAST_OCCUPANCY:
-        return f"{where} has an occupancy of {100 * row['occupancy']:.0f} %"
+    occupied = row["occupancy"]
+    if row["judge_occupancy"] and occupied is not None and not occupied >= LEAST_OCCUPANCY:
+        return f"{where} has an occupancy of {100 * occupied:.0f} %"
     return None
 
 
 def write_csv(rows, path):
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         writer.writeheader()
         for row in rows:
             shown = "" if row["occupancy"] is None else f"{row['occupancy']:.4f}"

@@ -12,18 +12,20 @@ import subprocess
 import tempfile
 
 NVIDIA = ["sm_75", "sm_80", "sm_90"]
-AMD = ["gfx906", "gfx90a", "gfx1030", "gfx1100"]
+AMD_CDNA = ["gfx906", "gfx90a"]
+AMD_RDNA = ["gfx1030", "gfx1100"]
 INTEL = ["skl"]
 INTEL_WITHOUT_FLOAT64 = ["tgllp", "dg2"]
 
 # By the names of the GPUs in programs.c.
 OF_GPU = {
     "NVIDIA": NVIDIA,
-    "AMD": AMD,
+    "AMD CDNA": AMD_CDNA,
+    "AMD RDNA": AMD_RDNA,
     "Intel": INTEL,
     "Intel without float64": INTEL_WITHOUT_FLOAT64,
 }
-ALL = NVIDIA + AMD + INTEL + INTEL_WITHOUT_FLOAT64
+ALL = NVIDIA + AMD_CDNA + AMD_RDNA + INTEL + INTEL_WITHOUT_FLOAT64
 
 LIBCLC = "/usr/lib/clc/"
 
@@ -123,6 +125,8 @@ def intel_kernels(description):
     description = description.split("kernels_misc_info:")[0]
     for part in re.split(r"^  - name: +", description, flags=re.M)[1:]:
         field = lambda name: int((re.findall(name + r": +(\d+)", part) or [0])[0])
+        if part.startswith("Intel_"):
+            continue  # no kernel: where the program's tables are
         buffers = re.findall(r"usage: +(\w+)\n +size: +(\d+)", part)
         size = lambda use: sum(int(bytes_) for usage, bytes_ in buffers if usage == use)
         kernels.append({
@@ -152,7 +156,7 @@ def intel(source, options, targets, folder):
 # ----
 
 def compiler_of(gpu):
-    return {"NVIDIA": nvidia, "AMD": amd}.get(gpu, intel)
+    return {"NVIDIA": nvidia, "AMD": amd, "Intel": intel}[gpu.split()[0]]
 
 
 def ocloc_version():
