@@ -219,11 +219,13 @@ stage_oclgrind() {
 
 # The tables are left in $work/vendors.
 stage_vendors() {
-    local folder=$work/vendors
+    local folder=$work/vendors status=0
     "$root/tests/packages.sh" vendor && "$root/tests/vendors/tools.sh" "$folder/tools" || return
     rm -rf "$folder/list" && mkdir "$folder/list" || return
     "$work/gcc/vendor_programs" "$folder/list" || return
-    PATH=$folder/tools/bin:$PATH python3 -B "$root/tests/vendors/report.py" "$folder"
+    PATH=$folder/tools/bin:$PATH python3 -B "$root/tests/vendors/report.py" "$folder" || status=1
+    python3 -B "$root/tests/vendors/roofline.py" "$folder" || status=1
+    return $status
 }
 
 # The programs that need minutes each on llvmpipe (whole models, inverses) and the driver's cache are left
