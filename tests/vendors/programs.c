@@ -55,7 +55,8 @@ static irn_model_config config_of(const bench *b, bool density)
     config.activation = b->activation;
     config.stages = 2;
     config.blocks[0] = config.blocks[1] = 1;
-    config.widths[0] = config.widths[1] = 12; /* three blocks of channels: an odd number */
+    config.widths[0] = 12; /* three blocks of channels: an odd number */
+    config.widths[1] = 64;
     config.strides[0] = 1;
     config.strides[1] = 2;
     if (density) {
@@ -256,13 +257,17 @@ static void certify(bench *b)
         }
 }
 
+/* Convolutions of few and of many channels, which have tiles of their own. */
 static void measure(bench *b)
 {
+    static const size_t channels[] = {4, 12, 64, 256};
+    enum { WIDTHS = sizeof channels / sizeof *channels, IMAGES = 32, SIDE = 16 };
     double peak;
     irn_conv_rates rates;
     NOTE(irn_bench_peak(b->context, &peak));
-    NOTE(irn_bench_conv(b->context, BATCH, 3 * CHANNELS, 3 * CHANNELS, MAP, MAP, 3, true, 1,
-                        &rates));
+    for (size_t i = 0; i < WIDTHS; i++)
+        NOTE(irn_bench_conv(b->context, IMAGES, channels[i], channels[i], SIDE, SIDE, 3, true, 1,
+                            &rates));
 }
 
 /* ---- */
