@@ -185,4 +185,3 @@ def compile_program(gpu, source, options):
     """{target: kernels} for the GPU's targets."""
     with tempfile.TemporaryDirectory() as folder:
         return compiler_of(gpu)(source, options, OF_GPU[gpu], folder)
-
