@@ -38,8 +38,8 @@ INLINE size_t sums_place(OF_GROUP const shape *s, int column, int row, int lag, 
 }
 
 #ifdef STORED
-INLINE void store_sums(__global STORED *sums, OF_GROUP const shape *s, int row, int column, int lag, real a,
-                       real b)
+INLINE void store_sums(__global STORED *sums, OF_GROUP const shape *s, int row, int column, int lag,
+                       real a, real b)
 {
     sums[sums_place(s, column, row, lag, 0)] = (STORED)(a + b);
     sums[sums_place(s, column, row, lag, 1)] = (STORED)(a - b);
@@ -150,7 +150,8 @@ typedef struct corner {
     int positive;
 #endif
 } corner;
-INLINE bool factor_corner(OF_GROUP corner *t, __global const real *a, int j, OF_GROUP const shape *s)
+INLINE bool factor_corner(OF_GROUP corner *t, __global const real *a, int j,
+                          OF_GROUP const shape *s)
 {
     for (int c = 0; c < TILE; c++) {
         for (int r = c; r < TILE; r++) {
@@ -175,7 +176,8 @@ INLINE bool factor_corner(OF_GROUP corner *t, __global const real *a, int j, OF_
 }
 
 /* The same by a work-group, which has a barrier before it. */
-INLINE bool group_factor_corner(OF_GROUP corner *t, __global const real *a, int j, OF_GROUP const shape *s)
+INLINE bool group_factor_corner(OF_GROUP corner *t, __global const real *a, int j,
+                                OF_GROUP const shape *s)
 {
 #if WG == 1
     return factor_corner(t, a, j, s);

@@ -93,7 +93,8 @@ INLINE void philox_lanes(ulong4 index, uint4 *words, uint stream0, uint stream1,
     uint4 a = convert_uint4(index), b = convert_uint4(index >> 32);
     uint4 c = (uint4)(stream0), d = (uint4)(stream1);
     for (int i = 0; i < 10; i++) {
-        const uint4 high0 = mul_hi((uint4)(0xD2511F53u), a), high1 = mul_hi((uint4)(0xCD9E8D57u), c);
+        const uint4 high0 = mul_hi((uint4)(0xD2511F53u), a),
+                    high1 = mul_hi((uint4)(0xCD9E8D57u), c);
         const uint4 low0 = 0xD2511F53u * a, low1 = 0xCD9E8D57u * c;
         a = high1 ^ b ^ key0;
         b = low1;
@@ -126,12 +127,14 @@ INLINE void turn(float4 v, float4 *cosine, float4 *sine)
 {
     const int4 quarter = convert_int4(fma((float4)(4.0f), v, (float4)(0.5f)));
     const float4 x = 0x1.921fb6p+2f * fma(convert_float4(quarter), (float4)(-0.25f), v), u = x * x;
-    const float4 p = fma(u, fma(u, fma(u, (float4)(1.0f / 362880), (float4)(-1.0f / 5040)),
-                                (float4)(1.0f / 120)),
-                         (float4)(-1.0f / 6));
-    const float4 q = fma(u, fma(u, fma(u, fma(u, (float4)(-1.0f / 3628800), (float4)(1.0f / 40320)),
-                                       (float4)(-1.0f / 720)),
-                                (float4)(1.0f / 24)),
+    const float4 p = fma(
+        u, fma(u, fma(u, (float4)(1.0f / 362880), (float4)(-1.0f / 5040)), (float4)(1.0f / 120)),
+        (float4)(-1.0f / 6));
+    const float4 q = fma(u,
+                         fma(u,
+                             fma(u, fma(u, (float4)(-1.0f / 3628800), (float4)(1.0f / 40320)),
+                                 (float4)(-1.0f / 720)),
+                             (float4)(1.0f / 24)),
                          (float4)(-0.5f));
     const float4 s = fma(x * u, p, x), c = fma(u, q, (float4)(1.0f));
     const int4 odd = (quarter & 1) != 0;
@@ -181,8 +184,8 @@ KERNEL void normal_probes(__global real *out, ulong out0, ulong count, int chann
             const int c = probe_place(&s, counter / quarters, index + l);
             index[l] = index[l] * 4 + c % 16 / 4 + counter % quarters;
         }
-        philox_lanes((ulong4)(index[0], index[1], index[2], index[3]), words, stream0, stream1, key0,
-                     key1);
+        philox_lanes((ulong4)(index[0], index[1], index[2], index[3]), words, stream0, stream1,
+                     key0, key1);
         normal_pair(words[0], words[1], n, n + 1);
         normal_pair(words[2], words[3], n + 2, n + 3);
         const float4 of_lane[4] = {(float4)(n[0].s0, n[1].s0, n[2].s0, n[3].s0),
@@ -191,7 +194,8 @@ KERNEL void normal_probes(__global real *out, ulong out0, ulong count, int chann
                                    (float4)(n[0].s3, n[1].s3, n[2].s3, n[3].s3)};
         for (int l = 0; l < 4 && four * 4 + l < counters; l++) {
             const ulong i = (four * 4 + l) / quarters;
-            const int k = (int)((four * 4 + l) % quarters) * 4, c = (int)(i / pixels % s.blocks) * B;
+            const int k = (int)((four * 4 + l) % quarters) * 4,
+                      c = (int)(i / pixels % s.blocks) * B;
             __global real *to = out + out0 + i * B;
             store_normals(to + k, of_lane[l], c + k, channels);
             for (int rest = k == 0 ? quarters * 4 : B; rest < B; rest++)

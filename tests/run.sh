@@ -125,9 +125,12 @@ stage_build() {
 }
 
 stage_lint() {
-    local status=0
+    local file status=0
     cd "$root" || return
     find src include tests examples -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run -Werror || status=1
+    for file in cl/*; do
+        clang-format --dry-run -Werror --assume-filename=kernel.c <"$file" || status=1
+    done
     shellcheck --severity warning .ci/run examples/*.sh tests/*.sh tests/*/*.sh || status=1
     bash -n src/cli/iresnet.bash || status=1
     cd - >/dev/null || return
