@@ -28,6 +28,9 @@ typedef struct irn_device_info {
     bool has_fp64; /* double-precision kernels are possible */
     unsigned compute_units;
     unsigned channel_block; /* B of the tensor layout [N][C/B][H][W][B] on this device */
+    unsigned simd_width;    /* work-items that go side by side, as far as the driver says; else 0 */
+    unsigned max_group;     /* work-items in a work-group at most */
+    uint64_t local_memory;  /* of a work-group; 0 where it is no memory of its own */
     uint64_t global_memory;
     uint64_t max_allocation;
 } irn_device_info;

@@ -15,6 +15,9 @@ static void print_json(cli_json *json, const irn_device_info *device, size_t ind
     cli_json_number(json, entry, "memory", (double)device->global_memory);
     cli_json_number(json, entry, "max_allocation", (double)device->max_allocation);
     cli_json_bool(json, entry, "fp64", device->has_fp64);
+    cli_json_number(json, entry, "simd_width", (double)device->simd_width);
+    cli_json_number(json, entry, "max_group", (double)device->max_group);
+    cli_json_number(json, entry, "local_memory", (double)device->local_memory);
     cli_json_number(json, entry, "block", (double)device->channel_block);
 }
 

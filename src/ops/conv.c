@@ -1,5 +1,6 @@
 #include "ops/application.h"
 #include "ops/pointwise.h"
+#include "ops/tiled.h"
 
 static const char sources[] = "common.clh activation.clh epilogue.clh conv.clh conv.cl";
 
@@ -49,6 +50,8 @@ static irn_status apply(const application *a)
     irn_context *context = a->x->context;
     if (irn_pointwise_suits(context, a->conv, a->x->height, a->x->width, a->x->precision))
         return irn_pointwise_apply(a->conv, a->weights, a->x, a->epilogue, a->y);
+    if (irn_tiled_suits(context, a->y->channels))
+        return irn_tiled_apply(a->conv, a->weights, a->x, a->epilogue, a->y, a->pad_y, a->pad_x);
     IRN_TRY(irn_application_check(a->x, a->y));
     size_t blocks = irn_channel_blocks(context, a->y->channels);
     size_t group = context->tuning.output_blocks,
@@ -110,6 +113,8 @@ static size_t gradient_splits(const irn_context *context, const irn_conv *conv, 
                               size_t height, size_t width)
 {
     size_t pixels = images * height * width, items = gradient_items(context, conv);
+    if (irn_tiled_gradient_suits(context))
+        return irn_tiled_splits(context, conv, pixels);
     size_t channels =
         (irn_channel_blocks(context, conv->inputs) + irn_channel_blocks(context, conv->outputs)) *
         context->tuning.channel_block;
@@ -151,11 +156,11 @@ static irn_status reduce_partials(const irn_conv *conv, irn_context *context, cl
                         1, 1, context->tuning.work_group);
 }
 
-irn_status irn_conv_weight_gradient(const irn_conv *conv, const irn_tensor *x, const irn_tensor *y,
-                                    irn_place weights, irn_place bias, cl_mem scratch)
+/* The splits' sums of pixels, and of y for the bias. */
+static irn_status direct_gradient(const irn_conv *conv, const irn_tensor *x, const irn_tensor *y,
+                                  cl_mem scratch, size_t splits)
 {
     irn_context *context = x->context;
-    size_t splits = gradient_splits(context, conv, x->images, x->height, x->width);
     char options[IRN_APPLICATION_OPTIONS];
     IRN_TRY(irn_application_check(x, y));
     irn_application_options(options, context, IRN_SINGLE, conv->activation);
@@ -174,7 +179,18 @@ irn_status irn_conv_weight_gradient(const irn_conv *conv, const irn_tensor *x, c
     irn_call_int(&call, (conv->kernel_width - 1) / 2);
     irn_call_int(&call, splits);
     irn_call_int(&call, conv->padding == IRN_PAD_CIRCULAR ? IRN_CONV_WRAP : 0);
-    IRN_TRY(
-        irn_call_run(&call, gradient_items(context, conv), splits, 1, context->tuning.work_group));
+    return irn_call_run(&call, gradient_items(context, conv), splits, 1,
+                        context->tuning.work_group);
+}
+
+irn_status irn_conv_weight_gradient(const irn_conv *conv, const irn_tensor *x, const irn_tensor *y,
+                                    irn_place weights, irn_place bias, cl_mem scratch)
+{
+    irn_context *context = x->context;
+    size_t splits = gradient_splits(context, conv, x->images, x->height, x->width);
+    if (irn_tiled_gradient_suits(context))
+        IRN_TRY(irn_tiled_gradient(conv, x, y, bias.memory != NULL, scratch, splits));
+    else
+        IRN_TRY(direct_gradient(conv, x, y, scratch, splits));
     return reduce_partials(conv, context, scratch, weights, bias, splits);
 }

@@ -74,8 +74,9 @@ static irn_status describe(irn_context *context)
 {
     IRN_TRY(irn_device_describe(&context->info, context->platform, context->device));
     context->tuning = irn_tuning_for(&context->info);
-    return irn_device_group(&context->tuning.work_group, context->device,
-                            context->tuning.work_group);
+    IRN_TRY(irn_device_group(&context->tuning.work_group, context->device,
+                             context->tuning.work_group));
+    return irn_tuning_load(context);
 }
 
 irn_status irn_context_create(irn_context **out, const irn_context_options *options)

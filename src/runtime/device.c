@@ -49,6 +49,56 @@ static void ask(cl_int *code, cl_device_id device, cl_device_info what, size_t s
     *code = *code != CL_SUCCESS ? *code : now;
 }
 
+static bool has_extension(const char *names, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = names; (at = strstr(at, name)); at += length)
+        if ((at == names || at[-1] == ' ') && (at[length] == ' ' || at[length] == 0))
+            return true;
+    return false;
+}
+
+/* How many work-items go side by side, where a vendor's extension says so; others would reject the
+ * question. Intel's compiler has several widths; counted is the first, the smallest. */
+static void ask_simd_width(cl_int *code, unsigned *out, cl_device_id device)
+{
+    enum { WARP_SIZE_NV = 0x4003, WAVEFRONT_WIDTH_AMD = 0x4043, SUB_GROUP_SIZES_INTEL = 0x4108 };
+    enum { WIDEST = 1024 };
+    char names[16384] = ""; /* cut off at the end: a driver with more has no answer */
+    cl_uint width = 0;
+    size_t sizes[16] = {0};
+    if (clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, sizeof names - 1, names, NULL) != CL_SUCCESS)
+        names[0] = 0;
+    if (has_extension(names, "cl_nv_device_attribute_query"))
+        ask(code, device, WARP_SIZE_NV, sizeof width, &width);
+    else if (has_extension(names, "cl_amd_device_attribute_query"))
+        ask(code, device, WAVEFRONT_WIDTH_AMD, sizeof width, &width);
+    else if (has_extension(names, "cl_intel_required_subgroup_size"))
+        ask(code, device, SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes);
+    width = width > 0 ? width : (cl_uint)irn_smaller(sizes[0], WIDEST);
+    *out = width <= WIDEST ? width : 0;
+}
+
+/* What the device has for work-groups. Mesa's rusticl says CL_GLOBAL of every device's local
+ * memory: "TODO" in its src/gallium/frontends/rusticl/api/device.rs. */
+static cl_int describe_groups(irn_device_info *out, cl_device_id device)
+{
+    enum { MOST_DIMENSIONS = 8, MOST_ITEMS = 1 << 16 };
+    cl_device_local_mem_type type = CL_GLOBAL;
+    cl_ulong local = 0;
+    size_t group = 1, items[MOST_DIMENSIONS] = {1};
+    cl_int code = CL_SUCCESS;
+    ask(&code, device, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof group, &group);
+    ask(&code, device, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof items, items);
+    ask(&code, device, CL_DEVICE_LOCAL_MEM_TYPE, sizeof type, &type);
+    ask(&code, device, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local);
+    ask_simd_width(&code, &out->simd_width, device);
+    bool own = type == CL_LOCAL || (out->is_simt && strcmp(out->platform, "rusticl") == 0);
+    out->local_memory = own ? local : 0;
+    out->max_group = (unsigned)irn_smaller(irn_smaller(group, items[0]), MOST_ITEMS);
+    return code;
+}
+
 /* What the device fails with where it does not answer. */
 static cl_int describe(irn_device_info *out, cl_device_type *type, cl_platform_id platform,
                        cl_device_id device)
@@ -81,7 +131,7 @@ static cl_int describe(irn_device_info *out, cl_device_type *type, cl_platform_i
     out->channel_block = out->is_simt ? 4 : width >= 16 ? 16 : 8;
     out->global_memory = memory;
     out->max_allocation = allocation;
-    return CL_SUCCESS;
+    return describe_groups(out, device);
 }
 
 irn_status irn_device_describe(irn_device_info *out, cl_platform_id platform, cl_device_id device)

@@ -6,6 +6,27 @@
 
 #include <iresnet/context.h>
 
+/* What a tile is for; narrow ones are for few channels or few pixels. */
+typedef enum irn_tile_use {
+    IRN_TILE_APPLY,
+    IRN_TILE_APPLY_NARROW,
+    IRN_TILE_APPLY_DOUBLE,
+    IRN_TILE_GRADIENT,
+    IRN_TILE_GRADIENT_NARROW,
+    IRN_TILE_CPU,
+    IRN_TILE_USES
+} irn_tile_use;
+
+/* How a convolution is cut. To apply one, conv_tiled.cl: work-items a group, pixels and blocks a
+ * work-item, quads a step (GROUP, GP, GB, GK there). Its gradient, conv_tiled_gradient.cl:
+ * work-items along quads and along blocks, quads and blocks a work-item (NQ, NO, GQ, GO). On CPUs
+ * pixels and blocks a work-item (T, OCB of conv.clh). Further numbers are zero; all zeros: none. */
+typedef struct irn_tile {
+    unsigned size[4];
+} irn_tile;
+
+enum { IRN_TILE_STEP = 8 }; /* pixels a step of a gradient: KP */
+
 /* How kernels are specialised for a kind of device; one row a class in tuning.c. */
 typedef struct irn_tuning {
     unsigned channel_block; /* B of the layout [N][C/B][H][W][B] */
@@ -16,6 +37,7 @@ typedef struct irn_tuning {
     unsigned
         gradient_inputs; /* input channels, and output blocks, a work-item of the weight gradient */
     unsigned gradient_blocks;
+    irn_tile tiles[IRN_TILE_USES]; /* tile_float and output_blocks are the CPU's */
 } irn_tuning;
 
 typedef struct irn_program irn_program;
@@ -111,6 +133,8 @@ irn_status irn_finish(irn_context *context);
 irn_status irn_kernel(irn_context *context, const char *sources, const char *options,
                       const char *name, cl_kernel *out);
 void irn_programs_free(irn_context *context);
+/* mkdir -p, private to the user; what goes wrong shows when a file is written there. */
+void irn_make_folders(const char *folder);
 
 /* ---- call.c ---- */
 

@@ -2,8 +2,10 @@
 
 #include "ops/narrow.h"
 #include "ops/pointwise.h"
+#include "ops/tiled.h"
 #include "ops/winograd.h"
 #include "oracle/elementwise.h"
+#include "runtime/tuning.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,34 +31,48 @@ const char *convolver_describe(const oracle_conv *c)
 
 /* ---- shapes ---- */
 
-static oracle_conv random_shape(void)
+static oracle_conv random_shape(size_t channels)
 {
-    const size_t sizes[] = {1, 2, 3, 3, 3, 5};
+    const size_t sizes[] = {1, 2, 3, 3, 3, 5, 7};
     return (oracle_conv){.images = host_between(1, 5),
-                         .inputs = host_between(1, 40),
-                         .outputs = host_between(1, 40),
+                         .inputs = host_between(1, channels),
+                         .outputs = host_between(1, channels),
                          .height = host_between(1, 9),
                          .width = host_between(1, 9),
-                         .kernel_height = sizes[host_below(6)],
-                         .kernel_width = sizes[host_below(6)],
+                         .kernel_height = sizes[host_below(7)],
+                         .kernel_width = sizes[host_below(7)],
                          .circular = host_below(2) == 1};
 }
 
 static bool suits(const irn_context *context, convolver how, const oracle_conv *c)
 {
     irn_conv conv = convolver_conv(c, IRN_ELU);
+    if (how == TILED)
+        return irn_tiled_suits(context, c->outputs) && irn_tiled_gradient_suits(context);
     if (how == NARROW)
         return irn_narrow_suits(context, irn_smaller(c->inputs, c->outputs), c->width);
     return how == WINOGRAD ? irn_winograd_suits(context, &conv, c->height, c->width)
                            : irn_pointwise_suits(context, &conv, c->height, c->width, IRN_SINGLE);
 }
 
+/* Has irn_conv_* go one way or the other. */
+static void take(irn_context *context, convolver how)
+{
+    context->tuning = irn_tuning_for(&context->info);
+    if (how == DIRECT)
+        memset(context->tuning.tiles, 0, sizeof context->tuning.tiles);
+}
+
 bool convolver_shape(irn_context *context, convolver how, oracle_conv *c)
 {
-    *c = random_shape();
+    /* Of the channels of a tile, up to 64, also some more. */
+    *c = random_shape(how == TILED ? 80 : 40);
+    take(context, how);
     if (how == DIRECT)
         return true;
-    if (how == NARROW)
+    if (how == TILED)
+        c->outputs = host_between(9, 80);
+    else if (how == NARROW)
         *(host_below(2) ? &c->inputs : &c->outputs) = host_between(1, 4);
     else
         c->kernel_height = c->kernel_width = how == WINOGRAD ? 3 : 1;
@@ -167,6 +183,14 @@ void convolver_backward(convolver how, const irn_conv *conv, const double *w, co
     scratch_free(context, s);
 }
 
+size_t convolver_scratch(irn_context *context, convolver how, const oracle_conv *c, size_t images)
+{
+    irn_conv conv = convolver_conv(c, IRN_ELU);
+    return how != WINOGRAD
+               ? irn_conv_gradient_scratch(context, &conv, images, c->height, c->width)
+               : irn_winograd_gradient_scratch(context, &conv, images, c->height, c->width);
+}
+
 gradients convolver_gradient(convolver how, const oracle_conv *c, size_t room, const double *x,
                              const double *y, bool with_bias)
 {
@@ -174,10 +198,7 @@ gradients convolver_gradient(convolver how, const oracle_conv *c, size_t room, c
     irn_tensor in = convolver_x(c, IRN_SINGLE, x), out = convolver_y(c, IRN_SINGLE, y);
     irn_context *context = in.context;
     gradients g = {.weights = guarded_kernel(IRN_SINGLE, &conv, NULL)};
-    size_t size = how != WINOGRAD
-                      ? irn_conv_gradient_scratch(context, &conv, room, c->height, c->width)
-                      : irn_winograd_gradient_scratch(context, &conv, room, c->height, c->width);
-    scratch s = scratch_create(context, size);
+    scratch s = scratch_create(context, convolver_scratch(context, how, c, room));
     if (with_bias)
         g.bias = guarded_vector(IRN_SINGLE, c->outputs, NULL);
     testing_ok(how != WINOGRAD

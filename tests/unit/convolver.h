@@ -7,13 +7,16 @@
 
 #include "oracle/conv.h"
 
-typedef enum convolver { DIRECT, POINTWISE, WINOGRAD, NARROW, CONVOLVERS } convolver;
+/* TILED is what irn_conv_* does on devices of the kind that has local memory, DIRECT what it does
+ * without. */
+typedef enum convolver { DIRECT, TILED, POINTWISE, WINOGRAD, NARROW, CONVOLVERS } convolver;
 
 irn_conv convolver_conv(const oracle_conv *c, irn_activation activation);
 /* Words for it; valid until the next call. */
 const char *convolver_describe(const oracle_conv *c);
 
-/* Any shape; or one that the fast form suits, should the device have it: false else. */
+/* Any shape; or one that the fast form suits, should the device have it: false else. Gives the
+ * context its own tuning back, without tiles for DIRECT. */
 bool convolver_shape(irn_context *context, convolver how, oracle_conv *c);
 
 irn_tensor convolver_x(const oracle_conv *c, irn_precision precision, const double *values);
@@ -28,6 +31,8 @@ void convolver_backward(convolver how, const irn_conv *conv, const double *w, co
 typedef struct gradients {
     irn_place weights, bias;
 } gradients;
+/* Floats of scratch that a gradient needs. */
+size_t convolver_scratch(irn_context *context, convolver how, const oracle_conv *c, size_t images);
 /* In scratch that is made for `room` images, at least as many as there are. */
 gradients convolver_gradient(convolver how, const oracle_conv *c, size_t room, const double *x,
                              const double *y, bool with_bias);

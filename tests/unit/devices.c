@@ -92,6 +92,8 @@ static void pretend(irn_context *context)
         return;
     context->info.channel_block = (unsigned)strtoul(block, NULL, 10);
     context->info.is_simt = context->info.channel_block == 4;
+    context->info.local_memory = context->info.is_simt ? 32 << 10 : 0;
+    context->info.max_group = 256;
     context->tuning = irn_tuning_for(&context->info);
 }
 

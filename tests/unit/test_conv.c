@@ -2,7 +2,7 @@
  * Winograd's algorithm, against a double-precision oracle. */
 #include "convolver.h"
 
-#include "ops/winograd.h"
+#include "runtime/tuning.h"
 
 #include <math.h>
 
@@ -65,6 +65,15 @@ START_TEST(convolutions)
 }
 END_TEST
 
+START_TEST(convolutions_by_tiles)
+{
+    irn_context *context = devices_open(_i);
+    check_endings(context, TILED, IRN_SINGLE, IRN_ELU, 1);
+    check_endings(context, TILED, IRN_SINGLE, IRN_SOFTPLUS, 1);
+    devices_close(context);
+}
+END_TEST
+
 START_TEST(pointwise_convolutions)
 {
     irn_context *context = devices_open(_i);
@@ -112,6 +121,8 @@ START_TEST(convolutions_in_double)
         check_endings(context, DIRECT, IRN_DOUBLE, IRN_ELU, 1);
         check_endings(context, DIRECT, IRN_DOUBLE, IRN_SOFTPLUS, 5);
         check_endings(context, DIRECT, IRN_DOUBLE, IRN_LIPSWISH, 5);
+        check_endings(context, TILED, IRN_DOUBLE, IRN_ELU, 1);
+        check_endings(context, TILED, IRN_DOUBLE, IRN_LIPSWISH, 5);
         check_endings(context, POINTWISE, IRN_DOUBLE, IRN_ELU, 1);
         check_endings(context, POINTWISE, IRN_DOUBLE, IRN_SOFTPLUS, 5);
         check_endings(context, POINTWISE, IRN_DOUBLE, IRN_LIPSWISH, 5);
@@ -164,12 +175,13 @@ START_TEST(weight_gradients)
 END_TEST
 
 /* Scratch for a batch does for smaller ones, though outputs are divided further for these. */
-static void check_scratch(irn_context *context, const oracle_conv *c)
+static void check_scratch(irn_context *context, convolver how, const oracle_conv *c)
 {
-    irn_conv conv = convolver_conv(c, IRN_ELU);
+    oracle_conv large = *c;
+    large.height = large.width = 32;
     size_t enough = 1;
     for (size_t images = 0; images <= 64; images++) {
-        size_t size = irn_winograd_gradient_scratch(context, &conv, images, 32, 32);
+        size_t size = convolver_scratch(context, how, &large, images);
         ck_assert_msg(size >= enough, "%u units, %zu->%zu channels: %zu floats for %zu images",
                       context->info.compute_units, c->inputs, c->outputs, size, images);
         enough = size;
@@ -177,21 +189,27 @@ static void check_scratch(irn_context *context, const oracle_conv *c)
 }
 
 /* How the work is divided depends on the compute units. */
-START_TEST(gradients_on_larger_devices)
+static void check_units(irn_context *context, convolver how)
 {
-    irn_context *context = devices_open(_i);
     for (unsigned units = 1; units <= 64; units += (unsigned)host_step(1)) {
         oracle_conv c;
         context->info.compute_units = units;
-        if (!convolver_shape(context, WINOGRAD, &c))
+        if (!convolver_shape(context, how, &c))
             break;
         c.outputs = host_between(1, 200);
-        check_scratch(context, &c);
+        check_scratch(context, how, &c);
         guarded_begin(context);
-        check_gradient(context, WINOGRAD, &c);
+        check_gradient(context, how, &c);
         guarded_end();
         host_free_all();
     }
+}
+
+START_TEST(gradients_on_larger_devices)
+{
+    irn_context *context = devices_open(_i);
+    check_units(context, WINOGRAD);
+    check_units(context, TILED);
     devices_close(context);
 }
 END_TEST
@@ -296,11 +314,65 @@ START_TEST(nan_comes_through)
 }
 END_TEST
 
+/* ---- every tile that tuning may choose ---- */
+
+static bool is_gradient(irn_tile_use use)
+{
+    return use == IRN_TILE_GRADIENT || use == IRN_TILE_GRADIENT_NARROW;
+}
+
+/* Instead of whatever else the shape would get. */
+static void force(irn_context *context, irn_tile_use use, const irn_tile *tile)
+{
+    if (use == IRN_TILE_CPU)
+        irn_tuning_set(&context->tuning, use, tile);
+    else
+        for (irn_tile_use other = 0; other < IRN_TILE_CPU; other++)
+            if (is_gradient(other) == is_gradient(use))
+                irn_tuning_set(&context->tuning, other, tile);
+}
+
+static void check_tile(irn_context *context, convolver how, irn_tile_use use, const irn_tile *tile)
+{
+    const ending e = {true, true, DERIVATIVE, RESIDUAL, IRN_ELU};
+    irn_precision precision = use == IRN_TILE_APPLY_DOUBLE ? IRN_DOUBLE : IRN_SINGLE;
+    for (int i = 0; i < 4; i += host_step(1)) {
+        oracle_conv c;
+        if (!convolver_shape(context, how, &c))
+            return;
+        force(context, use, tile);
+        guarded_begin(context);
+        if (use == IRN_TILE_CPU || !is_gradient(use))
+            check_ending(how, &c, precision, &e);
+        if (use == IRN_TILE_CPU || is_gradient(use))
+            check_gradient(context, how, &c);
+        guarded_end();
+        host_free_all();
+    }
+}
+
+START_TEST(every_tile)
+{
+    irn_context *context = devices_open(_i);
+    irn_device_info roomy = context->info; /* as if it had the registers for all */
+    roomy.simd_width = 32;
+    for (irn_tile_use use = 0; use < IRN_TILE_USES; use++) {
+        irn_tile tile;
+        for (size_t k = 0; irn_tile_candidate(&tile, &roomy, use, k); k++)
+            for (convolver how = DIRECT; how < CONVOLVERS; how++)
+                if ((how == TILED) == (use != IRN_TILE_CPU))
+                    check_tile(context, how, use, &tile);
+    }
+    devices_close(context);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("convolutions");
     TCase *test = devices_case(suite, "convolutions");
     devices_add(test, convolutions);
+    devices_add(test, convolutions_by_tiles);
     devices_add(test, pointwise_convolutions);
     devices_add(test, convolutions_by_winograd);
     devices_add(test, narrow_convolutions);
@@ -311,5 +383,6 @@ int main(void)
     devices_add(test, adjoints);
     devices_add(test, equal_calls_give_equal_bits);
     devices_add(test, nan_comes_through);
+    devices_add(test, every_tile);
     return testing_run(suite);
 }
