@@ -17,6 +17,7 @@ typedef struct irn_conv_rates {
     double forward, data_gradient, weight_gradient; /* GFLOP/s, counted as sums of products */
     bool
         winograd; /* computed by Winograd's method, which needs fewer operations than are counted */
+    bool tiled;   /* or by tiles in local memory */
 } irn_conv_rates;
 
 /* A k x k convolution, zero padding, of a random batch: in the form that models use on this device,

@@ -14,5 +14,6 @@
 #include <iresnet/roulette.h>
 #include <iresnet/status.h>
 #include <iresnet/train.h>
+#include <iresnet/tune.h>
 
 #endif

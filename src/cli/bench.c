@@ -63,7 +63,7 @@ enum { CONV_SHAPES = 4, CONV_KERNEL = 3, CONV_ROWS = 2 * CONV_SHAPES };
 
 static const char *conv_method(const irn_conv_rates *rates)
 {
-    return rates->winograd ? "winograd" : "direct";
+    return rates->winograd ? "winograd" : rates->tiled ? "tiled" : "direct";
 }
 
 static int measure_conv(cli_session *session, size_t repeats, double *peak,

@@ -34,7 +34,8 @@ enum {
     X(certify)                                                                                     \
     X(verify)                                                                                      \
     X(import)                                                                                      \
-    X(bench)
+    X(bench)                                                                                       \
+    X(tune)
 
 #define CLI_DECLARE_COMMAND(name) extern const cli_command cli_command_##name;
 CLI_COMMANDS(CLI_DECLARE_COMMAND)

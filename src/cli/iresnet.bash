@@ -38,7 +38,7 @@ _iresnet() {
     local program=$1 word=$2 before=$3 words
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ] || { [ "$COMP_CWORD" -eq 2 ] && [ "${COMP_WORDS[1]}" = help ]; }; then
-        words="devices train eval predict encode decode sample interpolate density certify verify import bench"
+        words="devices train eval predict encode decode sample interpolate density certify verify import bench tune"
         [ "$COMP_CWORD" -eq 1 ] && words="$words help --help --version"
     else
         words=$(_iresnet_words "${COMP_WORDS[1]}" "$before")

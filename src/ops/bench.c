@@ -1,5 +1,7 @@
 /* Rates of the device and of the convolutions: see bench.h. */
+#include "ops/bench.h"
 #include "base/philox.h"
+#include "ops/tiled.h"
 #include "ops/winograd.h"
 
 #include <iresnet/bench.h>
@@ -87,22 +89,33 @@ static irn_status weight_gradient(const conv_bench *b)
     return irn_conv_weight_gradient(&b->conv, &b->x, &b->y, b->gradient, none, b->memory[3]);
 }
 
-static irn_status rate_of(const conv_bench *b, conv_work work, size_t repeats, double *gflops)
+static double operations_of(const conv_bench *b)
+{
+    return 2.0 * (double)(b->x.images * b->x.height * b->x.width) *
+           (double)(b->conv.inputs * b->conv.outputs) *
+           (double)(b->conv.kernel_height * b->conv.kernel_width);
+}
+
+static irn_status best_seconds(const conv_bench *b, conv_work work, size_t repeats, double *best)
 {
     irn_context *context = b->x.context;
-    double best = INFINITY;
+    *best = INFINITY;
     IRN_TRY(work(b));
     IRN_TRY(irn_finish(context));
     for (size_t i = 0; i < repeats; i++) {
         double start = seconds_now();
         IRN_TRY(work(b));
         IRN_TRY(irn_finish(context));
-        best = fmin(best, seconds_now() - start);
+        *best = fmin(*best, seconds_now() - start);
     }
-    double operations = 2.0 * (double)(b->x.images * b->x.height * b->x.width) *
-                        (double)(b->conv.inputs * b->conv.outputs) *
-                        (double)(b->conv.kernel_height * b->conv.kernel_width);
-    *gflops = operations / best * 1e-9;
+    return IRN_OK;
+}
+
+static irn_status rate_of(const conv_bench *b, conv_work work, size_t repeats, double *gflops)
+{
+    double best;
+    IRN_TRY(best_seconds(b, work, repeats, &best));
+    *gflops = operations_of(b) / best * 1e-9;
     return IRN_OK;
 }
 
@@ -132,20 +145,10 @@ static void buffer_sizes(const conv_bench *b, irn_context *context, size_t batch
     sizes[6] = irn_winograd_scratch(context, &b->conv, width);
 }
 
-static irn_status prepare(conv_bench *b, irn_context *context, size_t batch, size_t height,
-                          size_t width)
+static irn_status fill_operands(conv_bench *b, irn_context *context, size_t weights)
 {
-    size_t sizes[7];
-    buffer_sizes(b, context, batch, height, width, sizes);
-    IRN_TRY(irn_tensor_create(&b->x, context, IRN_SINGLE, batch, b->conv.inputs, height, width));
-    IRN_TRY(irn_tensor_create(&b->y, context, IRN_SINGLE, batch, b->conv.outputs, height, width));
-    for (size_t i = 0; i < 7; i++)
-        IRN_TRY(irn_memory_create(context, &b->memory[i], sizes[i], sizeof(float), true));
-    b->weights.memory = b->memory[0];
-    b->transposed.memory = b->memory[1];
-    b->gradient.memory = b->memory[2];
     IRN_TRY(fill_normal(context, b->x.memory, irn_tensor_size(&b->x), 1));
-    IRN_TRY(fill_normal(context, b->memory[0], sizes[0], 0.01f));
+    IRN_TRY(fill_normal(context, b->memory[0], weights, 0.01f));
     IRN_TRY(irn_conv_transpose(context, &b->conv, b->weights, b->transposed));
     if (!b->winograd)
         return IRN_OK;
@@ -154,25 +157,79 @@ static irn_status prepare(conv_bench *b, irn_context *context, size_t batch, siz
     return irn_winograd_transform_transposed(context, &b->conv, b->transposed, backward);
 }
 
+/* Doubles stay zero: they take as long. */
+static irn_status prepare(conv_bench *b, irn_context *context, const irn_conv_case *what)
+{
+    size_t sizes[7];
+    b->conv = (irn_conv){.inputs = what->inputs,
+                         .outputs = what->outputs,
+                         .kernel_height = what->kernel,
+                         .kernel_width = what->kernel};
+    b->winograd = !what->direct && what->precision == IRN_SINGLE &&
+                  irn_winograd_suits(context, &b->conv, what->height, what->width);
+    buffer_sizes(b, context, what->batch, what->height, what->width, sizes);
+    IRN_TRY(irn_tensor_create(&b->x, context, what->precision, what->batch, what->inputs,
+                              what->height, what->width));
+    IRN_TRY(irn_tensor_create(&b->y, context, what->precision, what->batch, what->outputs,
+                              what->height, what->width));
+    for (size_t i = 0; i < 7; i++)
+        IRN_TRY(irn_memory_create(context, &b->memory[i], sizes[i],
+                                  irn_precision_size(what->precision), true));
+    b->weights.memory = b->memory[0];
+    b->transposed.memory = b->memory[1];
+    b->gradient.memory = b->memory[2];
+    return what->precision == IRN_SINGLE ? fill_operands(b, context, sizes[0]) : IRN_OK;
+}
+
+static void release(conv_bench *b, irn_context *context)
+{
+    irn_tensor_free(&b->x);
+    irn_tensor_free(&b->y);
+    for (size_t i = 0; i < 7; i++)
+        irn_memory_release(context, b->memory[i]);
+}
+
+irn_status irn_bench_case(irn_context *context, const irn_conv_case *what, size_t repeats,
+                          double *seconds, double *operations)
+{
+    const bool wanted[] = {what->forward, what->data_gradient, what->weight_gradient};
+    const conv_work works[] = {forward, data_gradient, weight_gradient};
+    conv_bench b = {.winograd = false};
+    irn_status status = prepare(&b, context, what);
+    *seconds = *operations = 0;
+    for (size_t i = 0; i < 3 && status == IRN_OK; i++) {
+        double best = 0;
+        if (!wanted[i])
+            continue;
+        status = best_seconds(&b, works[i], repeats, &best);
+        *seconds += best;
+        *operations += operations_of(&b);
+    }
+    release(&b, context);
+    return status;
+}
+
 irn_status irn_bench_conv(irn_context *context, size_t batch, size_t inputs, size_t outputs,
                           size_t height, size_t width, size_t kernel, bool direct, size_t repeats,
                           irn_conv_rates *rates)
 {
-    conv_bench b = {
-        .conv = {
-            .inputs = inputs, .outputs = outputs, .kernel_height = kernel, .kernel_width = kernel}};
-    b.winograd = !direct && irn_winograd_suits(context, &b.conv, height, width);
+    const irn_conv_case what = {.batch = batch,
+                                .inputs = inputs,
+                                .outputs = outputs,
+                                .height = height,
+                                .width = width,
+                                .kernel = kernel,
+                                .direct = direct};
+    conv_bench b = {.winograd = false};
+    irn_status status = prepare(&b, context, &what);
     rates->winograd = b.winograd;
-    irn_status status = prepare(&b, context, batch, height, width);
+    rates->tiled = irn_tiled_suits(context, outputs);
     if (status == IRN_OK)
         status = rate_of(&b, forward, repeats, &rates->forward);
     if (status == IRN_OK)
         status = rate_of(&b, data_gradient, repeats, &rates->data_gradient);
     if (status == IRN_OK)
         status = rate_of(&b, weight_gradient, repeats, &rates->weight_gradient);
-    irn_tensor_free(&b.x);
-    irn_tensor_free(&b.y);
-    for (size_t i = 0; i < 7; i++)
-        irn_memory_release(context, b.memory[i]);
+    release(&b, context);
     return status;
 }
