@@ -142,6 +142,8 @@ stage_unit() {
     for program in "$work"/gcc/test_*; do
         [ -x "$program" ] && run_check "$program"
     done
+    # The kernels of GPUs with local memory, compiled by PoCL: once more with another compiler, and doubles.
+    IRN_TEST_BLOCK=4 IRN_TEST_EFFORT=small run_check "$work/gcc/test_conv"
 }
 
 stage_cli() {
@@ -241,6 +243,7 @@ stage_rusticl() {
         test_norms test_certify; do
         run_check "$work/gcc/$name"
     done
+    "$work/gcc/iresnet" tune --repeats 1 --dry-run --quiet || count 0 1
     unset RUSTICL_ENABLE IRN_DEVICE IRN_TEST_DEVICE IRN_TEST_EFFORT
     only_status
 }

@@ -93,7 +93,7 @@ usage_tests() {
     iresnet 0 '^iresnet [0-9]+\.[0-9]+\.[0-9]+$' --version
     iresnet 0 '^iresnet [0-9]+\.[0-9]+\.[0-9]+$' eval --version
     for command in devices train eval predict encode decode sample interpolate density certify \
-        verify import bench; do
+        verify import bench tune; do
         iresnet 0 "^Usage: iresnet $command" help $command
         iresnet 0 '^Examples:' $command --help
         iresnet 0 '^Examples:' $command -h
@@ -140,7 +140,7 @@ manual_tests() {
     sed 's/\\-/-/g' "$here/../../src/cli/iresnet.1" >manual
     sed -n '/^.SH COMMON OPTIONS/,/^.SH DATA/p' manual >common
     for command in devices train eval predict encode decode sample interpolate density certify \
-        verify import bench; do
+        verify import bench tune; do
         { sed -n "/^.SS iresnet $command/,/^.S[SH]/p" manual; cat common; } >part
         "$program" $command --help >help.txt
         options=$(sed -n 's/^  \(-., \)\{0,1\}--\(\[no-\]\)\{0,1\}\([a-z-]*\).*/\3/p' help.txt)
@@ -341,6 +341,65 @@ combination_tests() {
     iresnet 0 'kernel 2x3x3x3 on 5x6, circular: .* s at best' bench certify --kernel 2,3,3,3 \
         --size 5x6 --padding circular --repeats 1
     iresnet 2 'preset' bench step --preset imagenet
+}
+
+# One measurement compiles kernels for each tile; those after it find them compiled.
+tune_tests() {
+    iresnet 2 "unexpected argument 'a'" tune a
+    iresnet 2 '--repeats: .0. is not a whole number from 1 to 1000' tune --repeats 0
+    iresnet 2 '--dry-run is not for --forget' tune --forget --dry-run
+    iresnet 2 '--repeats is not for --forget' tune --forget --repeats 3
+    iresnet 2 'unknown option' tune --seed 3
+    iresnet 1 'no-such-device' tune --device no-such-device
+    export IRN_CACHE_DIR=off IRN_TUNING=
+    iresnet 1 'no folder to remember' tune
+    iresnet 1 'no folder to remember' tune --forget
+    export IRN_CACHE_DIR="$work/cache" IRN_TUNING=apply=1x1
+    iresnet 1 "IRN_TUNING: 'apply=1x1' is no choice for .*: .iresnet tune. shows them" bench conv
+    unset IRN_TUNING
+    iresnet 0 'nothing was remembered' tune --forget
+
+    iresnet 0 '"tiles"' tune --repeats 1 --json
+    cp "$work/.out" tune.json
+    check 'tune --json: one tile of each use is the best' json tune.json \
+        'd["tiles"] and all(sum(t[k] for t in d["tiles"] if t["use"] == u) == 1
+            for u in {t["use"] for t in d["tiles"]} for k in ("best", "before"))'
+    check 'tune --json: everything was measured' json tune.json \
+        'all(t["gflops"] > 0 for t in d["tiles"]) and d["device"] and d["driver"] and d["class"]'
+    file=$(python3 -c 'import json; print(json.load(open("tune.json"))["file"])')
+    check 'tune: remembers what is best' python3 -c '
+import json, sys
+best = {t["use"] + "=" + t["tile"] for t in json.load(open("tune.json"))["tiles"] if t["best"]}
+lines = open(sys.argv[1]).read().splitlines()
+sys.exit(lines[0] != "iresnet tuning 1" or not best <= set(lines))' "$file"
+    check 'tune: others cannot read the folder' [ "$(stat -c %A "$(dirname "$file")" | cut -c 5-)" = ------ ]
+
+    other=$(python3 -c '
+import json
+print(next(t["use"] + "=" + t["tile"] for t in json.load(open("tune.json"))["tiles"] if not t["before"]))')
+    printf 'iresnet tuning 1\n%s\n' "$other" >"$file"
+    in_use='any(t["before"] and t["use"] + "=" + t["tile"] == "'$other'" for t in d["tiles"])'
+    iresnet 0 '' tune --repeats 1 --dry-run --json
+    cp "$work/.out" again.json
+    check 'tune: what was remembered is in use at the next start' json again.json "$in_use"
+    check 'tune --dry-run: remembers nothing' grep -q "$other" "$file"
+    check 'tune --dry-run --json: no file' json again.json 'd["file"] is None'
+    iresnet 0 '; forgotten$' tune --forget
+    check 'tune --forget: no file' [ ! -e "$file" ]
+    export IRN_TUNING="$other"
+    iresnet 0 '^remembered in /' tune --repeats 1
+    unset IRN_TUNING
+    check 'IRN_TUNING: is in use' grep -Eq "^${other%=*} +${other#*=} .*(before|best, as before)$" "$work/.out"
+
+    head -c 100000 /dev/zero >"$file"
+    iresnet 0 'forgotten' tune --forget
+    check 'a hostile file of tiles: is left out' grep -q 'left out' "$work/.err"
+    printf 'iresnet tuning 1\ncpu=1000000x1000000\n' >"$file"
+    iresnet 0 'forgotten' tune --forget
+    check 'tiles that are none: are left out' grep -q "'cpu=1000000x1000000' is no choice .* left out" "$work/.err"
+    mkdir "$file"
+    iresnet 1 "tuning-.*txt" tune --forget
+    rmdir "$file"
 }
 
 device_tests() {
@@ -1136,7 +1195,7 @@ disk_tests() {
 : >"$work/.err"
 mkdir files
 python3 "$here/make_files.py" arrays files || bad make_files.py
-for group in usage manual number combination device data train stop model density terminal certify verify \
+for group in usage manual number combination device tune data train stop model density terminal certify verify \
     verify_weights enforce weights plot import interpolate sample plane hostile disk; do
     "${group}_tests"
 done
