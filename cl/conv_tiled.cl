@@ -5,9 +5,9 @@
  * input channels of a block under one tap of the kernel. The right matrix is never in memory
  * ("implicit GEMM", Chetlur et al. 2014, arXiv:1410.0759, section 3). Layouts are conv.clh's.
  *
- * A work-group of GROUP work-items computes GROUP pixels and GP * GB blocks of output channels, each
- * work-item GP pixels of GB blocks, 4 * GP * GB accumulators. Step by step it loads GK quads of its
- * pixels and of its weights into local memory, and the next ones into registers meanwhile:
+ * A work-group of GROUP work-items computes GROUP pixels and GP * GB blocks of output channels,
+ * each work-item GP pixels of GB blocks, 4 * GP * GB accumulators. Step by step it loads GK quads
+ * of its pixels and of its weights into local memory, and the next ones into registers meanwhile:
  * with two buffers one barrier a step is enough. A work-item loads one pixel of a step, always the
  * same, so that it knows its place; neighbours load neighbouring pixels, 16 bytes each.
  *
@@ -186,8 +186,8 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void
 conv_tiled(__global const real *x, ulong x0, __global const real *w, ulong w0,
            __global const real *scale, ulong scale0, __global const real *bias, ulong bias0,
            __global const real *beta, ulong beta0, __global const real *saved, ulong saved0,
-           __global const real *residual, ulong residual0, __global real *y, ulong y0, int N, int Ib,
-           int Ob, int H, int W, int kh, int kw, int pad_y, int pad_x, int flags)
+           __global const real *residual, ulong residual0, __global real *y, ulong y0, int N,
+           int Ib, int Ob, int H, int W, int kh, int kw, int pad_y, int pad_x, int flags)
 {
     __local realb x_tile[2][GK * GROUP], w_tile[2][GK * B * WEIGHT_ROW];
     const conv_shape s = {N, Ib, Ob, H, W, kh, kw, pad_y, pad_x, (flags & CONV_WRAP) != 0};
