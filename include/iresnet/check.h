@@ -12,11 +12,12 @@ extern "C" {
 
 /* What a device may be needed for; each part is checked, and remembered, by itself. */
 enum {
-    IRN_CHECK_NETWORKS = 1,     /* forward, inverse, densities of samples */
-    IRN_CHECK_TRAINING = 2,     /* gradients of classifiers, optimisers */
-    IRN_CHECK_DENSITIES = 4,    /* gradients of densities */
-    IRN_CHECK_CERTIFICATES = 8, /* singular values, proofs */
-    IRN_CHECK_ALL = 15
+    IRN_CHECK_NETWORKS = 1,      /* latents and scores, in float32 */
+    IRN_CHECK_INVERSES = 2,      /* inverses, float64, densities of samples */
+    IRN_CHECK_TRAINING = 4,      /* gradients of classifiers, optimisers */
+    IRN_CHECK_DENSITIES = 8,     /* gradients of densities */
+    IRN_CHECK_CERTIFICATES = 16, /* singular values, proofs */
+    IRN_CHECK_ALL = 31
 };
 
 typedef enum irn_check_outcome {

@@ -49,7 +49,8 @@ typedef struct cli_session {
     irn_context *context;
     irn_model *model;
     const char *model_path;
-    unsigned parts; /* that the device is checked for, as in irn_check_options; 0: networks */
+    unsigned parts; /* that the device is checked for, as in irn_check_options; 0: networks and
+                       inverses */
     bool checking;  /* it is */
 } cli_session;
 

@@ -46,8 +46,9 @@ int cli_session_context(cli_session *session)
     options.log_payload = session;
     cli_interrupt_install();
     irn_status status = irn_context_create(&session->context, &options);
+    const unsigned usual = IRN_CHECK_NETWORKS | IRN_CHECK_INVERSES;
     if (status == IRN_OK)
-        status = cli_session_check(session, session->parts ? session->parts : IRN_CHECK_NETWORKS);
+        status = cli_session_check(session, session->parts ? session->parts : usual);
     return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
 }
 

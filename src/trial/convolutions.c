@@ -252,16 +252,19 @@ static irn_status check_form(irn_trial *c, const irn_conv *conv, irn_map map,
     return precision == IRN_SINGLE && how != NARROW ? check_gradient(&s) : IRN_OK;
 }
 
-static irn_status check_shape(irn_trial *c, const irn_conv *conv, irn_map map)
+/* Fast forms are of float32 only. */
+static irn_status check_shape(irn_trial *c, const irn_conv *conv, irn_map map,
+                              irn_precision precision)
 {
-    for (irn_precision p = IRN_SINGLE; p <= irn_trial_last_precision(c); p++)
-        IRN_TRY(check_form(c, conv, map, p, DIRECT));
+    IRN_TRY(check_form(c, conv, map, precision, DIRECT));
+    if (precision == IRN_DOUBLE)
+        return IRN_OK;
     if (irn_winograd_suits(c->context, conv, map.height, map.width))
         IRN_TRY(check_form(c, conv, map, IRN_SINGLE, WINOGRAD));
     return check_form(c, conv, map, IRN_SINGLE, NARROW);
 }
 
-irn_status irn_trial_convolutions(irn_trial *c)
+irn_status irn_trial_convolutions_in(irn_trial *c, irn_precision precision)
 {
     /* Whole and partial blocks of 4, 8 and 16 channels, pixels that fill no tile, kernels that look
      * beyond the map, dense layers. */
@@ -278,7 +281,12 @@ irn_status irn_trial_convolutions(irn_trial *c)
             irn_conv conv = shapes[i].conv;
             conv.activation = phi;
             if (c->thorough || phi == IRN_ELU)
-                IRN_TRY(check_shape(c, &conv, shapes[i].map));
+                IRN_TRY(check_shape(c, &conv, shapes[i].map, precision));
         }
     return IRN_OK;
+}
+
+irn_status irn_trial_convolutions(irn_trial *c)
+{
+    return irn_trial_convolutions_in(c, IRN_SINGLE);
 }

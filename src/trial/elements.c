@@ -91,14 +91,16 @@ static irn_status check_widths(irn_trial *c)
     return irn_trial_is_tensor(c, "narrow", x, &back, 0);
 }
 
+static irn_status check_layouts(irn_trial *c, irn_precision precision)
+{
+    IRN_TRY(check_pack(c, precision));
+    IRN_TRY(check_squeeze(c, precision));
+    return check_split(c, precision);
+}
+
 irn_status irn_trial_layout(irn_trial *c)
 {
-    for (irn_precision p = IRN_SINGLE; p <= irn_trial_last_precision(c); p++) {
-        IRN_TRY(check_pack(c, p));
-        IRN_TRY(check_squeeze(c, p));
-        IRN_TRY(check_split(c, p));
-    }
-    return c->context->info.has_fp64 ? check_widths(c) : IRN_OK;
+    return check_layouts(c, IRN_SINGLE);
 }
 
 /* ---- activations ---- */
@@ -219,16 +221,29 @@ static irn_status check_addition(irn_trial *c, irn_precision precision)
     return irn_trial_is_tensor(c, "add_scaled", expected, &to, irn_trial_limit(precision));
 }
 
+static irn_status check_elements(irn_trial *c, irn_precision precision)
+{
+    for (irn_activation phi = IRN_IDENTITY; phi <= IRN_LIPSWISH; phi++)
+        if (c->thorough || phi == IRN_ELU)
+            IRN_TRY(check_activation(c, precision, phi));
+    IRN_TRY(check_actnorm(c, precision));
+    return check_addition(c, precision);
+}
+
 irn_status irn_trial_elements(irn_trial *c)
 {
-    for (irn_precision p = IRN_SINGLE; p <= irn_trial_last_precision(c); p++) {
-        for (irn_activation phi = IRN_IDENTITY; phi <= IRN_LIPSWISH; phi++)
-            if (c->thorough || phi == IRN_ELU)
-                IRN_TRY(check_activation(c, p, phi));
-        IRN_TRY(check_actnorm(c, p));
-        IRN_TRY(check_addition(c, p));
-    }
+    IRN_TRY(check_elements(c, IRN_SINGLE));
     return c->thorough ? check_parameter(c) : IRN_OK;
+}
+
+irn_status irn_trial_float64(irn_trial *c)
+{
+    if (!c->context->info.has_fp64)
+        return irn_trial_absent(c, "has no float64");
+    IRN_TRY(check_layouts(c, IRN_DOUBLE));
+    IRN_TRY(check_widths(c));
+    IRN_TRY(check_elements(c, IRN_DOUBLE));
+    return irn_trial_convolutions_in(c, IRN_DOUBLE);
 }
 
 /* ---- sums ---- */

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_PIECES = 4096 };
-
 /* Of the numbers that devices are checked with. */
 static const uint64_t seed = UINT64_C(0x69726e6573657421);
 
@@ -26,14 +24,26 @@ void irn_trial_clear(irn_trial *trial)
     trial->host_count = trial->memory_count = 0;
 }
 
+/* Room for one more of what is freed. */
+static irn_status grow(void *list, size_t count, size_t size)
+{
+    enum { STEP = 64 };
+    void *old, *larger;
+    memcpy(&old, list, sizeof old);
+    if (count % STEP)
+        return IRN_OK;
+    larger = realloc(old, (count + STEP) * size);
+    if (!larger)
+        return irn_fail(IRN_ERROR_MEMORY, "no memory to check the device");
+    memcpy(list, &larger, sizeof larger);
+    return IRN_OK;
+}
+
 irn_status irn_trial_memory(irn_trial *trial, size_t count, size_t size, void *out)
 {
     void *memory;
     memset(out, 0, sizeof memory);
-    if (!trial->hosts)
-        IRN_TRY(irn_alloc(&trial->hosts, MOST_PIECES, sizeof *trial->hosts));
-    if (trial->host_count == MOST_PIECES)
-        return irn_fail(IRN_ERROR_MEMORY, "a check makes more than %d arrays", MOST_PIECES);
+    IRN_TRY(grow(&trial->hosts, trial->host_count, sizeof *trial->hosts));
     IRN_TRY(irn_alloc(&memory, count, size));
     trial->hosts[trial->host_count++] = memory;
     memcpy(out, &memory, sizeof memory);
@@ -106,10 +116,7 @@ irn_status irn_trial_room(irn_trial *trial, irn_precision precision, size_t coun
     enum { OFFSET = 64 }; /* offsets are arguments too */
     double *nan;
     *out = (irn_place){NULL, OFFSET};
-    if (!trial->memories)
-        IRN_TRY(irn_alloc(&trial->memories, MOST_PIECES, sizeof *trial->memories));
-    if (trial->memory_count == MOST_PIECES)
-        return irn_fail(IRN_ERROR_MEMORY, "a check makes more than %d buffers", MOST_PIECES);
+    IRN_TRY(grow(&trial->memories, trial->memory_count, sizeof *trial->memories));
     IRN_TRY(irn_memory_create(trial->context, &out->memory, OFFSET + count,
                               irn_precision_size(precision), false));
     trial->memories[trial->memory_count++] = out->memory;
@@ -254,7 +261,8 @@ irn_status irn_trial_error(irn_trial *trial, const char *what, double error, dou
     irn_check_result *result = &trial->result;
     char suspects[256];
     bool right = error <= limit;
-    if (!right || !result->worst || error * result->limit > result->error * limit) {
+    bool nearer = error * result->limit > result->error * limit || !(result->limit > 0);
+    if (!right || !result->worst || nearer) {
         snprintf(trial->worst, sizeof trial->worst, "%s", what);
         result->worst = trial->worst;
         result->error = error;
@@ -304,7 +312,9 @@ double irn_trial_limit(irn_precision precision)
     return precision == IRN_DOUBLE ? 1e-12 : 1e-5;
 }
 
-irn_precision irn_trial_last_precision(const irn_trial *trial)
+irn_status irn_trial_absent(irn_trial *trial, const char *why)
 {
-    return trial->context->info.has_fp64 ? IRN_DOUBLE : IRN_SINGLE;
+    trial->result.outcome = IRN_CHECK_ABSENT;
+    snprintf(trial->sentence, sizeof trial->sentence, "%s %s", trial->context->info.name, why);
+    return IRN_OK;
 }

@@ -57,16 +57,6 @@ static irn_status check_iteration(irn_subject *s)
     return IRN_OK;
 }
 
-irn_status irn_trial_power(irn_trial *c)
-{
-    irn_subject s;
-    irn_status status = irn_subject_begin(&s, c);
-    if (status == IRN_OK)
-        status = check_iteration(&s);
-    irn_subject_end(&s);
-    return status;
-}
-
 /* ---- forward ---- */
 
 static irn_status check_latents(irn_subject *s, size_t images, double **latents)
@@ -180,29 +170,52 @@ static irn_status check_corrected(irn_subject *s)
     return IRN_OK;
 }
 
-static irn_status check_network(irn_subject *s)
-{
-    size_t many = irn_subject_many(s);
-    double *latents;
-    s->twin.method = IRN_TWIN_EXACT;
-    irn_twin_pass(&s->twin);
-    IRN_TRY(check_latents(s, irn_subject_few(s), &latents));
-    IRN_TRY(check_inverse(s, irn_subject_few(s), latents));
-    if (many != irn_subject_few(s)) {
-        IRN_TRY(check_latents(s, many, &latents));
-        IRN_TRY(check_inverse(s, many, latents));
-    }
-    IRN_TRY(check_scores(s));
-    IRN_TRY(check_density(s));
-    return s->model->context->info.has_fp64 ? check_corrected(s) : IRN_OK;
-}
+/* ---- the families ---- */
 
-irn_status irn_trial_network(irn_trial *c)
+typedef irn_status on_subject(irn_subject *subject);
+
+static irn_status with_subject(irn_trial *c, on_subject *check)
 {
     irn_subject s;
     irn_status status = irn_subject_begin(&s, c);
     if (status == IRN_OK)
-        status = check_network(&s);
+        status = check(&s);
     irn_subject_end(&s);
     return status;
+}
+
+irn_status irn_trial_power(irn_trial *c)
+{
+    return with_subject(c, check_iteration);
+}
+
+static irn_status check_network(irn_subject *s)
+{
+    double *latents;
+    irn_twin_pass(&s->twin);
+    IRN_TRY(check_latents(s, irn_subject_few(s), &latents));
+    IRN_TRY(check_latents(s, irn_subject_many(s), &latents));
+    return check_scores(s);
+}
+
+irn_status irn_trial_network(irn_trial *c)
+{
+    return with_subject(c, check_network);
+}
+
+static irn_status check_inverses(irn_subject *s)
+{
+    double *latents;
+    s->twin.method = IRN_TWIN_EXACT;
+    irn_twin_pass(&s->twin);
+    IRN_TRY(check_density(s));
+    IRN_TRY(check_latents(s, irn_subject_many(s), &latents));
+    IRN_TRY(check_inverse(s, irn_subject_few(s), latents));
+    IRN_TRY(check_inverse(s, irn_subject_many(s), latents));
+    return s->model->context->info.has_fp64 ? check_corrected(s) : IRN_OK;
+}
+
+irn_status irn_trial_inverse(irn_trial *c)
+{
+    return with_subject(c, check_inverses);
 }

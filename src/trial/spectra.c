@@ -58,13 +58,6 @@ static irn_status compare_routes(irn_trial *c, const irn_tap_list *list)
     return IRN_OK;
 }
 
-static irn_status absent(irn_trial *c, const char *why)
-{
-    c->result.outcome = IRN_CHECK_ABSENT;
-    snprintf(c->sentence, sizeof c->sentence, "%s %s", c->context->info.name, why);
-    return IRN_OK;
-}
-
 irn_status irn_trial_spectrum(irn_trial *c)
 {
     const irn_kernel_shape shape = {.outputs = 13,
@@ -80,7 +73,7 @@ irn_status irn_trial_spectrum(irn_trial *c)
     double *kernel;
     irn_tap_list list;
     if (!c->context->info.has_fp64)
-        return absent(c, "has no float64, so that the host computes them");
+        return irn_trial_absent(c, "has no float64, so that the host computes them");
     IRN_TRY(irn_trial_normal(c, 13 * 7 * 9, 1, &kernel));
     IRN_TRY(irn_tap_list_create(&list, kernel, &shape, "a check's kernel"));
     irn_status status = compare_routes(c, &list);
@@ -90,7 +83,8 @@ irn_status irn_trial_spectrum(irn_trial *c)
 
 /* ---- proofs ---- */
 
-/* The device's bounds beside the host's: of the same frequencies, so that they hardly differ. */
+/* The device's bounds beside the host's. Circular ones are of the same frequencies and hardly
+ * differ; with zero padding either may have chosen others. */
 static irn_status check_bounds(irn_trial *c, irn_arithmetic arithmetic, irn_padding padding)
 {
     const irn_kernel_shape shape = {.outputs = 11,
@@ -113,7 +107,9 @@ static irn_status check_bounds(irn_trial *c, irn_arithmetic arithmetic, irn_padd
                              "a check's kernel"));
     IRN_TRY(irn_prove_symbol(&device, &proof, c->context, arithmetic, kernel, &shape,
                              "a check's kernel"));
-    IRN_TRY(irn_trial_error(c, what, fabs(device.upper / host.upper - 1), wide ? 1e-6 : 0.02));
+    double limit = padding == IRN_PAD_ZEROS ? 0.05 : wide ? 1e-6 : 0.02;
+    IRN_TRY(irn_trial_error(c, what, fabs(device.upper / host.upper - 1), limit));
+    IRN_TRY(irn_trial_error(c, what, fabs(device.lower / host.lower - 1), limit));
     return irn_trial_error(c, what, fmax(host.lower / device.upper, device.lower / host.upper), 1);
 }
 
@@ -122,7 +118,8 @@ irn_status irn_trial_proofs(irn_trial *c)
     bool wide = c->context->info.has_fp64, whole;
     IRN_TRY(irn_context_loops(c->context, &whole));
     if (!whole)
-        return absent(c, "ends long loops early, so that the host proves");
+        return irn_trial_absent(c, "ends long loops early, so that the host proves");
+    IRN_TRY(irn_trial_error(c, "turns of loops", 0, 0));
     for (irn_padding padding = IRN_PAD_ZEROS; padding <= IRN_PAD_CIRCULAR; padding++) {
         if (wide)
             IRN_TRY(check_bounds(c, IRN_ARITHMETIC_DEVICE_FLOAT64, padding));

@@ -17,9 +17,11 @@ static const family families[] = {
     {IRN_CHECK_NETWORKS, "elementwise operations", irn_trial_elements},
     {IRN_CHECK_NETWORKS, "sums", irn_trial_sums},
     {IRN_CHECK_NETWORKS, "convolutions", irn_trial_convolutions},
-    {IRN_CHECK_NETWORKS, "random numbers", irn_trial_random},
     {IRN_CHECK_NETWORKS, "power iteration", irn_trial_power},
-    {IRN_CHECK_NETWORKS, "networks and inverses", irn_trial_network},
+    {IRN_CHECK_NETWORKS, "networks", irn_trial_network},
+    {IRN_CHECK_INVERSES | IRN_CHECK_DENSITIES, "random numbers", irn_trial_random},
+    {IRN_CHECK_INVERSES, "float64", irn_trial_float64},
+    {IRN_CHECK_INVERSES, "inverses and densities", irn_trial_inverse},
     {IRN_CHECK_TRAINING, "optimisers", irn_trial_optimisers},
     {IRN_CHECK_TRAINING, "training", irn_trial_training},
     {IRN_CHECK_DENSITIES, "training of densities", irn_trial_densities},
@@ -60,6 +62,7 @@ static irn_status run_family(irn_trial *trial, const family *f, const irn_check_
     trial->result = (irn_check_result){.family = f->name};
     trial->worst[0] = trial->sentence[0] = 0;
     trial->launched.count = 0;
+    trial->drawn = 0; /* so that its numbers do not depend on what went before */
     irn_status status = f->run(trial);
     irn_trial_clear(trial);
     if (blames_device(status))

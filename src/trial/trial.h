@@ -71,8 +71,8 @@ irn_status irn_trial_is_vector(irn_trial *trial, const char *what, const double 
 
 /* In a precision, of sums and functions of numbers of order 1. */
 double irn_trial_limit(irn_precision precision);
-/* The last precision of a loop from IRN_SINGLE on. */
-irn_precision irn_trial_last_precision(const irn_trial *trial);
+/* The family needs what the device does not have: `why`, "has no float64". */
+irn_status irn_trial_absent(irn_trial *trial, const char *why);
 
 /* ---- the families ---- */
 
@@ -80,9 +80,13 @@ irn_status irn_trial_layout(irn_trial *trial);
 irn_status irn_trial_elements(irn_trial *trial);
 irn_status irn_trial_sums(irn_trial *trial);
 irn_status irn_trial_convolutions(irn_trial *trial);
+/* The same as far as there is float64 in them. */
+irn_status irn_trial_float64(irn_trial *trial);
+irn_status irn_trial_convolutions_in(irn_trial *trial, irn_precision precision);
 irn_status irn_trial_random(irn_trial *trial);
 irn_status irn_trial_power(irn_trial *trial);
 irn_status irn_trial_network(irn_trial *trial);
+irn_status irn_trial_inverse(irn_trial *trial);
 irn_status irn_trial_training(irn_trial *trial);
 irn_status irn_trial_densities(irn_trial *trial);
 irn_status irn_trial_optimisers(irn_trial *trial);
