@@ -53,8 +53,8 @@ struct irn_context {
     irn_memory_need *need; /* if not NULL, irn_memory_create() adds to it and gives NULL */
     irn_loops loops;
     irn_context *sides[IRN_SIDES]; /* see irn_context_side() */
-    bool fft_refused;       /* clFFT was found to compute wrongly here */
-    irn_launches *launches; /* where calls note what they launch; NULL: nowhere */
+    bool fft_refused;              /* clFFT was found to compute wrongly here */
+    irn_launches *launches;        /* where calls note what they launch; NULL: nowhere */
 };
 
 /* OpenCL's name for an error code. */

@@ -239,27 +239,27 @@ static bool is_in(const irn_launches *launches, const char *name)
     return false;
 }
 
-/* "conv_apply, sample_dots" */
-static void name_suspects(const irn_trial *trial, char *text, size_t size)
+void irn_trial_suspects(irn_trial *trial, char *text, size_t size)
 {
+    const irn_launches *list = &trial->compared;
     bool any = false;
-    for (size_t i = 0; i < trial->launched.count; i++)
-        any = any || !is_in(&trial->passed, trial->launched.names[i]);
-    size_t used = 0;
-    text[0] = 0;
-    for (size_t i = 0; i < trial->launched.count && used < size; i++) {
-        const char *name = trial->launched.names[i];
-        if (any && is_in(&trial->passed, name))
+    if (trial->launched.count)
+        trial->compared = trial->launched;
+    trial->launched.count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        any = any || !is_in(&trial->passed, list->names[i]);
+    int used = snprintf(text, size, "kernel");
+    for (size_t i = 0; i < list->count && used >= 0 && (size_t)used < size; i++) {
+        if (any && is_in(&trial->passed, list->names[i]))
             continue;
-        int n = snprintf(text + used, size - used, "%s%s", used ? ", " : "", name);
-        used += n > 0 ? (size_t)n : 0;
+        used += snprintf(text + used, size - (size_t)used, " %s", list->names[i]);
     }
 }
 
 irn_status irn_trial_error(irn_trial *trial, const char *what, double error, double limit)
 {
     irn_check_result *result = &trial->result;
-    char suspects[256];
+    char suspects[384];
     bool right = error <= limit;
     bool nearer = error * result->limit > result->error * limit || !(result->limit > 0);
     if (!right || !result->worst || nearer) {
@@ -268,14 +268,13 @@ irn_status irn_trial_error(irn_trial *trial, const char *what, double error, dou
         result->error = error;
         result->limit = limit;
     }
-    name_suspects(trial, suspects, sizeof suspects);
-    for (size_t i = 0; right && i < trial->launched.count; i++)
-        irn_launches_add(&trial->passed, trial->launched.names[i]);
-    trial->launched.count = 0;
+    irn_trial_suspects(trial, suspects, sizeof suspects);
+    for (size_t i = 0; right && i < trial->compared.count; i++)
+        irn_launches_add(&trial->passed, trial->compared.names[i]);
     if (right)
         return IRN_OK;
-    return irn_fail(IRN_ERROR_DEVICE, "%s (%s %s) has an error of %.3g; at most %.3g is allowed",
-                    what, strchr(suspects, ',') ? "kernels" : "kernel", suspects, error, limit);
+    return irn_fail(IRN_ERROR_DEVICE, "%s (%s) has an error of %.3g; at most %.3g is allowed", what,
+                    suspects, error, limit);
 }
 
 irn_status irn_trial_values(irn_trial *trial, const char *what, const double *expected,

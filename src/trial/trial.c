@@ -46,14 +46,17 @@ static bool blames_device(irn_status status)
 static irn_status refuse(irn_trial *trial, const family *f)
 {
     const irn_device_info *info = &trial->context->info;
-    char reason[sizeof trial->sentence];
-    snprintf(reason, sizeof reason, "%s", irn_last_error());
-    snprintf(trial->sentence, sizeof trial->sentence, "%s", reason);
+    char suspects[256] = "";
+    /* A comparison has named them. */
+    if (trial->launched.count)
+        irn_trial_suspects(trial, suspects, sizeof suspects);
+    snprintf(trial->sentence, sizeof trial->sentence, "%s%s%s", irn_last_error(),
+             *suspects ? ", after " : "", suspects);
     trial->result.outcome = IRN_CHECK_FAILED;
     return irn_fail(IRN_ERROR_DEVICE,
                     "%s (%s, driver %s) computes wrongly and is not used. Checking %s: %s. Another "
                     "driver may help; with IRN_CHECK=off in the environment nothing is checked",
-                    info->name, info->platform, info->driver, f->name, reason);
+                    info->name, info->platform, info->driver, f->name, trial->sentence);
 }
 
 static irn_status run_family(irn_trial *trial, const family *f, const irn_check_options *options)

@@ -17,9 +17,10 @@ typedef struct irn_trial {
     cl_mem *memories;
     size_t host_count, memory_count;
     irn_launches launched; /* since the last comparison */
+    irn_launches compared; /* before it, which several comparisons may be of */
     irn_launches passed;   /* what comparisons that passed have vouched for */
     irn_check_result result;
-    char worst[64], sentence[512];
+    char worst[64], sentence[1024];
 } irn_trial;
 
 /* Frees all that was made. */
@@ -60,6 +61,8 @@ irn_status irn_trial_read_kernel(irn_trial *trial, irn_precision precision, irn_
 /* IRN_ERROR_DEVICE unless error <= limit, with the kernels that may be to blame: those launched
  * since the last comparison that none has vouched for yet. `what` is what was computed. */
 irn_status irn_trial_error(irn_trial *trial, const char *what, double error, double limit);
+/* These kernels: "kernel conv_apply sample_dots", cut where there is no more room. */
+void irn_trial_suspects(irn_trial *trial, char *text, size_t size);
 /* The error in norm, relative to what is expected (absolute where that is 0). */
 irn_status irn_trial_values(irn_trial *trial, const char *what, const double *expected,
                             const double *got, size_t count, double limit);
