@@ -5,6 +5,7 @@
 #include <iresnet/array.h>
 #include <iresnet/bench.h>
 #include <iresnet/certify.h>
+#include <iresnet/check.h>
 #include <iresnet/conditioning.h>
 #include <iresnet/context.h>
 #include <iresnet/data.h>

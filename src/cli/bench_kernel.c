@@ -71,6 +71,7 @@ int bench_kernel(cli_session *session, const bench_options *options)
                                    .padding = (irn_padding)options->padding},
                          .how = IRN_CERTIFY_OPTIONS_INIT};
     bench_seconds seconds;
+    session->parts = IRN_CHECK_CERTIFICATES;
     int result = cli_session_context(session);
     if (result != CLI_DONE)
         return result;

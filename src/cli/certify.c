@@ -225,6 +225,7 @@ static int certify(certification *self)
     how.arithmetic = (irn_arithmetic)self->options.arithmetic;
     how.progress = cli_progress_step;
     how.progress_payload = &session->progress;
+    session->parts = IRN_CHECK_CERTIFICATES;
     irn_status status = irn_file_is_model(self->path, &self->is_model);
     int result = status == IRN_OK ? cli_session_context(session) : cli_fail(session, status);
     if (result == CLI_DONE && !self->is_model && self->options.enforce > 0)

@@ -50,9 +50,15 @@ typedef struct cli_session {
     irn_context *context;
     irn_model *model;
     const char *model_path;
+    unsigned parts; /* that the device is checked for, as in irn_check_options; 0: networks and
+                       inverses */
+    bool checking;  /* it is */
 } cli_session;
 
+/* Also checks the device, at its first use with this driver and version. */
 int cli_session_context(cli_session *session);
+/* Checks it for more, if that was not done before. */
+irn_status cli_session_check(cli_session *session, unsigned parts);
 int cli_session_model(cli_session *session, const char *path);
 void cli_session_close(cli_session *session);
 

@@ -53,6 +53,7 @@ static irn_status certify(cli_session *session, int arithmetic, bool *certified)
 
 static int import(cli_session *session, const char *weights, const import_options *options)
 {
+    session->parts = IRN_CHECK_NETWORKS | (options->certify ? IRN_CHECK_CERTIFICATES : 0u);
     int result = cli_session_context(session);
     if (result != CLI_DONE)
         return result;

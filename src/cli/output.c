@@ -26,6 +26,11 @@ cJSON *cli_json_object(cli_json *json, cJSON *parent, const char *key)
     return attach(json, parent, key, cJSON_CreateObject());
 }
 
+cJSON *cli_json_array(cli_json *json, cJSON *parent, const char *key)
+{
+    return attach(json, parent, key, cJSON_CreateArray());
+}
+
 void cli_json_number(cli_json *json, cJSON *parent, const char *key, double value)
 {
     attach(json, parent, key, isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull());

@@ -16,6 +16,7 @@ void cli_json_begin(cli_json *json, bool array);
 /* Each adds to parent: with a key to an object, with key NULL to an array. Numbers that are not
  * finite become null. */
 cJSON *cli_json_object(cli_json *json, cJSON *parent, const char *key);
+cJSON *cli_json_array(cli_json *json, cJSON *parent, const char *key);
 void cli_json_number(cli_json *json, cJSON *parent, const char *key, double value);
 void cli_json_text(cli_json *json, cJSON *parent, const char *key, const char *value);
 void cli_json_bool(cli_json *json, cJSON *parent, const char *key, bool value);

@@ -83,8 +83,11 @@ static irn_status certify(cli_session *session)
     irn_certificate *certificate = NULL;
     options.progress = cli_progress_step;
     options.progress_payload = &session->progress;
+    irn_status status = cli_session_check(session, IRN_CHECK_CERTIFICATES);
+    if (status != IRN_OK)
+        return status;
     cli_progress_begin(&session->progress, "certifying");
-    irn_status status = irn_certify_model(&certificate, session->model, &options);
+    status = irn_certify_model(&certificate, session->model, &options);
     cli_progress_clear(&session->progress);
     bool proven = status == IRN_OK && irn_certificate_verdict(certificate);
     irn_certificate_free(certificate);

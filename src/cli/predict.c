@@ -46,7 +46,7 @@ static int predict(cli_session *session, const predict_options *options)
 
 static int run(const cli_command *self, int argc, char **argv)
 {
-    cli_session session = {.command = self};
+    cli_session session = {.command = self, .parts = IRN_CHECK_NETWORKS};
     predict_options options = {NULL, NULL};
     cli_group groups[] = {
         {.title = "Files", .options = predict_table, .count = 2, .values = &options},

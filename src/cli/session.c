@@ -6,9 +6,35 @@
 #include <string.h>
 #include <strings.h>
 
+/* A check compiles most kernels there are, and has a progress bar for that. */
 static void log_library(const char *message, void *payload)
 {
-    cli_note(payload, "%s", message);
+    cli_session *session = payload;
+    if (!session->checking)
+        cli_note(session, "%s", message);
+}
+
+static void note_replaced(const irn_check_result *result, void *payload)
+{
+    if (result->outcome == IRN_CHECK_REPLACED)
+        cli_note(payload, "%s", result->sentence);
+}
+
+irn_status cli_session_check(cli_session *session, unsigned parts)
+{
+    irn_check_options options = IRN_CHECK_OPTIONS_INIT;
+    options.parts = parts;
+    options.remember = true;
+    options.progress = cli_progress_step;
+    options.progress_payload = &session->progress;
+    options.result = note_replaced;
+    options.result_payload = session;
+    cli_progress_begin(&session->progress, "checking the device");
+    session->checking = true;
+    irn_status status = irn_device_check(session->context, &options);
+    session->checking = false;
+    cli_progress_clear(&session->progress);
+    return status;
 }
 
 int cli_session_context(cli_session *session)
@@ -20,6 +46,9 @@ int cli_session_context(cli_session *session)
     options.log_payload = session;
     cli_interrupt_install();
     irn_status status = irn_context_create(&session->context, &options);
+    const unsigned usual = IRN_CHECK_NETWORKS | IRN_CHECK_INVERSES;
+    if (status == IRN_OK)
+        status = cli_session_check(session, session->parts ? session->parts : usual);
     return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
 }
 

@@ -102,6 +102,13 @@ static int open_data(training *self)
 }
 
 /* A new model and trainer, by preset and options. */
+/* What the device is checked for, but for what only densities need. */
+static unsigned usual_parts(const training *self)
+{
+    return IRN_CHECK_NETWORKS | IRN_CHECK_TRAINING |
+           (self->files.certify ? IRN_CHECK_CERTIFICATES : 0u);
+}
+
 static int begin_anew(training *self)
 {
     cli_session *session = &self->session;
@@ -111,6 +118,7 @@ static int begin_anew(training *self)
     irn_model_config config;
     irn_train_options options;
     session->model_path = "the model";
+    session->parts = usual_parts(self) | (task != IRN_CLASSIFY ? IRN_CHECK_DENSITIES : 0u);
     int result =
         train_model_config(session, &self->groups[TRAIN_MODEL], preset, task, &info, &config);
     if (result == CLI_DONE)
@@ -131,12 +139,15 @@ static int begin_anew(training *self)
 static int resume(training *self)
 {
     cli_session *session = &self->session;
+    session->parts = usual_parts(self);
     int result = cli_session_context(session);
     if (result != CLI_DONE)
         return result;
     session->model_path = self->files.resume;
     irn_status status =
         irn_trainer_load(&self->trainer, &session->model, session->context, self->files.resume);
+    if (status == IRN_OK && irn_trainer_get_options(self->trainer)->task != IRN_CLASSIFY)
+        status = cli_session_check(session, IRN_CHECK_DENSITIES);
     if (status != IRN_OK)
         return cli_fail(session, status);
     self->files.task = (int)irn_trainer_get_options(self->trainer)->task;

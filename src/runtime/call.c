@@ -1,6 +1,7 @@
 #include "runtime/runtime.h"
 
 #include <limits.h>
+#include <string.h>
 
 static void set(irn_call *call, size_t size, const void *value)
 {
@@ -61,6 +62,15 @@ void irn_call_real(irn_call *call, bool is_double, double value)
         irn_call_float(call, (float)value);
 }
 
+void irn_launches_add(irn_launches *launches, const char *name)
+{
+    for (size_t i = 0; i < launches->count; i++)
+        if (strcmp(launches->names[i], name) == 0)
+            return;
+    if (launches->count < IRN_MOST_LAUNCHES)
+        launches->names[launches->count++] = name;
+}
+
 irn_status irn_call_run(irn_call *call, size_t global0, size_t global1, size_t global2,
                         size_t local)
 {
@@ -71,6 +81,8 @@ irn_status irn_call_run(irn_call *call, size_t global0, size_t global1, size_t g
     size_t group[3] = {local, 1, 1}, first[3] = {0, call->first1, 0};
     if (!global[0] || !global[1] || !global[2])
         return IRN_OK;
+    if (call->context->launches)
+        irn_launches_add(call->context->launches, call->name);
     cl_int code = clEnqueueNDRangeKernel(call->context->queue, call->kernel, 3, first, global,
                                          local ? group : NULL, 0, NULL, NULL);
     if (code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_RESOURCES ||

@@ -142,8 +142,10 @@ irn_status irn_context_side(irn_context **out, irn_context *context, size_t inde
 {
     irn_context **side = &context->sides[index];
     *out = *side;
-    if (*side)
+    if (*side) {
+        (*side)->fft_refused = context->fft_refused;
         return IRN_OK;
+    }
     cl_int code;
     irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
     options.cache_dir = context->cache_dir ? context->cache_dir : "off";
@@ -156,6 +158,7 @@ irn_status irn_context_side(irn_context **out, irn_context *context, size_t inde
         (*side)->tuning = context->tuning;
         (*side)->info = context->info;
         (*side)->loops = context->loops;
+        (*side)->fft_refused = context->fft_refused;
     }
     *out = *side;
     return status;

@@ -125,7 +125,7 @@ static cl_program load_cached(irn_context *context, const char *path, const char
     return program;
 }
 
-void irn_make_folders(const char *folder)
+void irn_cache_make_folders(const char *folder)
 {
     char path[4096];
     if ((size_t)snprintf(path, sizeof path, "%s", folder) >= sizeof path)
@@ -150,7 +150,7 @@ static void store_cached(irn_context *context, const char *path, cl_program prog
             CL_SUCCESS ||
         size == 0 || size > MAX_BINARY || !(binary = malloc(size)))
         return;
-    irn_make_folders(context->cache_dir);
+    irn_cache_make_folders(context->cache_dir);
     char hex[IRN_SHA256_HEX];
     bool stored =
         clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS;

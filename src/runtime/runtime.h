@@ -52,6 +52,13 @@ typedef struct irn_memory_need {
     uint64_t bytes, largest;
 } irn_memory_need;
 
+/* Names of the kernels that were launched, each once. */
+enum { IRN_MOST_LAUNCHES = 128 };
+typedef struct irn_launches {
+    const char *names[IRN_MOST_LAUNCHES];
+    size_t count;
+} irn_launches;
+
 struct irn_context {
     cl_platform_id platform;
     cl_device_id device;
@@ -68,6 +75,8 @@ struct irn_context {
     irn_memory_need *need; /* if not NULL, irn_memory_create() adds to it and gives NULL */
     irn_loops loops;
     irn_context *sides[IRN_SIDES]; /* see irn_context_side() */
+    bool fft_refused;              /* clFFT was found to compute wrongly here */
+    irn_launches *launches;        /* where calls note what they launch; NULL: nowhere */
 };
 
 /* OpenCL's name for an error code. */
@@ -134,7 +143,7 @@ irn_status irn_kernel(irn_context *context, const char *sources, const char *opt
                       const char *name, cl_kernel *out);
 void irn_programs_free(irn_context *context);
 /* mkdir -p, private to the user; what goes wrong shows when a file is written there. */
-void irn_make_folders(const char *folder);
+void irn_cache_make_folders(const char *folder);
 
 /* ---- call.c ---- */
 
@@ -163,6 +172,9 @@ void irn_call_real(irn_call *call, bool is_double, double value); /* a kernel's 
  * it; dimensions 1 and 2 have groups of 1. */
 irn_status irn_call_run(irn_call *call, size_t global0, size_t global1, size_t global2,
                         size_t local);
+
+/* Adds a name unless it is there. Names are kept as they are, not copied. */
+void irn_launches_add(irn_launches *launches, const char *name);
 
 /* ---- turns.c ---- */
 

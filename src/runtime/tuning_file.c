@@ -78,7 +78,7 @@ irn_status irn_tuning_store(const irn_context *context)
     char path[4096];
     irn_writer *writer;
     IRN_TRY(irn_tuning_path(path, sizeof path, context));
-    irn_make_folders(context->cache_dir);
+    irn_cache_make_folders(context->cache_dir);
     IRN_TRY(irn_writer_open(&writer, path));
     irn_status status = irn_writer_write(writer, magic, sizeof magic - 1);
     for (irn_tile_use use = 0; use < IRN_TILE_USES && status == IRN_OK; use++) {

@@ -14,8 +14,9 @@ typedef struct irn_fft_plan {
 
 /* clFFT is one object a process with known races (its issues #240, #250), and tearing it down
  * destroys everybody's plans: so one user at a time, and *out is NULL for a second one, for a
- * device without float64, and when clFFT does not start. Callers have the tap sum instead. An
- * application that uses clFFT itself must not do so while it certifies. */
+ * device without float64 or on which a check found clFFT wrong, and when clFFT does not start.
+ * Callers have the tap sum instead. An application that uses clFFT itself must not do so while it
+ * certifies. */
 irn_status irn_fft_create(irn_fft **out, irn_context *context);
 void irn_fft_free(irn_fft *fft);
 

@@ -1158,6 +1158,38 @@ hostile_tests() {
     done
 }
 
+# A driver that ends a bisection early: wrong in the seventh digit, which nobody would see.
+check_tests() {
+    model=run/model.safetensors
+    iresnet 2 'it needs --check' devices --device 0
+    gcc -shared -fPIC "$here/wrong_kernel.c" -o wrong_kernel.so -ldl || bad wrong_kernel.c
+    (
+        export LD_PRELOAD="$work/wrong_kernel.so${LD_PRELOAD:+:$LD_PRELOAD}"
+        export IRN_CACHE_DIR="$work/wrong" WRONG_FROM='step < 54' WRONG_TO='step < 24'
+        passed=0 failed=0
+        iresnet_untouched c.json 1 'computes wrongly and is not used. Checking singular values: .*kernel svd' \
+            certify $model --json c.json
+        iresnet_untouched c.json 1 'computes wrongly' certify $model --json c.json
+        check 'a wrong kernel: device, driver, error and limit' \
+            grep -Eq '^iresnet certify: .*\(.*, driver .*\) .*error of [0-9.e-]+; at most [0-9.e-]+ is allowed' "$work/.err"
+        export IRN_CHECK=off
+        iresnet 0 'every block' certify $model
+        unset IRN_CHECK
+        "$program" devices --check --json >"$work/.out" 2>"$work/.err"
+        check 'devices --check, a wrong kernel: status 1' [ $? -eq 1 ]
+        cp "$work/.out" devices.json
+        check 'devices --check, a wrong kernel: the rest passes' json devices.json \
+            'all([c["family"] for c in e["check"] if c["outcome"] == "failed"] == ["singular values"] and
+                len(e["check"]) > 10 and not e["computes_rightly"] for e in d if e["fp64"])'
+        echo "$passed $failed" >wrong.count
+    )
+    read -r more less <wrong.count
+    passed=$((passed + more)) failed=$((failed + less))
+    iresnet 0 'singular values +passed' devices --check --device 0
+    iresnet 0 'every block' certify $model
+    check 'a device that passed: is not checked again' sh -c 'ls "$1"/*.check >/dev/null' sh "$IRN_CACHE_DIR"
+}
+
 disk_tests() {
     model=run/model.safetensors
     for command in "encode $model --data digits --out" "predict $model --in files/x.npy --out" \
@@ -1195,7 +1227,7 @@ disk_tests() {
 : >"$work/.err"
 mkdir files
 python3 "$here/make_files.py" arrays files || bad make_files.py
-for group in usage manual number combination device tune data train stop model density terminal certify verify \
+for group in usage manual number combination device tune data train check stop model density terminal certify verify \
     verify_weights enforce weights plot import interpolate sample plane hostile disk; do
     "${group}_tests"
 done
