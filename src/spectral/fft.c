@@ -24,8 +24,7 @@ static pthread_mutex_t clfft_owner = PTHREAD_MUTEX_INITIALIZER;
 irn_status irn_fft_create(irn_fft **out, irn_context *context)
 {
     *out = NULL;
-    if (!context->info.has_fp64 || context->fft_refused ||
-        pthread_mutex_trylock(&clfft_owner) != 0)
+    if (!context->info.has_fp64 || context->fft_refused || pthread_mutex_trylock(&clfft_owner) != 0)
         return IRN_OK;
     clfftSetupData setup = {clfftVersionMajor, clfftVersionMinor, clfftVersionPatch, 0};
     irn_status status = irn_alloc(out, 1, sizeof **out);
