@@ -33,7 +33,7 @@ static bool can_chain(const irn_model *model, const irn_block *block)
 static cl_ulong form(const irn_context *context, const irn_layer *layer, bool back)
 {
     size_t outputs = back ? layer->conv.inputs : layer->conv.outputs;
-    if (irn_narrow_suits(context, outputs, layer->width))
+    if (irn_narrow_suits(context, &layer->conv, outputs, layer->width))
         return NARROW;
     return layer->winograd ? WINOGRAD : POINTWISE;
 }
@@ -96,6 +96,7 @@ static void scratch_sizes(const irn_model *model, const irn_block *block, size_t
             need = irn_larger(need, irn_winograd_slot(context, &back, layer->width));
             transforms = need > transforms ? need : transforms;
         }
+        transforms = irn_larger(transforms, irn_narrow_slot(context, &layer->conv, layer->width));
     }
     *hidden = blocks * context->tuning.channel_block * block->height * block->width *
               images_at_a_time(block);
@@ -210,7 +211,6 @@ irn_status irn_chain_apply(const irn_model *model, const irn_block *block, const
         options, "chain_apply");
     irn_call_memory(&call, input->memory, input->offset);
     irn_call_memory(&call, model->single.parameters, 0);
-    irn_call_memory(&call, model->transposed, 0);
     irn_call_memory(&call, model->winograd, 0);
     irn_call_memory(&call, model->single.state, 0);
     irn_call_memory(&call, model->chain_table, (size_t)(block - model->blocks) * layers * WORDS);
