@@ -257,6 +257,9 @@ static void series_arguments(irn_call *call, const irn_model *model, const irn_b
     layer_arguments(call, model, block, s->cotangents);
     layer_arguments(call, model, block, s->second);
     layer_arguments(call, model, block, s->inputs);
+    irn_call_memory(call, s->seed->memory, s->seed->offset);
+    irn_call_memory(call, s->probe->memory, s->probe->offset);
+    irn_call_memory(call, s->values.memory, s->values.offset);
     irn_call_memory(call, model->single.parameters, 0);
     irn_call_memory(call, model->transposed, 0);
     irn_call_memory(call, model->winograd, 0);
@@ -279,7 +282,7 @@ irn_status irn_chain_series(const irn_model *model, const irn_block *block,
     snprintf(options + strlen(options), 32, " -DTERMS=%zu", terms);
     irn_call call = irn_call_begin(
         context,
-        "common.clh activation.clh epilogue.clh product.clh "
+        "common.clh activation.clh epilogue.clh product.clh group.clh "
         "layers.clh winograd.clh winograd.cl pointwise.cl narrow.cl chain.clh logdet.clh "
         "chain_series.cl",
         options, "chain_series");
