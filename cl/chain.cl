@@ -14,8 +14,7 @@
  * time.
  */
 KERNEL void chain_apply(__global const real *x, ulong x0, __global const real *parameters,
-                        ulong parameters0, __global const real *transposed, ulong transposed0,
-                        __global const real *transformed, ulong transformed0,
+                        ulong parameters0, __global const real *transformed, ulong transformed0,
                         __global const real *state, ulong state0, __global const ulong *table,
                         ulong table0, __global const real *residual, ulong residual0,
                         __global real *y, ulong y0, __global real *scratch, ulong scratch0,
@@ -24,8 +23,7 @@ KERNEL void chain_apply(__global const real *x, ulong x0, __global const real *p
 {
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
     const int begin = (int)((ulong)N * item / items), end = (int)((ulong)N * (item + 1) / items);
-    const chain_weights weights = {parameters + parameters0, transposed + transposed0,
-                                   transformed + transformed0, 0};
+    const chain_weights weights = {parameters + parameters0, 0, transformed + transformed0, 0};
     __global real *own = scratch + scratch0 + (ulong)item * slot;
 
     for (int first = begin; first < end; first += chunk) {

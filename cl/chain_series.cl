@@ -16,6 +16,8 @@ typedef struct series {
     __global real *w, *t, *next, *a, *sum;
     __global real *tangents[CHAIN_LAYERS], *cotangents[CHAIN_LAYERS], *second[CHAIN_LAYERS];
     __global const real *saved[CHAIN_LAYERS];
+    __global const real *seed, *probe;
+    __global real *values;
     __global const real *state;
     chain_weights weights;
     __global const ulong *table;
@@ -33,6 +35,26 @@ INLINE ulong image_size(const series *s, int blocks)
 INLINE __global real *stream_at(const series *s, __global real *stream, int slot, int blocks)
 {
     return stream + ((ulong)slot * s->N + s->first) * image_size(s, blocks);
+}
+
+/* The streams begin where they are given. */
+INLINE void series_begin(const series *s, int slot, int blocks)
+{
+    const ulong first = s->first * image_size(s, blocks);
+    __global real *w = stream_at(s, s->w, 0, blocks), *t = stream_at(s, s->t, slot, blocks);
+    for (ulong i = 0; i < s->at.images * image_size(s, blocks); i += B) {
+        store_block(load_block(s->seed + first + i), w + i);
+        store_block(load_block(s->probe + first + i), t + i);
+    }
+}
+
+/* The estimate: the products of a and b, from their first image at hand on. */
+INLINE void series_values(const series *s, __global const real *a, __global const real *b,
+                          int blocks)
+{
+    const ulong size = image_size(s, blocks);
+    for (int i = 0; i < s->at.images; i++)
+        s->values[s->first + i] += group_dot(a + i * size, b + i * size, size / B, 0);
 }
 
 /* to = J^T w, cotangents in slot `slot`; without `wanted` the first layer is left out. */
@@ -121,6 +143,8 @@ INLINE void series_exact(const series *s, int slot, int blocks, __global const f
     for (ulong k = 0; k < count; k++)
         combine_block(w, stream_at(s, s->a, slot, blocks), w, w, w, c, k, stride / B, 0,
                       PAIRS_COMBINE | PAIRS_STORE);
+    series_values(s, stream_at(s, s->a, slot, blocks),
+                  TERMS == 1 ? stream_at(s, s->next, 0, blocks) : t + stride, blocks);
     series_meet(s, slot, w + stride, c, flags | PAIRS_COMBINE);
 }
 
@@ -140,12 +164,14 @@ INLINE void series_neumann(const series *s, int slot, int blocks, int terms,
             series_vjp(s, power, slot, w + (k + 1) % 2 * stride, 1);
     }
     series_jvp(s, stream_at(s, s->t, slot, blocks), slot, w + stride, 1);
+    series_values(s, stream_at(s, s->sum, 0, blocks), w + stride, blocks);
     series_vjp(s, a, slot, w, s->activated);
     series_meet(s, slot, w, c, flags);
 }
 
 /*
- * Slot 0 of w holds the seed, slot `slot` of t the probe. The work-items divide the N images along
+ * Slot 0 of w begins as the seed, slot `slot` of t as the probe, and the estimates are added to
+ * values. The work-items divide the N images along
  * dimension 0 and go through theirs `chunk` at a time. `items` slots of scratch.
  */
 KERNEL void chain_series(
@@ -158,13 +184,14 @@ KERNEL void chain_series(
     ulong second_00, __global real *second_1, ulong second_10, __global real *second_2,
     ulong second_20, __global real *second_3, ulong second_30, __global const real *saved_0,
     ulong saved_00, __global const real *saved_1, ulong saved_10, __global const real *saved_2,
-    ulong saved_20, __global const real *saved_3, ulong saved_30, __global const real *parameters,
-    ulong parameters0, __global const real *transposed, ulong transposed0,
-    __global const real *transformed, ulong transformed0, __global const real *back_transformed,
-    ulong back_transformed0, __global const real *state, ulong state0, __global const ulong *table,
-    ulong table0, __global const float *c, ulong c0, __global real *scratch, ulong scratch0,
-    int scratch_slot, int layers, int N, int H, int W, int chunk, int group, int slot, int terms,
-    int wrap, int flags)
+    ulong saved_20, __global const real *saved_3, ulong saved_30, __global const real *seed,
+    ulong seed0, __global const real *probe, ulong probe0, __global real *values, ulong values0,
+    __global const real *parameters, ulong parameters0, __global const real *transposed,
+    ulong transposed0, __global const real *transformed, ulong transformed0,
+    __global const real *back_transformed, ulong back_transformed0, __global const real *state,
+    ulong state0, __global const ulong *table, ulong table0, __global const float *c, ulong c0,
+    __global real *scratch, ulong scratch0, int scratch_slot, int layers, int N, int H, int W,
+    int chunk, int group, int slot, int terms, int wrap, int flags)
 {
     const int item = (int)get_global_id(0), items = (int)get_global_size(0);
     const int begin = (int)((ulong)N * item / items), end = (int)((ulong)N * (item + 1) / items);
@@ -180,6 +207,9 @@ KERNEL void chain_series(
          cotangents_3 + cotangents_30},
         {second_0 + second_00, second_1 + second_10, second_2 + second_20, second_3 + second_30},
         {saved_0 + saved_00, saved_1 + saved_10, saved_2 + saved_20, saved_3 + saved_30},
+        seed + seed0,
+        probe + probe0,
+        values + values0,
         state + state0,
         {parameters + parameters0, transposed + transposed0, transformed + transformed0,
          back_transformed + back_transformed0},
@@ -195,6 +225,7 @@ KERNEL void chain_series(
     for (int first = begin; first < end; first += chunk) {
         s.first = first;
         s.at.images = min(chunk, end - first);
+        series_begin(&s, slot, bottom.inputs);
         const int add = flags & SERIES_ADD ? PAIRS_ADD : 0;
         if (flags & SERIES_NEUMANN)
             series_neumann(&s, slot, bottom.inputs, terms, c + c0, add);

@@ -33,7 +33,7 @@ static bool can_chain(const irn_model *model, const irn_block *block)
 static cl_ulong form(const irn_context *context, const irn_layer *layer, bool back)
 {
     size_t outputs = back ? layer->conv.inputs : layer->conv.outputs;
-    if (irn_narrow_suits(context, outputs, layer->width))
+    if (irn_narrow_suits(context, &layer->conv, outputs, layer->width))
         return NARROW;
     return layer->winograd ? WINOGRAD : POINTWISE;
 }
@@ -96,6 +96,7 @@ static void scratch_sizes(const irn_model *model, const irn_block *block, size_t
             need = irn_larger(need, irn_winograd_slot(context, &back, layer->width));
             transforms = need > transforms ? need : transforms;
         }
+        transforms = irn_larger(transforms, irn_narrow_slot(context, &layer->conv, layer->width));
     }
     *hidden = blocks * context->tuning.channel_block * block->height * block->width *
               images_at_a_time(block);
@@ -210,7 +211,6 @@ irn_status irn_chain_apply(const irn_model *model, const irn_block *block, const
         options, "chain_apply");
     irn_call_memory(&call, input->memory, input->offset);
     irn_call_memory(&call, model->single.parameters, 0);
-    irn_call_memory(&call, model->transposed, 0);
     irn_call_memory(&call, model->winograd, 0);
     irn_call_memory(&call, model->single.state, 0);
     irn_call_memory(&call, model->chain_table, (size_t)(block - model->blocks) * layers * WORDS);
@@ -257,6 +257,9 @@ static void series_arguments(irn_call *call, const irn_model *model, const irn_b
     layer_arguments(call, model, block, s->cotangents);
     layer_arguments(call, model, block, s->second);
     layer_arguments(call, model, block, s->inputs);
+    irn_call_memory(call, s->seed->memory, s->seed->offset);
+    irn_call_memory(call, s->probe->memory, s->probe->offset);
+    irn_call_memory(call, s->values.memory, s->values.offset);
     irn_call_memory(call, model->single.parameters, 0);
     irn_call_memory(call, model->transposed, 0);
     irn_call_memory(call, model->winograd, 0);
@@ -279,7 +282,7 @@ irn_status irn_chain_series(const irn_model *model, const irn_block *block,
     snprintf(options + strlen(options), 32, " -DTERMS=%zu", terms);
     irn_call call = irn_call_begin(
         context,
-        "common.clh activation.clh epilogue.clh product.clh "
+        "common.clh activation.clh epilogue.clh product.clh group.clh "
         "layers.clh winograd.clh winograd.cl pointwise.cl narrow.cl chain.clh logdet.clh "
         "chain_series.cl",
         options, "chain_series");

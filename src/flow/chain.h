@@ -23,15 +23,16 @@ irn_status irn_chain_apply(const irn_model *model, const irn_block *block, const
 typedef struct irn_chain_streams {
     irn_tensor w, t, next, a;
     irn_tensor tangents[IRN_MAX_LAYERS], cotangents[IRN_MAX_LAYERS], second[IRN_MAX_LAYERS];
-    const irn_tensor *inputs;
+    const irn_tensor *inputs, *seed, *probe;
+    irn_place values;    /* of each image, to which the estimate is added */
     cl_mem coefficients; /* terms of them, and with neumann as many weights */
     size_t slot, terms;  /* the first slot of these pairs, and their series */
     bool neumann, add;   /* add: second grows */
 } irn_chain_streams;
 
-/* All pairs of a series in one launch, from the seed in w's first slot and the probe in t's slot
- * `slot`. Afterwards all slots are as logdet.c's own steps leave them, but with neumann next holds
- * the sum of the powers with coefficients and w's second slot J probe. */
+/* All pairs of a series in one launch, and the estimate. Afterwards all slots are as logdet.c's own
+ * steps leave them, but with neumann next holds the sum of the powers with coefficients and w's
+ * second slot J probe. */
 irn_status irn_chain_series(const irn_model *model, const irn_block *block,
                             const irn_chain_streams *streams);
 bool irn_chain_series_suits(const irn_model *model, const irn_block *block, size_t images);

@@ -16,14 +16,13 @@ irn_status irn_layer_forward(const irn_model *model, const irn_operands *operand
 {
     irn_place weights = {operands->parameters, irn_parameter(model, layer->weight).offset};
     irn_place transformed = {model->winograd, layer->winograd_offset};
-    irn_place transposed = {model->transposed, weights.offset};
     epilogue.scale = layer_scale(model, operands, layer);
     if (x->precision == IRN_SINGLE &&
-        irn_narrow_suits(model->context, layer->conv.outputs, x->width))
-        return irn_narrow_forward(&layer->conv, transposed, x, &epilogue, y);
+        irn_narrow_suits(model->context, &layer->conv, layer->conv.outputs, x->width))
+        return irn_narrow_forward(&layer->conv, weights, x, &epilogue, y, model->layer_scratch);
     if (layer->winograd && x->precision == IRN_SINGLE)
         return irn_winograd_forward(&layer->conv, transformed, x, &epilogue, y,
-                                    model->winograd_scratch);
+                                    model->layer_scratch);
     return irn_conv_forward(&layer->conv, weights, x, &epilogue, y);
 }
 
@@ -33,12 +32,11 @@ irn_status irn_layer_backward(const irn_model *model, const irn_layer *layer, co
     irn_place transposed = {model->transposed, irn_parameter(model, layer->weight).offset};
     irn_place transformed = {model->winograd_transposed, layer->winograd_offset};
     epilogue.scale = layer_scale(model, &model->single, layer);
-    if (irn_narrow_suits(model->context, layer->conv.inputs, y->width))
-        return irn_narrow_backward(&layer->conv, irn_parameter(model, layer->weight), y, &epilogue,
-                                   x);
+    if (irn_narrow_suits(model->context, &layer->conv, layer->conv.inputs, y->width))
+        return irn_narrow_backward(&layer->conv, transposed, y, &epilogue, x, model->layer_scratch);
     if (layer->winograd)
         return irn_winograd_backward(&layer->conv, transformed, y, &epilogue, x,
-                                     model->winograd_scratch);
+                                     model->layer_scratch);
     return irn_conv_backward(&layer->conv, transposed, y, &epilogue, x);
 }
 

@@ -269,13 +269,17 @@ static irn_status run_streams(const irn_logdet *l, const irn_tensor *inputs, siz
     return IRN_OK;
 }
 
-static irn_status chain(irn_logdet *l, const irn_tensor *inputs, const irn_series *series)
+static irn_status chained_series(irn_logdet *l, const irn_tensor *inputs, const irn_tensor *probe,
+                                 const irn_tensor *seed, const irn_series *series, irn_place values)
 {
     irn_chain_streams s = {.w = flow_slot(l, &l->w, 0),
                            .t = flow_slot(l, &l->t, 0),
                            .next = flow_slot(l, &l->next, 0),
                            .a = flow_slot(l, &l->a, 0),
                            .inputs = inputs,
+                           .seed = seed,
+                           .probe = probe,
+                           .values = values,
                            .coefficients = l->coefficients,
                            .slot = l->used,
                            .terms = series->terms,
@@ -289,18 +293,6 @@ static irn_status chain(irn_logdet *l, const irn_tensor *inputs, const irn_serie
 }
 
 /* The estimator is <a_0, J probe>, a_0 = sum c_k (J^T)^{k-1} seed. */
-static irn_status chained_series(irn_logdet *l, const irn_tensor *inputs, const irn_series *series,
-                                 irn_place values)
-{
-    size_t first = l->used, n = series->terms;
-    IRN_TRY(chain(l, inputs, series));
-    irn_tensor next = flow_slot(l, &l->next, 0), a = flow_slot(l, &l->a, first);
-    irn_tensor along = series->neumann ? flow_slot(l, &l->w, 1)
-                       : n == 1        ? next
-                                       : flow_slot(l, &l->t, first + 1);
-    return irn_add_sample_dots(series->neumann ? &next : &a, &along, values);
-}
-
 static irn_status exact_series(irn_logdet *l, const irn_tensor *inputs, size_t n, irn_place values)
 {
     size_t first = l->used;
@@ -355,14 +347,15 @@ irn_status irn_logdet_series(irn_logdet *logdet, const irn_tensor *inputs, const
 {
     irn_tensor w = flow_slot(logdet, &logdet->w, 0);
     irn_tensor t = flow_slot(logdet, &logdet->t, logdet->used);
-    bool chained = irn_chain_series_suits(logdet->model, logdet->block, logdet->batch);
+    if (irn_chain_series_suits(logdet->model, logdet->block, logdet->batch)) {
+        IRN_TRY(write_coefficients(logdet, series, weight));
+        return chained_series(logdet, inputs, probe, seed, series, values);
+    }
     IRN_TRY(irn_tensor_copy(seed, &w));
-    if (series->neumann && !chained)
+    if (series->neumann)
         return neumann_series(logdet, inputs, series, probe, weight, values);
     IRN_TRY(write_coefficients(logdet, series, weight));
     IRN_TRY(irn_tensor_copy(probe, &t));
-    if (chained)
-        return chained_series(logdet, inputs, series, values);
     return exact_series(logdet, inputs, series->terms, values);
 }
 

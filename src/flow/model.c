@@ -1,6 +1,7 @@
 /* Making a model: the chain of blocks for a configuration, and random weights. */
 #include "flow/chain.h"
 #include "base/philox.h"
+#include "ops/narrow.h"
 #include "ops/winograd.h"
 
 #include <math.h>
@@ -231,7 +232,20 @@ static irn_status fill(irn_model *model)
     return irn_model_power_iterate(model, 10);
 }
 
-/* Transformed kernels of the layers that are computed by Winograd's method, side by side. */
+/* What the layer's forms want, either way. */
+static size_t layer_scratch(const irn_context *context, const irn_layer *layer)
+{
+    const irn_conv *conv = &layer->conv;
+    size_t most = 0;
+    if (layer->winograd)
+        most = irn_winograd_scratch(context, conv, layer->width);
+    if (irn_narrow_suits(context, conv, irn_smaller(conv->inputs, conv->outputs), layer->width))
+        most = irn_larger(most, irn_narrow_scratch(context, conv, layer->width));
+    return most;
+}
+
+/* Transformed kernels of the layers that are computed by Winograd's method, side by side, and
+ * scratch for all. */
 static irn_status create_winograd(irn_model *model)
 {
     irn_context *context = model->context;
@@ -241,18 +255,18 @@ static irn_status create_winograd(irn_model *model)
             irn_layer *layer = &model->blocks[b].layers[i];
             layer->winograd =
                 irn_winograd_suits(context, &layer->conv, layer->height, layer->width);
+            scratch = irn_larger(scratch, layer_scratch(context, layer));
             if (!layer->winograd)
                 continue;
-            size_t need = irn_winograd_scratch(context, &layer->conv, layer->width);
             layer->winograd_offset = size;
             size += irn_winograd_weights(context, &layer->conv);
-            scratch = need > scratch ? need : scratch;
         }
+    if (scratch)
+        IRN_TRY(irn_memory_create(context, &model->layer_scratch, scratch, sizeof(float), true));
     if (!size)
         return IRN_OK;
     IRN_TRY(irn_memory_create(context, &model->winograd, size, sizeof(float), false));
-    IRN_TRY(irn_memory_create(context, &model->winograd_transposed, size, sizeof(float), false));
-    return irn_memory_create(context, &model->winograd_scratch, scratch, sizeof(float), true);
+    return irn_memory_create(context, &model->winograd_transposed, size, sizeof(float), false);
 }
 
 static irn_layer_row describe(const irn_model *model, const irn_layer *layer)
@@ -343,7 +357,7 @@ void irn_model_free(irn_model *model)
     irn_layers_free(&model->layers);
     irn_memory_release(model->context, model->winograd);
     irn_memory_release(model->context, model->winograd_transposed);
-    irn_memory_release(model->context, model->winograd_scratch);
+    irn_memory_release(model->context, model->layer_scratch);
     irn_chain_free(model);
     irn_arena_free(&model->parameters);
     irn_arena_free(&model->state);

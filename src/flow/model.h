@@ -60,7 +60,7 @@ struct irn_model {
     irn_arena parameters, state;
     irn_operands single;
     cl_mem transposed; /* transposed kernels, at the offsets of the kernels */
-    cl_mem winograd, winograd_transposed, winograd_scratch; /* NULL if no layer wants them */
+    cl_mem winograd, winograd_transposed, layer_scratch; /* NULL if no layer wants them */
     cl_mem chain_table, chain_scratch; /* chain.c; NULL if no block is chained */
     bool chain_refused;                /* there was no memory for them */
     irn_layers layers;                 /* blocks after each other */

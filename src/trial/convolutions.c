@@ -111,13 +111,24 @@ static irn_status winograd(subject *s, bool back, const irn_tensor *from,
     return irn_winograd_forward(&s->conv, transformed, from, epilogue, to, scratch.memory);
 }
 
+static irn_status narrow(subject *s, bool back, const irn_tensor *from,
+                         const irn_epilogue *epilogue, const irn_tensor *to)
+{
+    irn_place scratch;
+    IRN_TRY(irn_trial_room(s->trial, IRN_SINGLE,
+                           irn_narrow_scratch(s->trial->context, &s->conv, s->map.width),
+                           &scratch));
+    return back ? irn_narrow_backward(&s->conv, s->transposed, from, epilogue, to, scratch.memory)
+                : irn_narrow_forward(&s->conv, s->kernel, from, epilogue, to, scratch.memory);
+}
+
 static irn_status forward(subject *s, const irn_tensor *x, const irn_epilogue *epilogue,
                           const irn_tensor *y)
 {
     if (s->how == WINOGRAD)
         return winograd(s, false, x, epilogue, y);
     if (s->how == NARROW)
-        return irn_narrow_forward(&s->conv, s->transposed, x, epilogue, y);
+        return narrow(s, false, x, epilogue, y);
     return irn_conv_forward(&s->conv, s->kernel, x, epilogue, y);
 }
 
@@ -127,7 +138,7 @@ static irn_status backward(subject *s, const irn_tensor *y, const irn_epilogue *
     if (s->how == WINOGRAD)
         return winograd(s, true, y, epilogue, x);
     if (s->how == NARROW)
-        return irn_narrow_backward(&s->conv, s->kernel, y, epilogue, x);
+        return narrow(s, true, y, epilogue, x);
     return irn_conv_backward(&s->conv, s->transposed, y, epilogue, x);
 }
 
@@ -238,8 +249,8 @@ static irn_status check_form(irn_trial *c, const irn_conv *conv, irn_map map,
                              irn_precision precision, form how)
 {
     subject s = {.trial = c, .conv = *conv, .map = map, .precision = precision, .how = how};
-    bool ahead = how != NARROW || irn_narrow_suits(c->context, conv->outputs, map.width);
-    bool back = how != NARROW || irn_narrow_suits(c->context, conv->inputs, map.width);
+    bool ahead = how != NARROW || irn_narrow_suits(c->context, conv, conv->outputs, map.width);
+    bool back = how != NARROW || irn_narrow_suits(c->context, conv, conv->inputs, map.width);
     if (!ahead && !back)
         return IRN_OK;
     IRN_TRY(begin(&s));

@@ -50,7 +50,7 @@ static bool suits(const irn_context *context, convolver how, const oracle_conv *
     if (how == TILED)
         return irn_tiled_suits(context, c->outputs) && irn_tiled_gradient_suits(context);
     if (how == NARROW)
-        return irn_narrow_suits(context, irn_smaller(c->inputs, c->outputs), c->width);
+        return irn_narrow_suits(context, &conv, irn_smaller(c->inputs, c->outputs), c->width);
     return how == WINOGRAD ? irn_winograd_suits(context, &conv, c->height, c->width)
                            : irn_pointwise_suits(context, &conv, c->height, c->width, IRN_SINGLE);
 }
@@ -146,9 +146,10 @@ void convolver_forward(convolver how, const irn_conv *conv, const double *w, con
 {
     irn_context *context = x->context;
     irn_place kernel = guarded_kernel(x->precision, conv, w);
-    if (how == NARROW && irn_narrow_suits(context, conv->outputs, x->width)) {
-        irn_place turned = transposed(context, IRN_SINGLE, conv, w);
-        testing_ok(irn_narrow_forward(conv, turned, x, epilogue, y));
+    if (how == NARROW && irn_narrow_suits(context, conv, conv->outputs, x->width)) {
+        scratch s = scratch_create(context, irn_narrow_scratch(context, conv, x->width));
+        testing_ok(irn_narrow_forward(conv, kernel, x, epilogue, y, s.memory));
+        scratch_free(context, s);
         return;
     }
     if (how != WINOGRAD) {
@@ -167,9 +168,10 @@ void convolver_backward(convolver how, const irn_conv *conv, const double *w, co
 {
     irn_context *context = y->context;
     irn_place kernel = transposed(context, y->precision, conv, w);
-    if (how == NARROW && irn_narrow_suits(context, conv->inputs, y->width)) {
-        irn_place plain = guarded_kernel(IRN_SINGLE, conv, w);
-        testing_ok(irn_narrow_backward(conv, plain, y, epilogue, x));
+    if (how == NARROW && irn_narrow_suits(context, conv, conv->inputs, y->width)) {
+        scratch s = scratch_create(context, irn_narrow_scratch(context, conv, y->width));
+        testing_ok(irn_narrow_backward(conv, kernel, y, epilogue, x, s.memory));
+        scratch_free(context, s);
         return;
     }
     if (how != WINOGRAD) {
