@@ -12,7 +12,7 @@ static irn_status configure(irn_model_config *config)
     config->stages = 2;
     for (int s = 0; s < 2; s++) {
         config->blocks[s] = 1;
-        config->widths[s] = 7;
+        config->widths[s] = 17;
         config->strides[s] = (size_t)s + 1;
     }
     config->coefficient = 0.7;
