@@ -61,9 +61,9 @@ struct irn_model {
     irn_operands single;
     cl_mem transposed; /* transposed kernels, at the offsets of the kernels */
     cl_mem winograd, winograd_transposed, layer_scratch; /* NULL if no layer wants them */
-    cl_mem chain_table, chain_scratch; /* chain.c; NULL if no block is chained */
-    bool chain_refused;                /* there was no memory for them */
-    irn_layers layers;                 /* blocks after each other */
+    cl_mem chain_table, chain_scratch;                   /* chain.c; NULL if no block is chained */
+    bool chain_refused;                                  /* there was no memory for them */
+    irn_layers layers;                                   /* blocks after each other */
     bool derived_valid; /* of the kernels derived from the weights; false once these change */
     size_t initialised; /* state entry: 1 once actnorm has its data-dependent values */
     bool actnorm_ready; /* the same on the host */

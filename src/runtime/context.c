@@ -74,8 +74,8 @@ static irn_status describe(irn_context *context)
 {
     IRN_TRY(irn_device_describe(&context->info, context->platform, context->device));
     context->tuning = irn_tuning_for(&context->info);
-    IRN_TRY(irn_device_group(&context->tuning.work_group, context->device,
-                             context->tuning.work_group));
+    IRN_TRY(
+        irn_device_group(&context->tuning.work_group, context->device, context->tuning.work_group));
     return irn_tuning_load(context);
 }
 
