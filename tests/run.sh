@@ -65,6 +65,7 @@ run_stage() {
         count 0 1
     fi
     printf '%5d passed  %3d failed  %4d s\n' "$stage_passed" "$stage_failed" $((SECONDS - begun))
+    grep -a '^SKIPPED' "$log" | sed 's/^/    /'
     if [ "$stage_failed" -gt 0 ]; then
         grep -aE '^FAILED|:[FE]:|error:|ERROR|Error' "$log" | head -n 40 | sed 's/^/    /'
         echo "    the last lines of $log:"
@@ -255,7 +256,9 @@ stage_drivers() {
     "$root/tests/intel.sh" "$folder" || status=$?
     if [ $status -eq 0 ]; then
         mapfile -t intel <"$folder/environment"
-    elif [ $status -ne 77 ]; then
+    elif [ $status -eq 77 ]; then
+        echo "SKIPPED Intel's runtime: pip could not fetch it"
+    else
         return $status
     fi
     for name in $programs; do

@@ -126,7 +126,7 @@ IRN_API size_t irn_model_parameter_count(const irn_model *model);
 
 /* z = F(x). x: [batch, channels, height, width], z: [batch, D]. Batches go through in pieces that
  * the device's limits allow, and in smaller ones, down to single samples, if memory runs out all
- * the same; what comes out is the same, and the context's log is told. A network whose actnorm
+ * the same; what comes out is the same but for rounding, and the context's log is told. A network whose actnorm
  * layers are not initialised yet takes their values from the first piece, of up to 256 samples;
  * decoding does not, and takes them as the identity. Errors: IRN_ERROR_MEMORY, IRN_ERROR_DEVICE;
  * IRN_ERROR_NUMERIC if actnorm cannot take its values, of NaN, of variances that leave the range of

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-_Static_assert((int)IRN_JOBS_AT_ONCE <= (int)IRN_SIDES, "a slot has a side of the context");
+_Static_assert((int)IRN_JOBS_AT_ONCE == (int)IRN_SIDES, "a slot has a side of the context");
 
 /* A job under way. */
 typedef struct slot {
@@ -48,22 +48,44 @@ static void await(slot *s)
     if (s->running)
         pthread_join(s->thread, NULL);
     s->running = false;
-    free(s->job.kernel);
-    s->job.kernel = NULL;
 }
 
-static irn_status finish(slot *s, const irn_bound_jobs *jobs, size_t index)
+/* Two at once may need more memory than there is for each by itself. */
+static irn_status finish(slot *s, slot *other, const irn_bound_jobs *jobs, size_t index)
 {
+    bool beside = other->running;
     await(s);
-    irn_context_count_side(jobs->context);
+    if (s->status == IRN_ERROR_MEMORY && beside) {
+        await(other);
+        bound(s);
+    }
+    free(s->job.kernel);
+    s->job.kernel = NULL;
     if (s->status != IRN_OK)
         return irn_fail(s->status, "%s", s->message);
     return jobs->sink(jobs->payload, index, &s->job);
 }
 
+static irn_status run(slot slots[IRN_JOBS_AT_ONCE], const irn_bound_jobs *jobs)
+{
+    irn_status status = IRN_OK;
+    bool compiled = false;
+    for (size_t i = 0; status == IRN_OK && i < jobs->count + IRN_JOBS_AT_ONCE; i++) {
+        slot *s = &slots[i % IRN_JOBS_AT_ONCE], *other = &slots[(i + 1) % IRN_JOBS_AT_ONCE];
+        if (i >= IRN_JOBS_AT_ONCE && i - IRN_JOBS_AT_ONCE < jobs->count)
+            status = finish(s, other, jobs, i - IRN_JOBS_AT_ONCE);
+        if (status == IRN_OK && i < jobs->count)
+            status = begin(s, jobs, i);
+        if (!compiled)
+            await(s);
+        compiled |= s->job.kernel != NULL;
+    }
+    return status;
+}
+
 /* Each slot has a context of its own, for these are for one thread each; the caller's stays free
- * for the source and the sink. The first job goes alone, so that kernels are compiled once: the
- * second finds them in the cache. */
+ * for the source and the sink. The first kernel goes alone: what is compiled for it, the second
+ * finds in the cache. */
 irn_status irn_bound_jobs_run(const irn_bound_jobs *jobs)
 {
     slot slots[IRN_JOBS_AT_ONCE] = {{.running = false}};
@@ -72,16 +94,12 @@ irn_status irn_bound_jobs_run(const irn_bound_jobs *jobs)
         slots[i].arithmetic = jobs->arithmetic;
         status = irn_context_side(&slots[i].context, jobs->context, i);
     }
-    for (size_t i = 0; status == IRN_OK && i < jobs->count + IRN_JOBS_AT_ONCE; i++) {
-        slot *s = &slots[i % IRN_JOBS_AT_ONCE];
-        if (i >= IRN_JOBS_AT_ONCE && i - IRN_JOBS_AT_ONCE < jobs->count)
-            status = finish(s, jobs, i - IRN_JOBS_AT_ONCE);
-        if (status == IRN_OK && i < jobs->count)
-            status = begin(s, jobs, i);
-        if (i == 0)
-            await(s);
-    }
-    for (size_t i = 0; i < IRN_JOBS_AT_ONCE; i++)
+    if (status == IRN_OK)
+        status = run(slots, jobs);
+    for (size_t i = 0; i < IRN_JOBS_AT_ONCE; i++) {
         await(&slots[i]);
+        free(slots[i].job.kernel);
+    }
+    irn_context_count_sides(jobs->context);
     return status;
 }

@@ -143,6 +143,8 @@ static irn_status take_memory(irn_model *model, size_t scratch)
     if (status != IRN_ERROR_MEMORY)
         return status;
     model->chain_refused = true;
+    irn_memory_release(model->context, model->chain_scratch);
+    model->chain_scratch = NULL;
     irn_log(model->context, "%s; blocks go through layer by layer", irn_last_error());
     irn_set_error("%s", sentence);
     return IRN_OK;

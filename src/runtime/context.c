@@ -138,25 +138,27 @@ irn_status irn_context_adopt(irn_context **out, cl_context cl, cl_device_id devi
     return status;
 }
 
-irn_status irn_context_side(irn_context **out, irn_context *context, size_t index)
+static irn_status open_side(irn_context **out, irn_context *context)
 {
-    irn_context **side = &context->sides[index];
-    *out = *side;
-    if (*side) {
-        (*side)->fft_refused = context->fft_refused;
-        return IRN_OK;
-    }
     cl_int code;
     irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
     options.cache_dir = context->cache_dir ? context->cache_dir : "off";
     options.seed = context->seed;
     cl_command_queue queue = clCreateCommandQueue(context->cl, context->device, 0, &code);
     IRN_TRY(irn_cl_check(code, "creating a second command queue"));
-    irn_status status = irn_context_adopt(side, context->cl, context->device, queue, &options);
+    irn_status status = irn_context_adopt(out, context->cl, context->device, queue, &options);
     clReleaseCommandQueue(queue);
+    return status;
+}
+
+irn_status irn_context_side(irn_context **out, irn_context *context, size_t index)
+{
+    irn_context **side = &context->sides[index];
+    irn_status status = *side ? IRN_OK : open_side(side, context);
     if (status == IRN_OK) {
         (*side)->tuning = context->tuning;
         (*side)->info = context->info;
+        (*side)->info.global_memory -= context->memory;
         (*side)->loops = context->loops;
         (*side)->fft_refused = context->fft_refused;
     }
@@ -164,7 +166,7 @@ irn_status irn_context_side(irn_context **out, irn_context *context, size_t inde
     return status;
 }
 
-void irn_context_count_side(irn_context *context)
+void irn_context_count_sides(irn_context *context)
 {
     uint64_t held = context->memory;
     for (size_t i = 0; i < IRN_SIDES; i++)

@@ -111,8 +111,9 @@ irn_status irn_device_group(unsigned *out, cl_device_id device, unsigned wanted)
  * context with a queue, programs and memory of its own, for another thread. It logs nothing and
  * ends with the context. */
 irn_status irn_context_side(irn_context **out, irn_context *context, size_t index);
-/* Counts what the sides held at most as held by the context at once, in its peak memory. */
-void irn_context_count_side(irn_context *context);
+/* Counts what the sides held at most as held by the context at once, in its peak memory. No thread
+ * may use them then. */
+void irn_context_count_sides(irn_context *context);
 
 /* ---- memory.c ---- */
 

@@ -83,8 +83,9 @@ static irn_status divide(irn_trainer *trainer, size_t images, size_t fitting)
     size_t parts = (images + fitting - 1) / fitting;
     irn_log(model->context, "%s; batches of %zu go through in %zu parts", irn_last_error(), images,
             parts);
+    IRN_TRY(irn_trainer_reserve(trainer, (images + parts - 1) / parts));
     trainer->parts = parts;
-    return irn_trainer_reserve(trainer, (images + parts - 1) / parts);
+    return IRN_OK;
 }
 
 irn_status irn_trainer_make_room(irn_trainer *trainer, size_t images)
@@ -98,8 +99,9 @@ irn_status irn_trainer_make_room(irn_trainer *trainer, size_t images)
         return status;
     uint64_t given = trainer->given;
     snprintf(sentence, sizeof sentence, "%s", irn_last_error());
-    if (divisible(trainer) && !trainer->accumulated)
-        IRN_TRY(irn_arena_create_buffer(&model->parameters, &trainer->accumulated));
+    bool parts = divisible(trainer) &&
+                 (trainer->accumulated ||
+                  irn_arena_create_buffer(&model->parameters, &trainer->accumulated) == IRN_OK);
     uint64_t left = model->context->info.global_memory - model->context->memory;
     /* What the limits allow, the device has refused: about as much as it gave, then. */
     irn_memory_need need;
@@ -107,7 +109,7 @@ irn_status irn_trainer_make_room(irn_trainer *trainer, size_t images)
         left = given > need.bytes / 2 ? given : need.bytes / 2;
     size_t fitting = find_fitting(trainer, share, left);
     irn_set_error("%s", sentence);
-    if (divisible(trainer) && fitting > 0)
+    if (parts && fitting > 0)
         status = divide(trainer, images, fitting);
     if (status == IRN_OK)
         irn_set_error("%s", before);
