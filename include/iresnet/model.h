@@ -126,13 +126,13 @@ IRN_API size_t irn_model_parameter_count(const irn_model *model);
 
 /* z = F(x). x: [batch, channels, height, width], z: [batch, D]. Batches go through in pieces that
  * the device's limits allow, and in smaller ones, down to single samples, if memory runs out all
- * the same; what comes out is the same but for rounding, and the context's log is told. A network whose actnorm
- * layers are not initialised yet takes their values from the first piece, of up to 256 samples;
- * decoding does not, and takes them as the identity. Errors: IRN_ERROR_MEMORY, IRN_ERROR_DEVICE;
- * IRN_ERROR_NUMERIC if actnorm cannot take its values, of NaN, of variances that leave the range of
- * float32 or, in a model with a prior, of a channel that varies by no more than rounding, and then
- * no block has any. The _cl twin takes device buffers with offsets in floats, and leaves its
- * commands in the queue. */
+ * the same; what comes out is the same but for rounding, and the context's log is told. A network
+ * whose actnorm layers are not initialised yet takes their values from the first piece, of up to
+ * 256 samples; decoding does not, and takes them as the identity. Errors: IRN_ERROR_MEMORY,
+ * IRN_ERROR_DEVICE; IRN_ERROR_NUMERIC if actnorm cannot take its values, of NaN, of variances that
+ * leave the range of float32 or, in a model with a prior, of a channel that varies by no more than
+ * rounding, and then no block has any. The _cl twin takes device buffers with offsets in floats,
+ * and leaves its commands in the queue. */
 IRN_API irn_status irn_model_encode(irn_model *model, const float *x, size_t batch, float *z);
 IRN_API irn_status irn_model_encode_cl(irn_model *model, cl_mem x, size_t x_offset, size_t batch,
                                        cl_mem z, size_t z_offset);
