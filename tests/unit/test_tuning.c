@@ -91,7 +91,7 @@ START_TEST(limits)
 }
 END_TEST
 
-/* CPUs have what they had before there was tuning. */
+/* CPUs have what was measured on them, and not the first tile that fits. */
 START_TEST(processors)
 {
     const irn_device_info wide = cpu(16), narrow = cpu(8);
