@@ -99,6 +99,14 @@ static irn_kernel_shape proof_shape(irn_padding padding)
 
 static const char kernel_name[] = "a check's kernel";
 
+/* Each one's lower bound is below the other's upper one. */
+static irn_status check_order(irn_trial *c, const char *what, const irn_bound *host,
+                              const irn_bound *device)
+{
+    IRN_TRY(irn_trial_error(c, what, host->lower / device->upper, 1));
+    return irn_trial_error(c, what, device->lower / host->upper, 1);
+}
+
 /* The device's bounds beside the host's: of the same frequencies, so that they hardly differ. */
 static irn_status check_circular(irn_trial *c, irn_arithmetic arithmetic)
 {
@@ -113,8 +121,7 @@ static irn_status check_circular(irn_trial *c, irn_arithmetic arithmetic)
                              kernel_name));
     IRN_TRY(irn_prove_symbol(&device, &proof, c->context, arithmetic, kernel, &shape, kernel_name));
     IRN_TRY(irn_trial_error(c, "proven upper bound", fabs(device.upper / host.upper - 1), limit));
-    return irn_trial_error(c, "proven bounds of the norm",
-                           fmax(host.lower / device.upper, device.lower / host.upper), 1);
+    return check_order(c, "proven bounds of the norm", &host, &device);
 }
 
 /* With zero padding the upper bound is that of a torus, and the lower one, by a few Lanczos steps
@@ -133,8 +140,7 @@ static irn_status check_padded(irn_trial *c, irn_arithmetic arithmetic)
         return irn_trial_absent(c, "could not be compared with the host's proof of a matrix");
     IRN_TRY(irn_prove_symbol(&device, &proof, c->context, arithmetic, kernel, &shape, kernel_name));
     IRN_TRY(irn_trial_error(c, "proven lower bound", fabs(device.lower / host.lower - 1), 0.04));
-    return irn_trial_error(c, "proven bounds of a padded layer",
-                           fmax(host.lower / device.upper, device.lower / host.upper), 1);
+    return check_order(c, "proven bounds of a padded layer", &host, &device);
 }
 
 static irn_status check_arithmetic(irn_trial *c, irn_arithmetic arithmetic)
