@@ -108,6 +108,10 @@ irn_status irn_device_group(unsigned *out, cl_device_id device, unsigned wanted)
 
 /* ---- context.c ---- */
 
+/* The context's tuning: its device's row of the table, with groups that the device can have, what
+ * was remembered of it and what the environment says. Errors: IRN_ERROR_ARGUMENT for the
+ * environment's, IRN_ERROR_DEVICE; the tuning is as before. */
+irn_status irn_context_make_tuning(irn_context *context);
 /* The context's side `index` < IRN_SIDES, made at the first call: the same device and OpenCL
  * context with a queue, programs and memory of its own, for another thread. It logs nothing and
  * ends with the context. */
