@@ -97,6 +97,17 @@ static irn_kernel_shape proof_shape(irn_padding padding)
                               .groups = 1};
 }
 
+/* A Gram matrix in which each work-item has more rows than one, some of them two and some three. */
+static irn_kernel_shape tall_shape(const irn_context *context)
+{
+    irn_kernel_shape shape = proof_shape(IRN_PAD_CIRCULAR);
+    shape.outputs = 2 * context->tuning.work_group + 12;
+    shape.inputs = shape.outputs + 10;
+    shape.kernel_height = shape.height = 1;
+    shape.kernel_width = shape.width = 2;
+    return shape;
+}
+
 static const char kernel_name[] = "a check's kernel";
 
 /* Each one's lower bound is below the other's upper one. */
@@ -108,15 +119,15 @@ static irn_status check_order(irn_trial *c, const char *what, const irn_bound *h
 }
 
 /* The device's bounds beside the host's: of the same frequencies, so that they hardly differ. */
-static irn_status check_circular(irn_trial *c, irn_arithmetic arithmetic)
+static irn_status check_circular(irn_trial *c, irn_arithmetic arithmetic, irn_kernel_shape shape)
 {
-    const irn_kernel_shape shape = proof_shape(IRN_PAD_CIRCULAR);
     bool wide = arithmetic == IRN_ARITHMETIC_DEVICE_FLOAT64;
     const double limit = wide ? 1e-6 : 0.02;
     double *kernel;
     irn_bound host, device;
     irn_proof proof;
-    IRN_TRY(irn_trial_normal(c, 11 * 19 * 9, 0.25, &kernel));
+    size_t count = shape.outputs * shape.inputs * shape.kernel_height * shape.kernel_width;
+    IRN_TRY(irn_trial_normal(c, count, 0.25, &kernel));
     IRN_TRY(irn_prove_symbol(&host, &proof, NULL, IRN_ARITHMETIC_HOST_FLOAT64, kernel, &shape,
                              kernel_name));
     IRN_TRY(irn_prove_symbol(&device, &proof, c->context, arithmetic, kernel, &shape, kernel_name));
@@ -145,7 +156,9 @@ static irn_status check_padded(irn_trial *c, irn_arithmetic arithmetic)
 
 static irn_status check_arithmetic(irn_trial *c, irn_arithmetic arithmetic)
 {
-    IRN_TRY(check_circular(c, arithmetic));
+    IRN_TRY(check_circular(c, arithmetic, proof_shape(IRN_PAD_CIRCULAR)));
+    if (c->context->tuning.work_group > 1)
+        IRN_TRY(check_circular(c, arithmetic, tall_shape(c->context)));
     return check_padded(c, arithmetic);
 }
 
