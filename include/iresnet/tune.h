@@ -51,8 +51,9 @@ IRN_API irn_status irn_tune_path(const irn_context *context, char *path, size_t 
  * IRN_ERROR_FILE. */
 IRN_API irn_status irn_tune_remember(const irn_context *context);
 
-/* Removes what was remembered; was there any? The context's tiles become its class's. Errors:
- * IRN_ERROR_FILE. */
+/* Removes what was remembered; was there any? The context's tiles become its class's, or what the
+ * environment's IRN_TUNING says. Nothing made from the context may be alive. Errors:
+ * IRN_ERROR_ARGUMENT, IRN_ERROR_FILE, and of the device. */
 IRN_API irn_status irn_tune_forget(irn_context *context, bool *any);
 
 #ifdef __cplusplus

@@ -51,6 +51,15 @@ static void print_heading(const irn_device_info *device)
            "nearest to its limit");
 }
 
+/* null where the check did not come to one: interrupted, or short of memory. */
+static void add_verdict(cli_json *json, cJSON *entry, irn_status status)
+{
+    if (status == IRN_OK || status == IRN_ERROR_DEVICE)
+        cli_json_bool(json, entry, "computes_rightly", status == IRN_OK);
+    else
+        cli_json_null(json, entry, "computes_rightly");
+}
+
 /* Compiling takes most of the time, and what is compiled is of no interest here. */
 static irn_status open_device(cli_session *session, const char *choice)
 {
@@ -78,7 +87,7 @@ int cli_check_device(cli_session *session, const char *choice, cli_json *json, c
     cli_progress_begin(&session->progress, "checking");
     status = irn_device_check(session->context, &options);
     if (entry)
-        cli_json_bool(json, entry, "computes_rightly", status == IRN_OK);
+        add_verdict(json, entry, status);
     int result = status == IRN_OK ? CLI_DONE : cli_fail(session, status);
     cli_session_close(session);
     return result;

@@ -101,14 +101,17 @@ static int open_data(training *self)
     return result;
 }
 
-/* A new model and trainer, by preset and options. */
-/* What the device is checked for, but for what only densities need. */
+/* What only densities need: a look at how they do takes them of samples, as evaluation does. */
+enum { DENSITY_PARTS = IRN_CHECK_DENSITIES | IRN_CHECK_INVERSES };
+
+/* What the device is checked for, but for those. */
 static unsigned usual_parts(const training *self)
 {
     return IRN_CHECK_NETWORKS | IRN_CHECK_TRAINING |
            (self->files.certify ? IRN_CHECK_CERTIFICATES : 0u);
 }
 
+/* A new model and trainer, by preset and options. */
 static int begin_anew(training *self)
 {
     cli_session *session = &self->session;
@@ -118,7 +121,7 @@ static int begin_anew(training *self)
     irn_model_config config;
     irn_train_options options;
     session->model_path = "the model";
-    session->parts = usual_parts(self) | (task != IRN_CLASSIFY ? IRN_CHECK_DENSITIES : 0u);
+    session->parts = usual_parts(self) | (task != IRN_CLASSIFY ? DENSITY_PARTS : 0u);
     int result =
         train_model_config(session, &self->groups[TRAIN_MODEL], preset, task, &info, &config);
     if (result == CLI_DONE)
@@ -147,7 +150,7 @@ static int resume(training *self)
     irn_status status =
         irn_trainer_load(&self->trainer, &session->model, session->context, self->files.resume);
     if (status == IRN_OK && irn_trainer_get_options(self->trainer)->task != IRN_CLASSIFY)
-        status = cli_session_check(session, IRN_CHECK_DENSITIES);
+        status = cli_session_check(session, DENSITY_PARTS);
     if (status != IRN_OK)
         return cli_fail(session, status);
     self->files.task = (int)irn_trainer_get_options(self->trainer)->task;

@@ -69,18 +69,27 @@ static irn_status find_batch(irn_context *context, irn_conv_case *shape)
     return IRN_OK;
 }
 
-/* Whichever of a family's tiles a shape would get, it gets this one. */
-static void force(irn_tuning *tuning, irn_tile_use use, const irn_tile *tile)
+static irn_status find_batches(tuner *t)
 {
-    irn_tuning_set(tuning, use, tile);
-    if (use == IRN_TILE_APPLY || use == IRN_TILE_APPLY_NARROW) {
-        irn_tuning_set(tuning, IRN_TILE_APPLY, tile);
-        irn_tuning_set(tuning, IRN_TILE_APPLY_NARROW, tile);
+    for (size_t i = 0; i < MAX_SHAPES && t->work.shapes[i].inputs > 0; i++)
+        IRN_TRY(find_batch(t->context, &t->work.shapes[i]));
+    return IRN_OK;
+}
+
+/* With the first tile that the device does not fail on, which the present one may be. Where it
+ * fails on all, so it does when they are measured. */
+static void size_work(tuner *t, irn_tile_use use)
+{
+    irn_tuning *tuning = &t->context->tuning;
+    const irn_tuning saved = *tuning;
+    irn_status status = IRN_ERROR_DEVICE;
+    irn_tile tile;
+    for (size_t k = 0; status != IRN_OK && irn_tile_candidate(&tile, &t->context->info, use, k);
+         k++) {
+        irn_tuning_force(tuning, use, &tile);
+        status = find_batches(t);
     }
-    if (use == IRN_TILE_GRADIENT || use == IRN_TILE_GRADIENT_NARROW) {
-        irn_tuning_set(tuning, IRN_TILE_GRADIENT, tile);
-        irn_tuning_set(tuning, IRN_TILE_GRADIENT_NARROW, tile);
-    }
+    *tuning = saved;
 }
 
 static irn_status measure(const tuner *t, double *gflops)
@@ -105,7 +114,7 @@ static irn_status measure_tile(tuner *t, irn_tile_use use, const irn_tile *tile)
     snprintf(entry->use, sizeof entry->use, "%s", irn_tile_use_name(use));
     irn_tile_text(entry->tile, tile);
     entry->before = memcmp(tile, &t->before.tiles[use], sizeof *tile) == 0;
-    force(tuning, use, tile);
+    irn_tuning_force(tuning, use, tile);
     if (measure(t, &entry->gflops) != IRN_OK) {
         irn_log(t->context, "%s=%s: %s", entry->use, entry->tile, irn_last_error());
         entry->gflops = 0;
@@ -146,11 +155,20 @@ static irn_status tune_use(tuner *t, const use_shapes *work)
     if (!irn_tile_candidate(&tile, &t->context->info, work->use, 0))
         return IRN_OK;
     t->work = *work;
-    for (size_t i = 0; i < MAX_SHAPES && t->work.shapes[i].inputs > 0; i++)
-        IRN_TRY(find_batch(t->context, &t->work.shapes[i]));
+    size_work(t, work->use);
     for (size_t k = 0; irn_tile_candidate(&tile, &t->context->info, work->use, k); k++)
         IRN_TRY(measure_tile(t, work->use, &tile));
     return choose(t, work->use, first);
+}
+
+/* What is made has memory for the tiles there are. */
+static irn_status check_unused(const irn_context *context)
+{
+    if (context->memory > 0)
+        return irn_fail(IRN_ERROR_ARGUMENT,
+                        "%llu bytes of the context are in use; tune before anything is made in it",
+                        (unsigned long long)context->memory);
+    return IRN_OK;
 }
 
 static irn_status check(const irn_context *context, const irn_tune_options *options)
@@ -159,11 +177,7 @@ static irn_status check(const irn_context *context, const irn_tune_options *opti
     if (options->repeats < 1 || options->repeats > 1000)
         return irn_fail(IRN_ERROR_ARGUMENT, "%zu repeats: from 1 to 1000 are possible",
                         options->repeats);
-    if (context->memory > 0)
-        return irn_fail(IRN_ERROR_ARGUMENT,
-                        "%llu bytes of the context are in use; tune before anything is made in it",
-                        (unsigned long long)context->memory);
-    return IRN_OK;
+    return check_unused(context);
 }
 
 static size_t count_candidates(const irn_device_info *device)
@@ -219,10 +233,10 @@ irn_status irn_tune_forget(irn_context *context, bool *any)
 {
     char path[4096];
     *any = false;
+    IRN_TRY(check_unused(context));
     IRN_TRY(irn_tuning_path(path, sizeof path, context));
     *any = unlink(path) == 0;
     if (!*any && errno != ENOENT)
         return irn_fail_errno(path, "remove it", errno);
-    context->tuning = irn_tuning_for(&context->info);
-    return IRN_OK;
+    return irn_context_make_tuning(context);
 }

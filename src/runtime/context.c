@@ -70,13 +70,23 @@ static irn_status open_device(irn_context *context, const char *choice)
     return irn_cl_check(code, "creating a command queue");
 }
 
+irn_status irn_context_make_tuning(irn_context *context)
+{
+    const irn_tuning before = context->tuning;
+    context->tuning = irn_tuning_for(&context->info);
+    unsigned *group = &context->tuning.work_group;
+    irn_status status = irn_device_group(group, context->device, *group);
+    if (status == IRN_OK)
+        status = irn_tuning_load(context);
+    if (status != IRN_OK)
+        context->tuning = before;
+    return status;
+}
+
 static irn_status describe(irn_context *context)
 {
     IRN_TRY(irn_device_describe(&context->info, context->platform, context->device));
-    context->tuning = irn_tuning_for(&context->info);
-    IRN_TRY(
-        irn_device_group(&context->tuning.work_group, context->device, context->tuning.work_group));
-    return irn_tuning_load(context);
+    return irn_context_make_tuning(context);
 }
 
 irn_status irn_context_create(irn_context **out, const irn_context_options *options)

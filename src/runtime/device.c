@@ -49,6 +49,12 @@ static void ask(cl_int *code, cl_device_id device, cl_device_info what, size_t s
     *code = *code != CL_SUCCESS ? *code : now;
 }
 
+/* Then no other question would be answered either; any other failure is of the question. */
+static bool is_short(cl_int code)
+{
+    return code == CL_OUT_OF_HOST_MEMORY || code == CL_OUT_OF_RESOURCES;
+}
+
 static bool has_extension(const char *names, const char *name)
 {
     size_t length = strlen(name);
@@ -59,7 +65,8 @@ static bool has_extension(const char *names, const char *name)
 }
 
 /* How many work-items go side by side, where a vendor's extension says so; others would reject the
- * question. Intel's compiler has several widths; counted is the first, the smallest. */
+ * question. Intel's compiler has several widths; counted is the first, the smallest. A driver that
+ * rejects it in spite of its extension leaves the width unknown. */
 static void ask_simd_width(cl_int *code, unsigned *out, cl_device_id device)
 {
     enum { WARP_SIZE_NV = 0x4003, WAVEFRONT_WIDTH_AMD = 0x4043, SUB_GROUP_SIZES_INTEL = 0x4108 };
@@ -67,16 +74,19 @@ static void ask_simd_width(cl_int *code, unsigned *out, cl_device_id device)
     char names[16384] = ""; /* cut off at the end: a driver with more has no answer */
     cl_uint width = 0;
     size_t sizes[16] = {0};
+    cl_int answer = CL_SUCCESS;
     if (clGetDeviceInfo(device, CL_DEVICE_EXTENSIONS, sizeof names - 1, names, NULL) != CL_SUCCESS)
         names[0] = 0;
     if (has_extension(names, "cl_nv_device_attribute_query"))
-        ask(code, device, WARP_SIZE_NV, sizeof width, &width);
+        ask(&answer, device, WARP_SIZE_NV, sizeof width, &width);
     else if (has_extension(names, "cl_amd_device_attribute_query"))
-        ask(code, device, WAVEFRONT_WIDTH_AMD, sizeof width, &width);
+        ask(&answer, device, WAVEFRONT_WIDTH_AMD, sizeof width, &width);
     else if (has_extension(names, "cl_intel_required_subgroup_size"))
-        ask(code, device, SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes);
+        ask(&answer, device, SUB_GROUP_SIZES_INTEL, sizeof sizes, sizes);
     width = width > 0 ? width : (cl_uint)irn_smaller(sizes[0], WIDEST);
-    *out = width <= WIDEST ? width : 0;
+    *out = answer == CL_SUCCESS && width <= WIDEST ? width : 0;
+    if (*code == CL_SUCCESS && is_short(answer))
+        *code = answer;
 }
 
 /* What the device has for work-groups. Mesa's rusticl says CL_GLOBAL of every device's local
@@ -117,7 +127,7 @@ static cl_int describe(irn_device_info *out, cl_device_type *type, cl_platform_i
         return code;
     /* Where double precision is missing some drivers reject the question: then it is missing. */
     ask(&code, device, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof fp64, &fp64);
-    if (code == CL_OUT_OF_HOST_MEMORY || code == CL_OUT_OF_RESOURCES)
+    if (is_short(code))
         return code;
     if (code != CL_SUCCESS)
         fp64 = 0;
@@ -142,7 +152,7 @@ irn_status irn_device_describe(irn_device_info *out, cl_platform_id platform, cl
 
 irn_status irn_device_group(unsigned *out, cl_device_id device, unsigned wanted)
 {
-    enum { MOST_DIMENSIONS = 8 };
+    enum { MOST_DIMENSIONS = 8, OTHERS = 512 }; /* the most: factor of proof.cl, 320 bytes */
     size_t group = 1, items[MOST_DIMENSIONS] = {1};
     cl_ulong local = 0;
     cl_int code = CL_SUCCESS;
@@ -153,7 +163,8 @@ irn_status irn_device_group(unsigned *out, cl_device_id device, unsigned wanted)
     ask(&code, device, CL_DEVICE_MAX_WORK_ITEM_SIZES, sizeof items, items);
     ask(&code, device, CL_DEVICE_LOCAL_MEM_SIZE, sizeof local, &local);
     cl_ulong most = irn_smaller(irn_smaller(group, items[0]), wanted);
-    most = most < local / sizeof(cl_double) ? most : local / sizeof(cl_double);
+    cl_ulong room = local > OTHERS ? (local - OTHERS) / sizeof(cl_double) : 0;
+    most = most < room ? most : room;
     while (2 * (cl_ulong)*out <= most)
         *out *= 2;
     return irn_cl_check(code, "asking a device for its work-groups");

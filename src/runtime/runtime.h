@@ -102,11 +102,16 @@ irn_status irn_device_pick(size_t *index, const irn_found_device *found, size_t 
 irn_status irn_device_choose(cl_platform_id *platform, cl_device_id *device, const char *choice);
 irn_status irn_device_describe(irn_device_info *out, cl_platform_id platform, cl_device_id device);
 /* Work-items that a group can have, a power of two and at most `wanted`: kernels share a number of
- * float64 each in local memory, and a group of one needs none. */
+ * float64 each in local memory, and there some have a little more for the group; a group of one
+ * needs none. */
 irn_status irn_device_group(unsigned *out, cl_device_id device, unsigned wanted);
 
 /* ---- context.c ---- */
 
+/* The context's tuning: its device's row of the table, with groups that the device can have, what
+ * was remembered of it and what the environment says. Errors: IRN_ERROR_ARGUMENT for the
+ * environment's, IRN_ERROR_DEVICE; the tuning is as before. */
+irn_status irn_context_make_tuning(irn_context *context);
 /* The context's side `index` < IRN_SIDES, made at the first call: the same device and OpenCL
  * context with a queue, programs and memory of its own, for another thread. It logs nothing and
  * ends with the context. */

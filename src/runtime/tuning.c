@@ -180,6 +180,19 @@ void irn_tuning_set(irn_tuning *tuning, irn_tile_use use, const irn_tile *tile)
     }
 }
 
+void irn_tuning_force(irn_tuning *tuning, irn_tile_use use, const irn_tile *tile)
+{
+    irn_tuning_set(tuning, use, tile);
+    if (use == IRN_TILE_APPLY || use == IRN_TILE_APPLY_NARROW) {
+        irn_tuning_set(tuning, IRN_TILE_APPLY, tile);
+        irn_tuning_set(tuning, IRN_TILE_APPLY_NARROW, tile);
+    }
+    if (is_gradient(use)) {
+        irn_tuning_set(tuning, IRN_TILE_GRADIENT, tile);
+        irn_tuning_set(tuning, IRN_TILE_GRADIENT_NARROW, tile);
+    }
+}
+
 irn_tuning irn_tuning_for(const irn_device_info *device)
 {
     irn_tuning tuning = class_of(device)->tuning;

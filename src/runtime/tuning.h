@@ -15,6 +15,8 @@ bool irn_tile_candidate(irn_tile *out, const irn_device_info *device, irn_tile_u
 
 /* Takes a tile for a use. */
 void irn_tuning_set(irn_tuning *tuning, irn_tile_use use, const irn_tile *tile);
+/* Whichever of a family's tiles a convolution would get, it gets this one. */
+void irn_tuning_force(irn_tuning *tuning, irn_tile_use use, const irn_tile *tile);
 
 /* ---- as text, "apply=64x8x2x1" ---- */
 

@@ -2,6 +2,7 @@
 
 #include <clFFT.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { MAX_BATCH = 512, MAX_BUFFER = 32 << 20, COMPLEX = 2 * sizeof(double) };
@@ -124,4 +125,11 @@ bool irn_fft_forward(irn_fft *fft, const irn_fft_plan *plan)
         entry = entry->next;
     return clfftEnqueueTransform(entry->handle, CLFFT_FORWARD, 1, &fft->context->queue, 0, NULL,
                                  NULL, &entry->plan.data, NULL, entry->temporary) == CLFFT_SUCCESS;
+}
+
+void irn_fft_version(char out[IRN_FFT_VERSION])
+{
+    cl_uint major = 0, minor = 0, patch = 0;
+    clfftGetVersion(&major, &minor, &patch); /* a failure leaves them 0 */
+    snprintf(out, IRN_FFT_VERSION, "%u.%u.%u", major, minor, patch);
 }

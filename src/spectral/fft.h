@@ -27,4 +27,8 @@ irn_status irn_fft_get(irn_fft *fft, size_t height, size_t width, const irn_fft_
 /* Forward transforms in place; false if clFFT fails. */
 bool irn_fft_forward(irn_fft *fft, const irn_fft_plan *plan);
 
+/* clFFT's version, "2.12.2"; of the library that is loaded, not of what this one was built with. */
+enum { IRN_FFT_VERSION = 40 };
+void irn_fft_version(char out[IRN_FFT_VERSION]);
+
 #endif

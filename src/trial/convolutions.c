@@ -4,6 +4,7 @@
 #include "ops/narrow.h"
 #include "ops/pointwise.h"
 #include "ops/winograd.h"
+#include "runtime/tuning.h"
 
 #include <stdio.h>
 
@@ -297,7 +298,33 @@ irn_status irn_trial_convolutions_in(irn_trial *c, irn_precision precision)
     return IRN_OK;
 }
 
+/* All with these tiles of the device's row, as far as it has them. */
+static irn_status check_tiles(irn_trial *c, irn_tile_use apply, irn_tile_use gradient)
+{
+    irn_tuning *tuning = &c->context->tuning;
+    const irn_tuning saved = *tuning;
+    const irn_tile tiles[] = {saved.tiles[apply], saved.tiles[gradient]};
+    char text[2][IRN_TILE_TEXT];
+    if (tiles[0].size[0] == 0 && tiles[1].size[0] == 0)
+        return IRN_OK;
+    irn_tuning_force(tuning, apply, &tiles[0]);
+    irn_tuning_force(tuning, gradient, &tiles[1]);
+    irn_status status = irn_trial_convolutions_in(c, IRN_SINGLE);
+    *tuning = saved;
+    if (status == IRN_OK)
+        return IRN_OK;
+    return irn_fail(status, "%s; with %s=%s %s=%s", irn_last_error(), irn_tile_use_name(apply),
+                    irn_tile_text(text[0], &tiles[0]), irn_tile_use_name(gradient),
+                    irn_tile_text(text[1], &tiles[1]));
+}
+
+/* These maps are small, so that by themselves they take narrow tiles: others have to be asked for.
+ */
 irn_status irn_trial_convolutions(irn_trial *c)
 {
-    return irn_trial_convolutions_in(c, IRN_SINGLE);
+    IRN_TRY(irn_trial_convolutions_in(c, IRN_SINGLE));
+    if (!c->context->info.is_simt)
+        return IRN_OK;
+    IRN_TRY(check_tiles(c, IRN_TILE_APPLY, IRN_TILE_GRADIENT));
+    return check_tiles(c, IRN_TILE_APPLY_NARROW, IRN_TILE_GRADIENT_NARROW);
 }

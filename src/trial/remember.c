@@ -1,13 +1,14 @@
 /* That a device has passed its trial, on disk.
  *
  * A file is named by the SHA-256 of all that the result depends on: device, platform, driver, this
- * library's version, its kernels and how they are built and divided. It holds a magic word and what
- * was found of clFFT. It is written to a temporary file and renamed; whatever is wrong with it, the
- * device is checked again. It may be deleted at any time. */
+ * library's version and clFFT's, the kernels and how they are built and divided. It holds a magic
+ * word and what was found of clFFT. It is written to a temporary file and renamed; whatever is
+ * wrong with it, the device is checked again. It may be deleted at any time. */
 #include "base/embedded.h"
 #include "trial/trial.h"
 #include "io/file.h"
 #include "io/sha256.h"
+#include "spectral/fft.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -51,7 +52,7 @@ static void device_version(const irn_context *context, char *out, size_t size)
 static void file_path(const irn_context *context, unsigned part, char *path, size_t size)
 {
     char key[2048], version[256], kernels[IRN_SHA256_HEX], tuning[IRN_SHA256_HEX];
-    char hex[IRN_SHA256_HEX];
+    char hex[IRN_SHA256_HEX], fft[IRN_FFT_VERSION];
     const irn_device_info *info = &context->info;
     const char *environment = getenv("IRN_BUILD_OPTIONS");
     path[0] = 0;
@@ -59,10 +60,12 @@ static void file_path(const irn_context *context, unsigned part, char *path, siz
         return;
     device_version(context, version, sizeof version);
     hash_kernels(kernels);
+    irn_fft_version(fft);
     irn_sha256_bytes(tuning, &context->tuning, sizeof context->tuning);
-    int used = snprintf(key, sizeof key, "%s%u\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s", magic, part,
-                        IRN_VERSION_STRING, info->platform, info->name, info->driver, version,
-                        kernels, tuning, environment ? environment : "");
+    int used =
+        snprintf(key, sizeof key, "%s%u\n%s\n%s\n%s\n%s\n%u\n%s\n%s\n%s\n%s\n%s", magic, part,
+                 IRN_VERSION_STRING, info->platform, info->name, info->driver, info->compute_units,
+                 version, fft, kernels, tuning, environment ? environment : "");
     if (used < 0 || (size_t)used >= sizeof key)
         return;
     irn_sha256_bytes(hex, key, (size_t)used);

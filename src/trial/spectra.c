@@ -97,24 +97,42 @@ static irn_kernel_shape proof_shape(irn_padding padding)
                               .groups = 1};
 }
 
+/* A Gram matrix in which each work-item has more rows than one, some of them two and some three. */
+static irn_kernel_shape tall_shape(const irn_context *context)
+{
+    irn_kernel_shape shape = proof_shape(IRN_PAD_CIRCULAR);
+    shape.outputs = 2 * context->tuning.work_group + 12;
+    shape.inputs = shape.outputs + 10;
+    shape.kernel_height = shape.height = 1;
+    shape.kernel_width = shape.width = 2;
+    return shape;
+}
+
 static const char kernel_name[] = "a check's kernel";
 
-/* The device's bounds beside the host's: of the same frequencies, so that they hardly differ. */
-static irn_status check_circular(irn_trial *c, irn_arithmetic arithmetic)
+/* Each one's lower bound is below the other's upper one. */
+static irn_status check_order(irn_trial *c, const char *what, const irn_bound *host,
+                              const irn_bound *device)
 {
-    const irn_kernel_shape shape = proof_shape(IRN_PAD_CIRCULAR);
+    IRN_TRY(irn_trial_error(c, what, host->lower / device->upper, 1));
+    return irn_trial_error(c, what, device->lower / host->upper, 1);
+}
+
+/* The device's bounds beside the host's: of the same frequencies, so that they hardly differ. */
+static irn_status check_circular(irn_trial *c, irn_arithmetic arithmetic, irn_kernel_shape shape)
+{
     bool wide = arithmetic == IRN_ARITHMETIC_DEVICE_FLOAT64;
     const double limit = wide ? 1e-6 : 0.02;
     double *kernel;
     irn_bound host, device;
     irn_proof proof;
-    IRN_TRY(irn_trial_normal(c, 11 * 19 * 9, 0.25, &kernel));
+    size_t count = shape.outputs * shape.inputs * shape.kernel_height * shape.kernel_width;
+    IRN_TRY(irn_trial_normal(c, count, 0.25, &kernel));
     IRN_TRY(irn_prove_symbol(&host, &proof, NULL, IRN_ARITHMETIC_HOST_FLOAT64, kernel, &shape,
                              kernel_name));
     IRN_TRY(irn_prove_symbol(&device, &proof, c->context, arithmetic, kernel, &shape, kernel_name));
     IRN_TRY(irn_trial_error(c, "proven upper bound", fabs(device.upper / host.upper - 1), limit));
-    return irn_trial_error(c, "proven bounds of the norm",
-                           fmax(host.lower / device.upper, device.lower / host.upper), 1);
+    return check_order(c, "proven bounds of the norm", &host, &device);
 }
 
 /* With zero padding the upper bound is that of a torus, and the lower one, by a few Lanczos steps
@@ -133,13 +151,14 @@ static irn_status check_padded(irn_trial *c, irn_arithmetic arithmetic)
         return irn_trial_absent(c, "could not be compared with the host's proof of a matrix");
     IRN_TRY(irn_prove_symbol(&device, &proof, c->context, arithmetic, kernel, &shape, kernel_name));
     IRN_TRY(irn_trial_error(c, "proven lower bound", fabs(device.lower / host.lower - 1), 0.04));
-    return irn_trial_error(c, "proven bounds of a padded layer",
-                           fmax(host.lower / device.upper, device.lower / host.upper), 1);
+    return check_order(c, "proven bounds of a padded layer", &host, &device);
 }
 
 static irn_status check_arithmetic(irn_trial *c, irn_arithmetic arithmetic)
 {
-    IRN_TRY(check_circular(c, arithmetic));
+    IRN_TRY(check_circular(c, arithmetic, proof_shape(IRN_PAD_CIRCULAR)));
+    if (c->context->tuning.work_group > 1)
+        IRN_TRY(check_circular(c, arithmetic, tall_shape(c->context)));
     return check_padded(c, arithmetic);
 }
 

@@ -97,6 +97,15 @@ clfftStatus clfftEnqueueTransform(clfftPlanHandle plan, clfftDirection direction
                                 temporary);
 }
 
+static cl_uint fft_patch;
+
+clfftStatus clfftGetVersion(cl_uint *major, cl_uint *minor, cl_uint *patch)
+{
+    *major = *minor = 1;
+    *patch = fft_patch;
+    return CLFFT_SUCCESS;
+}
+
 static irn_context *open_with_cache(int device, const char *cache)
 {
     irn_context *context;
@@ -258,18 +267,31 @@ END_TEST
 typedef struct mistake {
     const char *right, *wrong, *words;
     unsigned parts;
+    bool tiled; /* in kernels that only some devices have */
 } mistake;
 
 static const mistake mistakes[] = {
-    {"radius * cosine", "(radius + 0.001f) * cosine", "probes", IRN_CHECK_DENSITIES},
-    {"last->counter != group / 8", "last->counter == group / 8", "probes", IRN_CHECK_DENSITIES},
-    {"(realb)(beta2)*load_block(s)", "(realb)(beta1)*load_block(s)", "adam", IRN_CHECK_TRAINING},
-    {"dst[dst0 + n * row", "dst[dst0 + n * row + 0 * p", NULL, IRN_CHECK_NETWORKS}};
+    {"radius * cosine", "(radius + 0.001f) * cosine", "probes", IRN_CHECK_DENSITIES, false},
+    {"last->counter != group / 8", "last->counter == group / 8", "probes", IRN_CHECK_DENSITIES,
+     false},
+    {"(realb)(beta2)*load_block(s)", "(realb)(beta1)*load_block(s)", "adam", IRN_CHECK_TRAINING,
+     false},
+    {"dst[dst0 + n * row", "dst[dst0 + n * row + 0 * p", NULL, IRN_CHECK_NETWORKS, false},
+    /* in tiles that small convolutions do not choose */
+    {"acc[o * GP + i] = fma(xv, wv,", "acc[o * GP + i] = fma(xv, GB > 1 ? 1.001f * wv : wv,",
+     "with apply=", IRN_CHECK_NETWORKS, true},
+    {"acc[at] = fma((realb)(CHANNEL(xv, c)), gv[o],",
+     "acc[at] = fma((realb)(CHANNEL(xv, c)), GQ > 1 ? 1.001f * gv[o] : gv[o],",
+     "with apply=", IRN_CHECK_NETWORKS, true}};
 
 static void find_mistake(int device, const mistake *m)
 {
     irn_context *context = open_with_cache(device, "off");
     irn_check_options options = IRN_CHECK_OPTIONS_INIT;
+    if (m->tiled && context->tuning.tiles[IRN_TILE_APPLY].size[0] == 0) {
+        irn_context_free(context);
+        return;
+    }
     options.parts = m->parts;
     right = m->right;
     wrong = m->wrong;
@@ -294,7 +316,7 @@ END_TEST
 START_TEST(no_compilation)
 {
     const mistake m = {"KERNEL void sign_probes(", "KERNEL void sign_probes(this is no C, ",
-                       "random.cl could not be compiled", IRN_CHECK_DENSITIES};
+                       "random.cl could not be compiled", IRN_CHECK_DENSITIES, false};
     find_mistake(_i, &m);
 }
 END_TEST
@@ -379,6 +401,20 @@ START_TEST(remembered)
 }
 END_TEST
 
+/* Another clFFT, and another share of the device, which divides work in other ways. */
+START_TEST(remembered_of_another)
+{
+    irn_context *context = open_with_cache(_i, testing_path("cache"));
+    ck_assert_uint_gt(launches_of(context, IRN_CHECK_DENSITIES), 0);
+    fft_patch++;
+    ck_assert_uint_gt(launches_of(context, IRN_CHECK_DENSITIES), 0);
+    context->info.compute_units++;
+    ck_assert_uint_gt(launches_of(context, IRN_CHECK_DENSITIES), 0);
+    ck_assert_uint_eq(launches_of(context, IRN_CHECK_DENSITIES), 0);
+    irn_context_free(context);
+}
+END_TEST
+
 /* What fails is not kept, and what was kept is dropped. */
 START_TEST(forgotten)
 {
@@ -431,6 +467,7 @@ int main(void)
     devices_add(check, no_compilation);
     devices_add(check, wrong_fft);
     devices_add(check, remembered);
+    devices_add(check, remembered_of_another);
     devices_add(check, forgotten);
     devices_add(check, arguments);
     return testing_run(suite);

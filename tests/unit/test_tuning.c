@@ -91,7 +91,7 @@ START_TEST(limits)
 }
 END_TEST
 
-/* CPUs have what they had before there was tuning. */
+/* CPUs have what was measured on them, and not the first tile that fits. */
 START_TEST(processors)
 {
     const irn_device_info wide = cpu(16), narrow = cpu(8);
@@ -270,6 +270,7 @@ START_TEST(overriding)
 {
     heard heard;
     irn_tile tile;
+    bool any;
     char choice[256], text[IRN_TILE_TEXT];
     irn_context *context = open_context(_i, &heard);
     irn_tile_use use = other_choice(context, &tile);
@@ -278,8 +279,13 @@ START_TEST(overriding)
     setenv("IRN_TUNING", choice, 1);
     context = open_context(_i, &heard);
     ck_assert(same(&context->tuning.tiles[use], &tile));
-    irn_context_free(context);
+    testing_ok(irn_tune_forget(context, &any));
+    ck_assert(!any);
+    ck_assert(same(&context->tuning.tiles[use], &tile));
     setenv("IRN_TUNING", "apply=99x1", 1);
+    testing_fails(irn_tune_forget(context, &any), IRN_ERROR_ARGUMENT, "IRN_TUNING");
+    ck_assert(same(&context->tuning.tiles[use], &tile));
+    irn_context_free(context);
     irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
     options.device = devices_choice(_i);
     testing_fails(irn_context_create(&context, &options), IRN_ERROR_ARGUMENT,
@@ -299,6 +305,7 @@ START_TEST(refusals)
     irn_tune_entry *entries;
     size_t count;
     cl_mem memory;
+    bool any;
     options.version = 2;
     testing_fails(irn_tune(context, &options, &entries, &count), IRN_ERROR_ARGUMENT, "2");
     options = (irn_tune_options)IRN_TUNE_OPTIONS_INIT;
@@ -306,6 +313,7 @@ START_TEST(refusals)
     testing_fails(irn_tune(context, &options, &entries, &count), IRN_ERROR_ARGUMENT, "0 repeats");
     testing_ok(irn_memory_create(context, &memory, 16, 4, false));
     testing_fails(irn_tune(context, NULL, &entries, &count), IRN_ERROR_ARGUMENT, "64 bytes");
+    testing_fails(irn_tune_forget(context, &any), IRN_ERROR_ARGUMENT, "64 bytes");
     irn_memory_release(context, memory);
     context->info.is_simt = true; /* a class without anything to choose */
     context->info.local_memory = 0;
@@ -343,6 +351,27 @@ START_TEST(cancelling)
 }
 END_TEST
 
+/* Tuning is the cure for a present tile with which the device fails. */
+START_TEST(present_fails)
+{
+    heard heard;
+    const irn_tile too_large = {{1 << 20, 1, 1, 1}};
+    irn_context *context = open_context(_i, &heard);
+    irn_tune_options options = IRN_TUNE_OPTIONS_INIT;
+    irn_tune_entry *entries;
+    size_t count, total = 0;
+    for (irn_tile_use use = 0; use < IRN_TILE_CPU; use++)
+        if (context->tuning.tiles[use].size[0] > 0)
+            irn_tuning_set(&context->tuning, use, &too_large);
+    options.repeats = 1;
+    options.progress = stop;
+    options.payload = &total;
+    testing_fails(irn_tune(context, &options, &entries, &count), IRN_ERROR_CANCELLED, "cancelled");
+    ck_assert_uint_gt(total, 1);
+    irn_context_free(context);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tuning");
@@ -356,5 +385,6 @@ int main(void)
     devices_add(test, overriding);
     devices_add(test, refusals);
     devices_add(test, cancelling);
+    devices_add(test, present_fails);
     return testing_run(suite);
 }

@@ -1,7 +1,7 @@
 /* What the library has GPUs compile: works through it with every activation and method on GPUs that
  * are not there (recorder.h), and writes down each program, its options, and the kernels launched.
  * Nothing is computed, so what comes out is nonsense, and calls that notice may fail: what counts
- * is that every kernel was asked for, which compile.py checks.
+ * is that every kernel was asked for, which report.py checks.
  * Usage: vendor_programs FOLDER */
 #include "recorder.h"
 
