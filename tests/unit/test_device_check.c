@@ -277,12 +277,12 @@ static const mistake mistakes[] = {
     {"(realb)(beta2)*load_block(s)", "(realb)(beta1)*load_block(s)", "adam", IRN_CHECK_TRAINING,
      false},
     {"dst[dst0 + n * row", "dst[dst0 + n * row + 0 * p", NULL, IRN_CHECK_NETWORKS, false},
-    /* in tiles that small convolutions do not choose */
+    /* in tiles that small convolutions choose seldom or never */
     {"acc[o * GP + i] = fma(xv, wv,", "acc[o * GP + i] = fma(xv, GB > 1 ? 1.001f * wv : wv,",
      "with apply=", IRN_CHECK_NETWORKS, true},
     {"acc[at] = fma((realb)(CHANNEL(xv, c)), gv[o],",
-     "acc[at] = fma((realb)(CHANNEL(xv, c)), GQ > 1 ? 1.001f * gv[o] : gv[o],",
-     "with apply=", IRN_CHECK_NETWORKS, true}};
+     "acc[at] = fma((realb)(CHANNEL(xv, c)), GQ > 1 ? 1.001f * gv[o] : gv[o],", "weights' gradient",
+     IRN_CHECK_NETWORKS, true}};
 
 static void find_mistake(int device, const mistake *m)
 {
