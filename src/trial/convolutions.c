@@ -278,8 +278,8 @@ static irn_status check_shape(irn_trial *c, const irn_conv *conv, irn_map map,
 
 irn_status irn_trial_convolutions_in(irn_trial *c, irn_precision precision)
 {
-    /* Whole and partial blocks of 4, 8 and 16 channels, pixels that fill no tile, kernels that look
-     * beyond the map, dense layers. */
+    /* Whole and partial blocks of 4, 8 and 16 channels, few enough blocks for the kernels without
+     * local memory, pixels that fill no tile, kernels that look beyond the map, dense layers. */
     static const struct {
         irn_map map;
         irn_conv conv;
@@ -287,7 +287,8 @@ irn_status irn_trial_convolutions_in(irn_trial *c, irn_precision precision)
                   {{3, 5, 6}, {35, 3, 3, 3, IRN_PAD_CIRCULAR, IRN_ELU}},
                   {{2, 5, 7}, {21, 34, 1, 1, IRN_PAD_ZEROS, IRN_ELU}},
                   {{5, 1, 1}, {37, 21, 1, 1, IRN_PAD_ZEROS, IRN_ELU}},
-                  {{2, 3, 4}, {2, 19, 5, 2, IRN_PAD_CIRCULAR, IRN_ELU}}};
+                  {{2, 3, 4}, {2, 19, 5, 2, IRN_PAD_CIRCULAR, IRN_ELU}},
+                  {{2, 4, 5}, {9, 7, 3, 3, IRN_PAD_ZEROS, IRN_ELU}}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (irn_activation phi = IRN_IDENTITY; phi <= IRN_LIPSWISH; phi++) {
             irn_conv conv = shapes[i].conv;
