@@ -124,7 +124,8 @@ static bool is_word(char c)
 }
 
 /* Kernels that the check leaves out: of a benchmark; of the head's second derivatives, which
- * nothing in the library uses yet; and those that only devices with other layouts have. */
+ * nothing in the library uses yet; those that only devices with other layouts have; and the one
+ * that gives way to tiles. */
 static bool left_out(const irn_context *context, const char *name)
 {
     static const char *const unused[] = {"peak",        "relu_pool_jvp",
@@ -138,7 +139,8 @@ static bool left_out(const irn_context *context, const char *name)
     for (size_t i = 0; i < sizeof threads / sizeof *threads; i++)
         if (context->info.is_simt && strncmp(name, threads[i], strlen(threads[i])) == 0)
             return true;
-    return false;
+    return context->tuning.tiles[IRN_TILE_GRADIENT].size[0] > 0 &&
+           strcmp(name, "conv_weight_gradient") == 0;
 }
 
 /* Whether "KERNEL void NAME(" or "__kernel void NAME(" stands there, from "void " on. */
