@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_BATCH = 512, MAX_BUFFER = 32 << 20, COMPLEX = 2 * sizeof(double) };
+/* LEAST_GROUP: clFFT asserts that work-groups may have so many work-items. */
+enum { MAX_BATCH = 512, MAX_BUFFER = 32 << 20, COMPLEX = 2 * sizeof(double), LEAST_GROUP = 64 };
 
 typedef struct plan_entry {
     irn_fft_plan plan; /* data NULL: clFFT does not take this size */
@@ -25,7 +26,8 @@ static pthread_mutex_t clfft_owner = PTHREAD_MUTEX_INITIALIZER;
 irn_status irn_fft_create(irn_fft **out, irn_context *context)
 {
     *out = NULL;
-    if (!context->info.has_fp64 || context->fft_refused || pthread_mutex_trylock(&clfft_owner) != 0)
+    if (!context->info.has_fp64 || context->fft_refused || context->info.max_group < LEAST_GROUP ||
+        pthread_mutex_trylock(&clfft_owner) != 0)
         return IRN_OK;
     clfftSetupData setup = {clfftVersionMajor, clfftVersionMinor, clfftVersionPatch, 0};
     irn_status status = irn_alloc(out, 1, sizeof **out);
