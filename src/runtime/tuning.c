@@ -21,8 +21,8 @@ typedef struct device_class {
 
 /* The kernels without local memory of all GPUs: the largest that no vendor's compiler spills. */
 #define DIRECT_ON_GPU                                                                              \
-    .channel_block = 4, .work_group = 64, .tile_float = 4, .tile_double = 2, .output_blocks = 2,   \
-    .gradient_inputs = 4, .gradient_blocks = 2
+    .channel_block = 4, .work_group = 64, .tile_float = 1, .tile_double = 1, .output_blocks = 2,   \
+    .gradient_inputs = 2, .gradient_blocks = 2
 
 static const device_class classes[] = {
     {.name = "CPU, vectors of 16 floats",
@@ -54,14 +54,26 @@ static const device_class classes[] = {
                                          [IRN_TILE_APPLY_DOUBLE] = {{64, 2, 1, 2}},
                                          [IRN_TILE_GRADIENT] = {{16, 8, 2, 2}},
                                          [IRN_TILE_GRADIENT_NARROW] = {{16, 4, 1, 1}}}}},
-    /* AMD's GCN has 84 registers for each of 3 wavefronts, Intel's GPUs 64 at SIMD 16. */
-    {.name = "GPU, other",
+    /* AMD's GCN and CDNA: 84 registers for each of 3 wavefronts. */
+    {.name = "GPU, 64 work-items side by side",
      .simt = true,
+     .simd = 64,
      .local = 16 << 10,
      .group = 64,
      .sums = 32,
      .tuning = {DIRECT_ON_GPU, .tiles = {[IRN_TILE_APPLY] = {{64, 4, 2, 2}},
                                          [IRN_TILE_APPLY_NARROW] = {{64, 4, 1, 2}},
+                                         [IRN_TILE_APPLY_DOUBLE] = {{64, 2, 1, 2}},
+                                         [IRN_TILE_GRADIENT] = {{8, 8, 2, 1}},
+                                         [IRN_TILE_GRADIENT_NARROW] = {{16, 4, 1, 1}}}}},
+    /* Intel's have 64 registers at SIMD 16, which also hold addresses and what is loaded. */
+    {.name = "GPU, other",
+     .simt = true,
+     .local = 16 << 10,
+     .group = 64,
+     .sums = 32,
+     .tuning = {DIRECT_ON_GPU, .tiles = {[IRN_TILE_APPLY] = {{64, 2, 1, 2}},
+                                         [IRN_TILE_APPLY_NARROW] = {{64, 2, 1, 1}},
                                          [IRN_TILE_APPLY_DOUBLE] = {{64, 2, 1, 2}},
                                          [IRN_TILE_GRADIENT] = {{8, 8, 2, 1}},
                                          [IRN_TILE_GRADIENT_NARROW] = {{16, 4, 1, 1}}}}},
@@ -79,9 +91,11 @@ static const struct candidate {
     {IRN_TILE_APPLY, {{64, 4, 2, 2}}},
     {IRN_TILE_APPLY, {{128, 4, 2, 2}}},
     {IRN_TILE_APPLY, {{256, 4, 2, 2}}},
+    {IRN_TILE_APPLY, {{64, 2, 1, 2}}},
     {IRN_TILE_APPLY_NARROW, {{64, 4, 1, 2}}},
     {IRN_TILE_APPLY_NARROW, {{128, 4, 1, 2}}},
     {IRN_TILE_APPLY_NARROW, {{64, 2, 2, 2}}},
+    {IRN_TILE_APPLY_NARROW, {{64, 2, 1, 1}}},
 
     {IRN_TILE_APPLY_DOUBLE, {{64, 2, 1, 2}}},
     {IRN_TILE_APPLY_DOUBLE, {{128, 2, 1, 2}}},
