@@ -67,7 +67,7 @@ run_stage() {
     printf '%5d passed  %3d failed  %4d s\n' "$stage_passed" "$stage_failed" $((SECONDS - begun))
     grep -a '^SKIPPED' "$log" | sed 's/^/    /'
     if [ "$stage_failed" -gt 0 ]; then
-        grep -aE '^FAILED|:[FE]:|error:|ERROR|Error' "$log" | head -n 40 | sed 's/^/    /'
+        grep -aE '^FAILED|:[FE]:|error:|ERROR|Error' "$log" | grep -av '^100%' | head -n 40 | sed 's/^/    /'
         echo "    the last lines of $log:"
         tail -n 15 "$log" | sed 's/^/    /'
     fi
