@@ -28,14 +28,17 @@ typedef enum irn_arithmetic {
 typedef struct irn_certify_options {
     uint32_t version; /* IRN_CERTIFY_OPTIONS_VERSION */
     irn_arithmetic arithmetic;
+    bool cross_check;      /* also computes every layer's norm by clFFT and a singular value
+                              decomposition, and fails with IRN_ERROR_DEVICE where a bound contradicts
+                              it; a proof does not need it. Of no use to irn_certificate_verify() */
     irn_progress progress; /* may be NULL; counts layers */
     void *progress_payload;
 } irn_certify_options;
 
-#define IRN_CERTIFY_OPTIONS_VERSION 2
+#define IRN_CERTIFY_OPTIONS_VERSION 3
 #define IRN_CERTIFY_OPTIONS_INIT                                                                   \
     {                                                                                              \
-        IRN_CERTIFY_OPTIONS_VERSION, IRN_ARITHMETIC_AUTO, NULL, NULL                               \
+        IRN_CERTIFY_OPTIONS_VERSION, IRN_ARITHMETIC_AUTO, false, NULL, NULL                        \
     }
 
 /* A convolution with a kernel [outputs, inputs / groups, kernel_height, kernel_width] on a height x

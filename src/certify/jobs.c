@@ -1,5 +1,6 @@
 #include "certify/jobs.h"
 #include "certify/bound.h"
+#include "certify/cross_check.h"
 #include "runtime/runtime.h"
 
 #include <pthread.h>
@@ -51,7 +52,8 @@ static void await(slot *s)
 }
 
 /* Two at once may need more memory than there is for each by itself. */
-static irn_status finish(slot *s, slot *other, const irn_bound_jobs *jobs, size_t index)
+static irn_status finish(slot *s, slot *other, const irn_bound_jobs *jobs, size_t index,
+                         irn_spectrum *spectrum)
 {
     bool beside = other->running;
     await(s);
@@ -59,21 +61,24 @@ static irn_status finish(slot *s, slot *other, const irn_bound_jobs *jobs, size_
         await(other);
         bound(s);
     }
-    free(s->job.kernel);
-    s->job.kernel = NULL;
     if (s->status != IRN_OK)
         return irn_fail(s->status, "%s", s->message);
+    if (spectrum && s->job.kernel)
+        IRN_TRY(irn_cross_check(spectrum, &s->job));
+    free(s->job.kernel);
+    s->job.kernel = NULL;
     return jobs->sink(jobs->payload, index, &s->job);
 }
 
-static irn_status run(slot slots[IRN_JOBS_AT_ONCE], const irn_bound_jobs *jobs)
+static irn_status run(slot slots[IRN_JOBS_AT_ONCE], const irn_bound_jobs *jobs,
+                      irn_spectrum *spectrum)
 {
     irn_status status = IRN_OK;
     bool compiled = false;
     for (size_t i = 0; status == IRN_OK && i < jobs->count + IRN_JOBS_AT_ONCE; i++) {
         slot *s = &slots[i % IRN_JOBS_AT_ONCE], *other = &slots[(i + 1) % IRN_JOBS_AT_ONCE];
         if (i >= IRN_JOBS_AT_ONCE && i - IRN_JOBS_AT_ONCE < jobs->count)
-            status = finish(s, other, jobs, i - IRN_JOBS_AT_ONCE);
+            status = finish(s, other, jobs, i - IRN_JOBS_AT_ONCE, spectrum);
         if (status == IRN_OK && i < jobs->count)
             status = begin(s, jobs, i);
         if (!compiled)
@@ -89,17 +94,19 @@ static irn_status run(slot slots[IRN_JOBS_AT_ONCE], const irn_bound_jobs *jobs)
 irn_status irn_bound_jobs_run(const irn_bound_jobs *jobs)
 {
     slot slots[IRN_JOBS_AT_ONCE] = {{.running = false}};
-    irn_status status = IRN_OK;
+    irn_spectrum *spectrum = NULL;
+    irn_status status = jobs->cross_check ? irn_spectrum_create(&spectrum, jobs->context) : IRN_OK;
     for (size_t i = 0; status == IRN_OK && i < IRN_JOBS_AT_ONCE; i++) {
         slots[i].arithmetic = jobs->arithmetic;
         status = irn_context_side(&slots[i].context, jobs->context, i);
     }
     if (status == IRN_OK)
-        status = run(slots, jobs);
+        status = run(slots, jobs, spectrum);
     for (size_t i = 0; i < IRN_JOBS_AT_ONCE; i++) {
         await(&slots[i]);
         free(slots[i].job.kernel);
     }
+    irn_spectrum_free(spectrum);
     irn_context_count_sides(jobs->context);
     return status;
 }

@@ -21,6 +21,7 @@ enum { IRN_JOBS_AT_ONCE = 2 };
 typedef struct irn_bound_jobs {
     irn_context *context;
     irn_arithmetic arithmetic;
+    bool cross_check; /* by cross_check.h, in the caller's thread */
     size_t count;
     irn_status (*source)(void *payload, size_t index, irn_bound_job *job);
     irn_status (*sink)(void *payload, size_t index, const irn_bound_job *job);

@@ -1,6 +1,6 @@
 /* The public functions on a single kernel in memory. */
 #include "certify/bound.h"
-#include "spectral/spectrum.h"
+#include "certify/cross_check.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -20,22 +20,35 @@ static irn_status widened(double **out, const void *result, const float *kernel,
     return IRN_OK;
 }
 
+static irn_status cross_check(irn_context *context, const irn_bound_job *job)
+{
+    irn_spectrum *spectrum;
+    IRN_TRY(irn_spectrum_create(&spectrum, context));
+    irn_status status = irn_cross_check(spectrum, job);
+    irn_spectrum_free(spectrum);
+    return status;
+}
+
 irn_status irn_certify_kernel(irn_bound *out, irn_context *context, const float *kernel,
                               const irn_kernel_shape *shape, const irn_certify_options *options)
 {
-    double *wide;
-    irn_proof proof;
+    irn_bound_job job = {.name = "kernel"};
     if (options)
         IRN_TRY(irn_check_version("irn_certify_options", options->version,
                                   IRN_CERTIFY_OPTIONS_VERSION));
     if (!context)
         return irn_fail(IRN_ERROR_ARGUMENT, "a kernel's context is NULL");
-    IRN_TRY(widened(&wide, out, kernel, shape));
-    irn_status status = irn_certify_progress(options, 0, 1, "kernel");
+    IRN_TRY(widened(&job.kernel, out, kernel, shape));
+    job.shape = *shape;
+    irn_status status = irn_certify_progress(options, 0, 1, job.name);
     if (status == IRN_OK)
-        status = irn_bound_kernel(out, &proof, context, irn_certify_arithmetic(options), wide,
-                                  shape, "kernel");
-    free(wide);
+        status = irn_bound_kernel(&job.bound, &job.proof, context, irn_certify_arithmetic(options),
+                                  job.kernel, shape, job.name);
+    if (status == IRN_OK && options && options->cross_check)
+        status = cross_check(context, &job);
+    if (status == IRN_OK)
+        *out = job.bound;
+    free(job.kernel);
     return status;
 }
 

@@ -81,6 +81,7 @@ static irn_status certify_layers(irn_certificate *certificate, const irn_model *
                    .block_uppers = block_uppers};
     const irn_bound_jobs jobs = {.context = irn_model_context(model),
                                  .arithmetic = irn_certify_arithmetic(options),
+                                 .cross_check = options && options->cross_check,
                                  .count = irn_model_layer_count(model),
                                  .source = layer_job,
                                  .sink = add_layer,

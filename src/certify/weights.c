@@ -88,6 +88,7 @@ static irn_status certify(reading *self, irn_context *context)
 {
     const irn_bound_jobs jobs = {.context = context,
                                  .arithmetic = irn_certify_arithmetic(self->options),
+                                 .cross_check = self->options && self->options->cross_check,
                                  .count = irn_safetensors_count(self->file),
                                  .source = tensor_job,
                                  .sink = add_tensor,

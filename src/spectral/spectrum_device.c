@@ -11,6 +11,12 @@ static const char symbol_sources[] = "common.clh spectral_symbol.cl";
 static const char svd_sources[] = "common.clh group.clh spectral_reflect.clh svd.cl";
 static const char build_options[] = "-DREAL=double";
 
+/* Whether frequencies are those of a transform, and not half-way between them. */
+static bool is_plain(const irn_tap_axis *axis)
+{
+    return axis->period == axis->torus;
+}
+
 /* One frequency is just a sum. */
 static bool transform_pays(const irn_job *j)
 {
@@ -18,6 +24,7 @@ static bool transform_pays(const irn_job *j)
     double work =
         (double)list->outputs * (double)list->inputs * (double)list->count * (double)j->frequencies;
     return j->spectrum->route == IRN_ROUTE_FFT && j->spectrum->fft && work >= j->spectrum->worth &&
+           is_plain(&list->axes[0]) && is_plain(&list->axes[1]) &&
            list->axes[0].torus * list->axes[1].torus > 1;
 }
 
