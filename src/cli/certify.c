@@ -2,23 +2,14 @@
 #include "certify.h"
 #include "files.h"
 
-#include <limits.h>
 #include <math.h>
 #include <string.h>
-
-static const char *const any_size[] = {"any", NULL};
 
 #define CERTIFY_TEXT(option, field, word, text)                                                    \
     {                                                                                              \
         .name = option, .kind = CLI_TEXT, .offset = offsetof(certify_options, field),              \
         .argument = word, .help = text                                                             \
     }
-#define CERTIFY_COUNT(option, field, text)                                                         \
-    {                                                                                              \
-        .name = option, .kind = CLI_COUNT, .offset = offsetof(certify_options, field),             \
-        .argument = "N", .help = text, .low = 1, .high = INT_MAX / 8                               \
-    }
-
 static const cli_option certify_table[] = {
     CERTIFY_TEXT("json", json, "FILE",
                  "write the certificate as JSON; - is standard output, in\n"
@@ -40,6 +31,11 @@ static const cli_option certify_table[] = {
      .argument = "NAME",
      .help = CLI_ARITHMETIC_HELP,
      .words = cli_arithmetic_words},
+    {.name = "cross-check",
+     .kind = CLI_FLAG,
+     .offset = offsetof(certify_options, cross_check),
+     .help = "also compute every layer's norm by clFFT and a singular\n"
+             "value decomposition, and fail where a bound contradicts it"},
     CERTIFY_TEXT("plot", plot, "FILE.png",
                  "draw the bounds of all layers, or with --layer the\n"
                  "singular values of one"),
@@ -47,58 +43,6 @@ static const cli_option certify_table[] = {
                  "write all singular values of one layer with circular\n"
                  "padding, float64 [H,W,min(outputs,inputs)]"),
     CERTIFY_TEXT("layer", layer, "NAME", "that layer, as the table names it"),
-};
-
-static const cli_option weights_table[] = {
-    {.name = "size",
-     .kind = CLI_MAP,
-     .offset = offsetof(certify_options, size),
-     .argument = "HxW|any",
-     .help = "map that the layers work on, or any: bounds that hold on\n"
-             "maps of every size (needed); a model knows its own",
-     .words = any_size,
-     .low = 1,
-     .high = INT_MAX / 8},
-    {.name = "padding",
-     .kind = CLI_WORD,
-     .offset = offsetof(certify_options, padding),
-     .argument = "NAME",
-     .help = "of the convolutions: zeros (default) or circular; a model\n"
-             "knows its own",
-     .words = cli_padding_words},
-    CERTIFY_TEXT("only", only, "PATTERN",
-                 "layers whose names it matches, as the shell matches names\n"
-                 "of files: 'features.*.weight' (default: all)"),
-    CERTIFY_COUNT("stride", stride, "of the convolutions (default 1)"),
-    CERTIFY_COUNT("dilation", dilation, "of the convolutions (default 1)"),
-    CERTIFY_COUNT("groups", groups, "of the convolutions (default 1)"),
-    {.name = "transposed",
-     .kind = CLI_FLAG,
-     .offset = offsetof(certify_options, transposed),
-     .help = "the convolutions are transposed ones"},
-    {.name = "below",
-     .kind = CLI_REAL,
-     .offset = offsetof(certify_options, below),
-     .argument = "X",
-     .help = "what every bound must be below (default 1)",
-     .high = 1e300,
-     .above = true},
-    {.name = "coeff",
-     .kind = CLI_REAL,
-     .offset = offsetof(certify_options, coefficient),
-     .argument = "C",
-     .help = "kernels of the official code, X_orig beside X_sigma, are\n"
-             "divided by max(1, X_sigma / C) (default: as the file's\n"
-             "metadata key config says)",
-     .high = 1e300,
-     .above = true},
-    {.name = "eps",
-     .kind = CLI_REAL,
-     .offset = offsetof(certify_options, epsilon),
-     .argument = "X",
-     .help = "with --coeff: added to that of kernels larger than 1x1\n"
-             "(default 1e-5)",
-     .high = 1},
 };
 
 #define COUNT_OF(table) (sizeof(table) / sizeof *(table))
@@ -118,17 +62,15 @@ static int check_model(certification *self)
                              "--%s is for weights files, and %s is a model: its blocks must be "
                              "below 1",
                              foreign[i], self->path);
-    if (cli_given(weights, "padding") && (irn_padding)options->padding != config->padding)
+    const cli_weights *given = &options->weights;
+    char wanted[CLI_MAP_TEXT];
+    if (cli_given(weights, "padding") && (irn_padding)given->padding != config->padding)
         return cli_error(&self->session, CLI_FAILED, "%s: its padding is %s, not %s", self->path,
-                         cli_padding_words[config->padding], cli_padding_words[options->padding]);
-    if (cli_given(weights, "size") && options->size[0] == 0)
-        return cli_error(&self->session, CLI_FAILED, "%s: its input is %zux%zu, not of any size",
-                         self->path, config->height, config->width);
+                         cli_padding_words[config->padding], cli_padding_words[given->padding]);
     if (cli_given(weights, "size") &&
-        (options->size[0] != config->height || options->size[1] != config->width))
-        return cli_error(&self->session, CLI_FAILED, "%s: its input is %zux%zu, not %zux%zu",
-                         self->path, config->height, config->width, options->size[0],
-                         options->size[1]);
+        (given->size[0] != config->height || given->size[1] != config->width))
+        return cli_error(&self->session, CLI_FAILED, "%s: its input is %zux%zu, not %s", self->path,
+                         config->height, config->width, cli_map_text(wanted, given->size));
     return CLI_DONE;
 }
 
@@ -157,7 +99,7 @@ static int check_weights(certification *self)
     if (!cli_given(&self->group[CERTIFY_WEIGHTS], "size"))
         return cli_error(&self->session, CLI_USAGE,
                          "%s is no model but bare weights: --size HxW is needed", self->path);
-    if (options->layer && options->size[0] == 0)
+    if (options->layer && options->weights.size[0] == 0)
         return cli_error(&self->session, CLI_USAGE,
                          "--layer: singular values are those on a map, not on --size any");
     return CLI_DONE;
@@ -165,23 +107,11 @@ static int check_weights(certification *self)
 
 static int certify_weights(certification *self, const irn_certify_options *how)
 {
-    const certify_options *options = &self->options;
     irn_weights_options *weights = &self->weights;
     int result = check_weights(self);
     if (result != CLI_DONE)
         return result;
-    *weights = (irn_weights_options)IRN_WEIGHTS_OPTIONS_INIT;
-    weights->padding = (irn_padding)options->padding;
-    weights->height = options->size[0];
-    weights->width = options->size[1];
-    weights->stride = options->stride;
-    weights->dilation = options->dilation;
-    weights->groups = options->groups;
-    weights->transposed = options->transposed;
-    weights->pattern = options->only;
-    weights->coefficient = options->coefficient;
-    weights->epsilon = options->epsilon;
-    weights->below = options->below;
+    *weights = cli_weights_options(&self->options.weights);
     irn_status status =
         irn_certify_weights(&self->certificate, self->session.context, self->path, weights, how);
     return status == IRN_OK ? CLI_DONE : cli_fail(&self->session, status);
@@ -223,6 +153,7 @@ static int certify(certification *self)
     cli_session *session = &self->session;
     irn_certify_options how = IRN_CERTIFY_OPTIONS_INIT;
     how.arithmetic = (irn_arithmetic)self->options.arithmetic;
+    how.cross_check = self->options.cross_check;
     how.progress = cli_progress_step;
     how.progress_payload = &session->progress;
     session->parts = IRN_CHECK_CERTIFICATES;
@@ -260,7 +191,7 @@ static int check_usage(certification *self)
         return cli_error(session, CLI_USAGE,
                          "--enforce and --out go together: the model that is certified is another "
                          "one");
-    if (cli_given(&self->group[CERTIFY_WEIGHTS], "eps") && !(options->coefficient > 0))
+    if (cli_given(&self->group[CERTIFY_WEIGHTS], "eps") && !(options->weights.coefficient > 0))
         return cli_error(session, CLI_USAGE, "--eps goes with --coeff");
     const char *const taken[][2] = {{"out", options->out}, {"plot", options->plot}};
     for (size_t i = 0; i < COUNT_OF(taken); i++)
@@ -276,18 +207,14 @@ static int check_usage(certification *self)
 
 static int run(const cli_command *self, int argc, char **argv)
 {
-    certification state = {
-        .session = {.command = self},
-        .options = {.below = 1, .epsilon = 1e-5, .stride = 1, .dilation = 1, .groups = 1}};
+    certification state = {.session = {.command = self}, .options = {.weights = CLI_WEIGHTS_INIT}};
     cli_group groups[CERTIFY_GROUPS] = {
         {.title = "Options",
          .options = certify_table,
          .count = COUNT_OF(certify_table),
          .values = &state.options},
-        {.title = "What layers of a weights file are",
-         .options = weights_table,
-         .count = COUNT_OF(weights_table),
-         .values = &state.options},
+        cli_weights_group("What layers of a weights file are (--size is needed)",
+                          &state.options.weights),
         cli_common_group(&state.session.common, CLI_WITH_DEVICE | CLI_WITH_QUIET)};
     cli_operands operands = {.names = "MODEL or WEIGHTS", .least = 1, .most = 1};
     int result = CLI_DONE;

@@ -2,14 +2,14 @@
 #ifndef IRN_CLI_CERTIFY_H
 #define IRN_CLI_CERTIFY_H
 
-#include "cli.h"
+#include "weights.h"
 
 typedef struct certify_options {
-    int padding, arithmetic;
-    size_t size[2], stride, dilation, groups;
-    bool transposed;
-    double below, coefficient, epsilon, enforce;
-    const char *only, *json, *singular_values, *layer, *plot, *out;
+    int arithmetic;
+    bool cross_check;
+    double enforce;
+    const char *json, *singular_values, *layer, *plot, *out;
+    cli_weights weights;
 } certify_options;
 
 typedef struct certification {

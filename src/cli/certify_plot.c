@@ -17,7 +17,7 @@ static size_t add_limits(const certification *self, chart_mark marks[CHART_MARKS
 {
     const irn_model_config *config =
         self->is_model ? irn_model_get_config(self->session.model) : NULL;
-    double limit = self->is_model ? 1 : self->options.below;
+    double limit = self->is_model ? 1 : self->options.weights.below;
     size_t count = 0;
     char text[CLI_BOUND_TEXT];
     if (config && config->coefficient > 0) {

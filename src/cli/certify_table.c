@@ -104,7 +104,7 @@ static void print_verdict(const certification *self)
         printf("\n%s %s\n",
                good ? "certified: every layer's bound is below"
                     : "not certified: a layer's bound is not below",
-               cli_exact(limit, self->options.below));
+               cli_exact(limit, self->options.weights.below));
 }
 
 /* What --enforce did. */

@@ -1,50 +1,14 @@
 /* iresnet verify */
-#include "cli.h"
 #include "output.h"
+#include "weights.h"
 
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-typedef struct verify_options {
-    int padding;
-    size_t size[2];
-    double below;
-} verify_options;
-
-static const char *const any_size[] = {"any", NULL};
-
-static const cli_option verify_table[] = {
-    {.name = "padding",
-     .kind = CLI_WORD,
-     .offset = offsetof(verify_options, padding),
-     .argument = "NAME",
-     .help = "refuse a certificate of weights unless it is of this\n"
-             "padding: zeros or circular; a model knows its own",
-     .words = cli_padding_words},
-    {.name = "size",
-     .kind = CLI_MAP,
-     .offset = offsetof(verify_options, size),
-     .argument = "HxW|any",
-     .help = "likewise, unless it is of layers on this map, or on maps\n"
-             "of any size",
-     .words = any_size,
-     .low = 1,
-     .high = INT_MAX / 8},
-    {.name = "below",
-     .kind = CLI_REAL,
-     .offset = offsetof(verify_options, below),
-     .argument = "X",
-     .help = "likewise, unless the limit that its verdict is about is\n"
-             "at most X (default 1)",
-     .high = 1e300,
-     .above = true},
-};
-
 typedef struct verification {
     cli_session session;
-    verify_options options;
+    cli_weights expected; /* of bare weights, what was given */
     const cli_group *group;
     const char *path, *model;
     irn_certificate *certificate;
@@ -58,38 +22,25 @@ static int refuse(verification *self, irn_status status, irn_status wrong)
     return cli_fail(&self->session, status);
 }
 
-static const char *describe_map(char out[48], const size_t *size)
-{
-    snprintf(out, 48, size[0] == 0 ? "any" : "%zux%zu", size[0], size[1]);
-    return out;
-}
-
 /* Bare weights do not say what they stand for; whoever asks may know. */
 static int check_expectations(verification *self)
 {
     const irn_weights_options *weights = irn_certificate_weights(self->certificate);
-    const verify_options *options = &self->options;
-    bool padding = cli_given(self->group, "padding"), size = cli_given(self->group, "size");
-    char wanted[48], found[48];
-    bool below = cli_given(self->group, "below");
-    if (!weights && (padding || size || below))
+    const char *given = cli_first_given(self->group, NULL);
+    cli_disagreement about;
+    char wanted[CLI_BOUND_TEXT], found[CLI_BOUND_TEXT];
+    if (!weights && given)
         return cli_error(&self->session, CLI_USAGE,
-                         "--padding, --size and --below are for weights files, and %s is of a "
-                         "model",
-                         self->path);
-    if (weights && !(weights->below <= options->below))
+                         "--%s is for weights files, and %s is of a model", given, self->path);
+    if (weights && !(weights->below <= self->expected.below))
         return cli_error(&self->session, CLI_BOUND,
                          "refused: its verdict is about bounds below %s, not below %s; if that is "
                          "what you want to know, say --below %s",
-                         cli_exact(found, weights->below), cli_exact(wanted, options->below),
+                         cli_exact(found, weights->below), cli_exact(wanted, self->expected.below),
                          found);
-    if (padding && weights->padding != (irn_padding)options->padding)
-        return cli_error(&self->session, CLI_BOUND, "refused: it is of padding %s, not %s",
-                         cli_padding_words[weights->padding], cli_padding_words[options->padding]);
-    const size_t map[] = {weights ? weights->height : 0, weights ? weights->width : 0};
-    if (size && (map[0] != options->size[0] || map[1] != options->size[1]))
-        return cli_error(&self->session, CLI_BOUND, "refused: it is of maps of size %s, not %s",
-                         describe_map(found, map), describe_map(wanted, options->size));
+    if (weights && !cli_weights_agree(self->group, weights, &about))
+        return cli_error(&self->session, CLI_BOUND, "refused: it is of %s %s, not %s", about.option,
+                         about.found, about.wanted);
     return CLI_DONE;
 }
 
@@ -116,9 +67,9 @@ static int check(verification *self)
 static void print_weights(const irn_weights_options *weights)
 {
     const size_t map[] = {weights->height, weights->width};
-    char text[48], coefficient[CLI_BOUND_TEXT], epsilon[CLI_BOUND_TEXT];
+    char text[CLI_MAP_TEXT], coefficient[CLI_BOUND_TEXT], epsilon[CLI_BOUND_TEXT];
     printf("taken for  convolutions with padding %s on maps of size %s",
-           cli_padding_words[weights->padding], describe_map(text, map));
+           cli_padding_words[weights->padding], cli_map_text(text, map));
     if (weights->stride > 1)
         printf(", stride %zu", weights->stride);
     if (weights->dilation > 1)
@@ -190,12 +141,10 @@ static void print(const verification *self)
 
 static int run(const cli_command *command, int argc, char **argv)
 {
-    verification self = {.session = {.command = command}, .options = {.below = 1}};
-    cli_group groups[] = {{.title = "Options",
-                           .options = verify_table,
-                           .count = sizeof verify_table / sizeof *verify_table,
-                           .values = &self.options},
-                          cli_common_group(&self.session.common, CLI_WITH_QUIET)};
+    verification self = {.session = {.command = command}, .expected = CLI_WEIGHTS_INIT};
+    cli_group groups[] = {
+        cli_weights_group("Refuse a certificate of weights unless its layers are", &self.expected),
+        cli_common_group(&self.session.common, CLI_WITH_QUIET)};
     cli_operands operands = {.names = "CERTIFICATE.json or MODEL", .least = 2, .most = 2};
     int result = CLI_DONE;
     if (!cli_parse(command, groups, 2, argc, argv, &operands, &result))
@@ -220,11 +169,14 @@ const cli_command cli_command_verify = {
     .name = "verify",
     .summary = "check a certificate without trusting who made it",
     .synopsis = "CERTIFICATE.json MODEL|WEIGHTS.safetensors [options]",
-    .about = "Checks that the file is the one that was certified and that its layers are those of\n"
-             "the certificate, proves every upper bound again by code of its own, on the host,\n"
-             "and computes again what follows from them. Needs no device. Ends with status 0 if\n"
-             "the certificate is true and says certified, 3 if it is refused or says that\n"
-             "something is not certified.\n",
+    .about =
+        "Checks that the file is the one that was certified and that its layers are those of\n"
+        "the certificate, proves every upper bound again by code of its own, on the host,\n"
+        "and computes again what follows from them. What layers of bare weights are taken for\n"
+        "is printed: options demand it, as they were given to certify, and what is not said\n"
+        "may be anything, but for --below. Needs no device. Ends with status 0 if the\n"
+        "certificate is true and says certified, 3 if it is refused or says that something\n"
+        "is not certified.\n",
     .examples = "  iresnet certify run/model.safetensors --json certificate.json\n"
                 "  iresnet verify certificate.json run/model.safetensors\n"
                 "  iresnet verify weights.json weights.safetensors --padding zeros --size 32x32\n",

@@ -761,9 +761,10 @@ certify_tests() {
     iresnet 3 '' certify plain/model.safetensors --json plain.json
     check 'certify: verdict' json plain.json 'd["verdict"] == "not certified"'
     iresnet 0 '^certified' certify $model --padding zeros --size 8x8
+    iresnet 0 '^certified' certify $model --cross-check
     iresnet 1 'padding is zeros, not circular' certify $model --padding circular
     iresnet 1 '8x8, not 9x8' certify $model --size 9x8
-    iresnet 1 '8x8, not of any size' certify $model --size any
+    iresnet 1 '8x8, not any' certify $model --size any
     for option in --below=1 --only=x --stride=2 --dilation=2 --groups=2 --transposed --coeff=1; do
         iresnet 2 "${option%=*} is for weights files" certify $model $option
     done
@@ -957,8 +958,8 @@ verify_tests() {
         iresnet 1 "files/$file" verify files/$file $model
         iresnet 1 "files/$file" verify v.json files/$file
     done
-    iresnet 2 'are for weights files' verify v.json $model --size 8x8
-    iresnet 2 'are for weights files' verify v.json $model --below 2
+    iresnet 2 'is for weights files' verify v.json $model --size 8x8
+    iresnet 2 'is for weights files' verify v.json $model --below 2
     iresnet 0 '' certify $model --json v.json --arithmetic host
     forge v.json v-forged.json '"device":	"host"' '"device":	"another"'
     iresnet 3 'refused: v-forged.json: line .* is not as it was written' verify v-forged.json $model
@@ -968,20 +969,29 @@ verify_weights_tests() {
     for how in '--size 8x8 --padding circular' '--size 7x9' '--size any' '--size 8x8 --stride 2' \
         '--size 8x8 --dilation 2' '--size 4x4 --transposed --stride 2'; do
         # shellcheck disable=SC2086
-        iresnet 0 '' certify files/weights $how --json vw.json --below 10
-        iresnet 0 '^true: certified, every layer.* below 10$' verify vw.json files/weights --below 10
+        iresnet 0 '' certify files/weights $how --json vw.json --below 10 --cross-check
+        # shellcheck disable=SC2086
+        iresnet 0 '^true: certified, every layer.* below 10$' verify vw.json files/weights --below 10 $how
     done
+    # They are of the last one's.
+    iresnet 3 'refused: it is of stride 2, not 1' verify vw.json files/weights --below 10 --stride 1
+    iresnet 3 'refused: it is of dilation 1, not 2' verify vw.json files/weights --below 10 --dilation 2
+    iresnet 3 'refused: it is of groups 1, not 2' verify vw.json files/weights --below 10 --groups 2
+    iresnet 3 'refused: it is of transposed yes, not no' verify vw.json files/weights --below 10 --no-transposed
+    iresnet 3 'refused: it is of only \*, not features' verify vw.json files/weights --below 10 --only features
+    iresnet 3 'refused: it is of coeff 0, not 0.9' verify vw.json files/weights --below 10 --coeff 0.9
     iresnet 0 '' certify files/weights --size 8x8 --padding circular --json vw.json
     iresnet 0 'padding circular on maps of size 8x8$' verify vw.json files/weights --size 8x8 --padding circular
     iresnet 3 'refused: it is of padding circular' verify vw.json files/weights --padding zeros
-    iresnet 3 'refused: it is of maps of size 8x8, not any' verify vw.json files/weights --size any
+    iresnet 3 'refused: it is of size 8x8, not any' verify vw.json files/weights --size any
     iresnet 3 'refused: the certificate is of another file' verify vw.json files/weights-big
     iresnet 0 '' certify files/weights-kinds --size 8x8 --below 100 --only 'features.*' --json vw.json
-    iresnet 0 'tensors named like features' verify vw.json files/weights-kinds --below 100
+    iresnet 0 'tensors named like features' verify vw.json files/weights-kinds --below 100 --only 'features.*'
     forge vw.json vw-forged.json '"features.*"' '"features.0*"'
     iresnet 3 'refused: the certificate has 2 layers, and the file has 1' verify vw-forged.json files/weights-kinds --below 100
     iresnet 0 '' certify files/official --size 8x8 --below 10 --only '*_orig' --json vw.json
-    iresnet 0 '^kernels +X_orig / \(max' verify vw.json files/official --below 10
+    iresnet 0 '^kernels +X_orig / \(max' verify vw.json files/official --below 10 --coeff 0.9 --eps 1e-5
+    iresnet 3 'refused: it is of eps 1e-05, not 0' verify vw.json files/official --below 10 --eps 0
     forge vw.json vw-forged.json '"coefficient":	0.90000000000000002' '"coefficient":	1'
     iresnet 3 'refused: .* scale' verify vw-forged.json files/official --below 11
     iresnet 3 'refused: .* below 10, not below 1; .* --below 10' verify vw.json files/official
