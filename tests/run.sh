@@ -39,7 +39,7 @@ passed=0 failed=0
 export IRN_CACHE_DIR=$work/cache POCL_CACHE_DIR=$work/pocl MESA_SHADER_CACHE_DIR=$work/mesa
 mkdir -p "$IRN_CACHE_DIR" "$POCL_CACHE_DIR" "$MESA_SHADER_CACHE_DIR"
 export IRN_TEST_DATA=$root/tests IRN_GOLDEN=$root/tests/golden
-unset IRN_DEVICE IRN_BUILD_OPTIONS RUSTICL_ENABLE OCL_ICD_VENDORS POCL_DEVICES CK_FORK
+unset IRN_DEVICE IRN_TUNING IRN_BUILD_OPTIONS RUSTICL_ENABLE OCL_ICD_VENDORS POCL_DEVICES CK_FORK
 export CK_VERBOSITY=normal CK_TIMEOUT_MULTIPLIER=10 MESA_SHADER_CACHE_DIR=$work/mesa
 
 finish() {
@@ -230,7 +230,8 @@ stage_vendors() {
     rm -rf "$folder/list" && mkdir "$folder/list" || return
     "$work/gcc/vendor_programs" "$folder/list" || return
     PATH=$folder/tools/bin:$PATH python3 -B "$root/tests/vendors/report.py" "$folder" || status=1
-    python3 -B "$root/tests/vendors/roofline.py" "$folder" || status=1
+    "$work/gcc/iresnet" bench conv --repeats 1 --json --quiet >"$folder/bench.json" || status=1
+    python3 -B "$root/tests/vendors/roofline.py" "$folder" "$folder/bench.json" || status=1
     return $status
 }
 

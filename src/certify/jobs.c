@@ -10,6 +10,7 @@ _Static_assert((int)IRN_JOBS_AT_ONCE == (int)IRN_SIDES, "a slot has a side of th
 
 /* A job under way. */
 typedef struct slot {
+    size_t index; /* of the slot, and of its side of the context */
     irn_bound_job job;
     irn_context *context;
     irn_arithmetic arithmetic;
@@ -43,21 +44,23 @@ static irn_status begin(slot *s, const irn_bound_jobs *jobs, size_t index)
     return IRN_OK;
 }
 
-static void await(slot *s)
+static void await(slot *s, const irn_bound_jobs *jobs)
 {
     if (s->running)
         pthread_join(s->thread, NULL);
     s->running = false;
+    irn_context_tell_side(jobs->context, s->index);
 }
 
 /* Two at once may need more memory than there is for each by itself. */
 static irn_status finish(slot *s, slot *other, const irn_bound_jobs *jobs, size_t index)
 {
     bool beside = other->running;
-    await(s);
+    await(s, jobs);
     if (s->status == IRN_ERROR_MEMORY && beside) {
-        await(other);
+        await(other, jobs);
         bound(s);
+        await(s, jobs);
     }
     free(s->job.kernel);
     s->job.kernel = NULL;
@@ -77,7 +80,7 @@ static irn_status run(slot slots[IRN_JOBS_AT_ONCE], const irn_bound_jobs *jobs)
         if (status == IRN_OK && i < jobs->count)
             status = begin(s, jobs, i);
         if (!compiled)
-            await(s);
+            await(s, jobs);
         compiled |= s->job.kernel != NULL;
     }
     return status;
@@ -91,13 +94,14 @@ irn_status irn_bound_jobs_run(const irn_bound_jobs *jobs)
     slot slots[IRN_JOBS_AT_ONCE] = {{.running = false}};
     irn_status status = IRN_OK;
     for (size_t i = 0; status == IRN_OK && i < IRN_JOBS_AT_ONCE; i++) {
+        slots[i].index = i;
         slots[i].arithmetic = jobs->arithmetic;
         status = irn_context_side(&slots[i].context, jobs->context, i);
     }
     if (status == IRN_OK)
         status = run(slots, jobs);
     for (size_t i = 0; i < IRN_JOBS_AT_ONCE; i++) {
-        await(&slots[i]);
+        await(&slots[i], jobs);
         free(slots[i].job.kernel);
     }
     irn_context_count_sides(jobs->context);

@@ -3,9 +3,12 @@
 
 #include "cli/cli.h"
 
+#include <iresnet/array.h>
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,6 +172,21 @@ bool files_equal(const char *one, const char *other)
     free(bytes[0]);
     free(bytes[1]);
     return equal;
+}
+
+bool arrays_near(const char *one, const char *other)
+{
+    irn_array a, b;
+    bool near = irn_npy_read(&a, one) == IRN_OK;
+    near = irn_npy_read(&b, other) == IRN_OK && near && a.type == IRN_FLOAT32 &&
+           b.type == IRN_FLOAT32 && irn_array_count(&a) == irn_array_count(&b);
+    for (size_t i = 0; near && i < irn_array_count(&a); i++) {
+        float x = ((float *)a.data)[i], y = ((float *)b.data)[i];
+        near = fabsf(x - y) <= 2e-5f * fmaxf(1, fabsf(y));
+    }
+    irn_array_free(&a);
+    irn_array_free(&b);
+    return near;
 }
 
 void file_copy(const char *from, const char *to)
