@@ -63,7 +63,8 @@ def terms_that_differ(source, terms):
 def thinned(programs):
     """Of programs that differ in TERMS alone, those of terms_that_differ(), all of them for the last
     activation (which has the longest code), the largest that is unrolled for the others; of those
-    that differ in ACT alone, in float64, the last."""
+    that differ in ACT alone, in float64 or of a tile that is only a choice, the last: where another
+    spills, so does this one."""
     terms = collections.defaultdict(set)
     last = collections.defaultdict(int)
     for p in programs:
@@ -78,7 +79,7 @@ def thinned(programs):
             differ = terms_that_differ(p["text"], terms[p["family"]])
             edges = {int(n) for n in re.findall(r"TERMS\s*<=\s*(\d+)", p["text"])}
             return int(option(p["options"], "TERMS")) in (differ if is_last else edges)
-        return is_last or option(p["options"], "REAL") != "double"
+        return is_last or not (p["choice"] or option(p["options"], "REAL") == "double")
     return [p for p in programs if kept(p)]
 
 
