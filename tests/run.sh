@@ -4,12 +4,12 @@
 #   lint      formatting of C files, shellcheck of scripts
 #   unit      every build/test_* on every OpenCL device found
 #   cli       the program: exit statuses, messages, hostile files
-#   limits    the program on a driver that fails at every single call, or lies about its limits
+#   limits    the program on a driver that fails at every single call, at once or late, or lies about its limits
 #   install   a scratch installation, and programs built against it
 #   sanitize  unit tests, the program and the fuzzer under ASan and UBSan, built with clang
 #   valgrind  unit tests that need no device under memcheck
 #   oclgrind  kernels in Oclgrind: no race, no uninitialised or out-of-bounds access
-#   vendors   every kernel of GPUs through NVIDIA's, AMD's and Intel's compilers: no spills
+#   vendors   every kernel of GPUs, every tile that tuning may choose, through NVIDIA's, AMD's and Intel's compilers: no spills
 #   rusticl   unit tests on rusticl/llvmpipe: another compiler, a GPU's layout, no fp64
 #   drivers   kernels, golden vectors on PoCL's driver without threads and on Intel's runtime for CPUs
 #   bounds    10,000 kernels, most of them hard on bounds, against their true norms
