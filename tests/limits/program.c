@@ -174,15 +174,26 @@ bool files_equal(const char *one, const char *other)
     return equal;
 }
 
+static double number(const irn_array *array, size_t i)
+{
+    return array->type == IRN_FLOAT64 ? ((const double *)array->data)[i]
+                                      : (double)((const float *)array->data)[i];
+}
+
+static bool has_numbers(const irn_array *array)
+{
+    return array->type == IRN_FLOAT32 || array->type == IRN_FLOAT64;
+}
+
 bool arrays_near(const char *one, const char *other)
 {
     irn_array a, b;
     bool near = irn_npy_read(&a, one) == IRN_OK;
-    near = irn_npy_read(&b, other) == IRN_OK && near && a.type == IRN_FLOAT32 &&
-           b.type == IRN_FLOAT32 && irn_array_count(&a) == irn_array_count(&b);
+    near = irn_npy_read(&b, other) == IRN_OK && near && has_numbers(&a) && a.type == b.type &&
+           irn_array_count(&a) == irn_array_count(&b);
     for (size_t i = 0; near && i < irn_array_count(&a); i++) {
-        float x = ((float *)a.data)[i], y = ((float *)b.data)[i];
-        near = fabsf(x - y) <= 2e-5f * fmaxf(1, fabsf(y));
+        double y = number(&b, i);
+        near = fabs(number(&a, i) - y) <= 2e-5 * fmax(1, fabs(y));
     }
     irn_array_free(&a);
     irn_array_free(&b);
