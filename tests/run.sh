@@ -4,12 +4,12 @@
 #   lint      formatting of C files, shellcheck of scripts
 #   unit      every build/test_* on every OpenCL device found
 #   cli       the program: exit statuses, messages, hostile files
-#   limits    the program on a driver that fails at every single call, or lies about its limits
+#   limits    the program on a driver that fails at every single call, at once or late, or lies about its limits
 #   install   a scratch installation, and programs built against it
 #   sanitize  unit tests, the program and the fuzzer under ASan and UBSan, built with clang
 #   valgrind  unit tests that need no device under memcheck
 #   oclgrind  kernels in Oclgrind: no race, no uninitialised or out-of-bounds access
-#   vendors   every kernel of GPUs through NVIDIA's, AMD's and Intel's compilers: no spills
+#   vendors   every kernel of GPUs, every tile that tuning may choose, through NVIDIA's, AMD's and Intel's compilers: no spills
 #   rusticl   unit tests on rusticl/llvmpipe: another compiler, a GPU's layout, no fp64
 #   drivers   kernels, golden vectors on PoCL's driver without threads and on Intel's runtime for CPUs
 #   bounds    10,000 kernels, most of them hard on bounds, against their true norms
@@ -39,7 +39,7 @@ passed=0 failed=0
 export IRN_CACHE_DIR=$work/cache POCL_CACHE_DIR=$work/pocl MESA_SHADER_CACHE_DIR=$work/mesa
 mkdir -p "$IRN_CACHE_DIR" "$POCL_CACHE_DIR" "$MESA_SHADER_CACHE_DIR"
 export IRN_TEST_DATA=$root/tests IRN_GOLDEN=$root/tests/golden
-unset IRN_DEVICE IRN_BUILD_OPTIONS RUSTICL_ENABLE OCL_ICD_VENDORS POCL_DEVICES CK_FORK
+unset IRN_DEVICE IRN_TUNING IRN_BUILD_OPTIONS RUSTICL_ENABLE OCL_ICD_VENDORS POCL_DEVICES CK_FORK
 export CK_VERBOSITY=normal CK_TIMEOUT_MULTIPLIER=10 MESA_SHADER_CACHE_DIR=$work/mesa
 
 finish() {
@@ -230,7 +230,8 @@ stage_vendors() {
     rm -rf "$folder/list" && mkdir "$folder/list" || return
     "$work/gcc/vendor_programs" "$folder/list" || return
     PATH=$folder/tools/bin:$PATH python3 -B "$root/tests/vendors/report.py" "$folder" || status=1
-    python3 -B "$root/tests/vendors/roofline.py" "$folder" || status=1
+    "$work/gcc/iresnet" bench conv --repeats 1 --json --quiet >"$folder/bench.json" || status=1
+    python3 -B "$root/tests/vendors/roofline.py" "$folder" "$folder/bench.json" || status=1
     return $status
 }
 

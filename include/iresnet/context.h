@@ -42,7 +42,9 @@ typedef struct irn_device_info {
 IRN_API irn_status irn_device_list(irn_device_info **out, size_t *count);
 IRN_API void irn_device_list_free(irn_device_info *list);
 
-/* Receives diagnostics worth a person's attention (a rejected cache entry, a slow compilation). */
+/* Receives diagnostics worth a person's attention (a rejected cache entry, a slow compilation), in
+ * the thread that uses the context: what threads of the library's own have to say waits until that
+ * one waits for them. */
 typedef void (*irn_log_callback)(const char *message, void *payload);
 
 typedef struct irn_context_options {

@@ -109,7 +109,8 @@ IRN_API void irn_trainer_free(irn_trainer *trainer);
  * forgotten. Where memory does not suffice, before the step or in the middle of it, it is
  * IRN_ERROR_MEMORY with a sentence that says which batch would fit, for which the device has just
  * given the memory, and given it back. A loss that is NaN or infinite is IRN_ERROR_NUMERIC when it
- * is read, after the update. */
+ * is read, after the update. Of steps that were only queued a device may report the failure later,
+ * when the parameters are already spoiled: then go on from a checkpoint. */
 IRN_API irn_status irn_trainer_step(irn_trainer *trainer, const float *x, const int *labels,
                                     size_t batch, irn_step_report *report);
 IRN_API irn_status irn_trainer_report(irn_trainer *trainer, irn_step_report *report);

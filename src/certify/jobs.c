@@ -11,6 +11,7 @@ _Static_assert((int)IRN_JOBS_AT_ONCE == (int)IRN_SIDES, "a slot has a side of th
 
 /* A job under way. */
 typedef struct slot {
+    size_t index; /* of the slot, and of its side of the context */
     irn_bound_job job;
     irn_context *context;
     irn_arithmetic arithmetic;
@@ -44,11 +45,12 @@ static irn_status begin(slot *s, const irn_bound_jobs *jobs, size_t index)
     return IRN_OK;
 }
 
-static void await(slot *s)
+static void await(slot *s, const irn_bound_jobs *jobs)
 {
     if (s->running)
         pthread_join(s->thread, NULL);
     s->running = false;
+    irn_context_tell_side(jobs->context, s->index);
 }
 
 /* Two at once may need more memory than there is for each by itself. */
@@ -56,10 +58,11 @@ static irn_status finish(slot *s, slot *other, const irn_bound_jobs *jobs, size_
                          irn_spectrum *spectrum)
 {
     bool beside = other->running;
-    await(s);
+    await(s, jobs);
     if (s->status == IRN_ERROR_MEMORY && beside) {
-        await(other);
+        await(other, jobs);
         bound(s);
+        await(s, jobs);
     }
     if (s->status != IRN_OK)
         return irn_fail(s->status, "%s", s->message);
@@ -82,7 +85,7 @@ static irn_status run(slot slots[IRN_JOBS_AT_ONCE], const irn_bound_jobs *jobs,
         if (status == IRN_OK && i < jobs->count)
             status = begin(s, jobs, i);
         if (!compiled)
-            await(s);
+            await(s, jobs);
         compiled |= s->job.kernel != NULL;
     }
     return status;
@@ -97,13 +100,14 @@ irn_status irn_bound_jobs_run(const irn_bound_jobs *jobs)
     irn_spectrum *spectrum = NULL;
     irn_status status = jobs->cross_check ? irn_spectrum_create(&spectrum, jobs->context) : IRN_OK;
     for (size_t i = 0; status == IRN_OK && i < IRN_JOBS_AT_ONCE; i++) {
+        slots[i].index = i;
         slots[i].arithmetic = jobs->arithmetic;
         status = irn_context_side(&slots[i].context, jobs->context, i);
     }
     if (status == IRN_OK)
         status = run(slots, jobs, spectrum);
     for (size_t i = 0; i < IRN_JOBS_AT_ONCE; i++) {
-        await(&slots[i]);
+        await(&slots[i], jobs);
         free(slots[i].job.kernel);
     }
     irn_spectrum_free(spectrum);

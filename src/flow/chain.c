@@ -114,6 +114,8 @@ static irn_status write_table(irn_model *model)
     irn_status status = irn_memory_create(model->context, &table, count, sizeof *words, false);
     if (status == IRN_OK)
         status = irn_memory_write(model->context, table, 0, words, count * sizeof *words);
+    if (status == IRN_OK) /* it is written once and never looked at again */
+        status = irn_finish(model->context);
     free(words);
     if (status == IRN_OK)
         model->chain_table = table;
@@ -134,7 +136,10 @@ static irn_status take_memory(irn_model *model, size_t scratch)
 {
     char sentence[1024]; /* of the last failure, which this is not */
     snprintf(sentence, sizeof sentence, "%s", irn_last_error());
-    irn_status status = IRN_OK;
+    /* A failure of what was queued before would look like one of this. */
+    irn_status status = irn_finish(model->context);
+    if (status != IRN_OK)
+        return status;
     if (!model->chain_scratch)
         status =
             irn_memory_create(model->context, &model->chain_scratch, scratch, sizeof(float), true);

@@ -104,6 +104,7 @@ irn_status irn_model_initialised(irn_model *model)
     const float yes = 1;
     IRN_TRY(irn_arena_write(&model->state, model->single.state,
                             &model->state.entries[model->initialised], &yes));
+    IRN_TRY(irn_finish(model->context)); /* commands may fail later than they are queued */
     model->actnorm_ready = true;
     return IRN_OK;
 }
@@ -116,6 +117,7 @@ static void forget(irn_model *model)
         irn_arena_fill(&model->parameters, model->single.parameters, block->log_scale, 0);
         irn_arena_fill(&model->parameters, model->single.parameters, block->shift, 0);
     }
+    irn_arena_fill(&model->state, model->single.state, model->initialised, 0);
 }
 
 irn_status irn_initialisation_end(irn_model *model, irn_status status)
@@ -123,7 +125,9 @@ irn_status irn_initialisation_end(irn_model *model, irn_status status)
     if (model->actnorm_ready)
         return status;
     if (status == IRN_OK)
-        return irn_model_initialised(model);
+        status = irn_model_initialised(model);
+    if (status == IRN_OK)
+        return IRN_OK;
     forget(model);
     return status;
 }

@@ -340,6 +340,8 @@ irn_status irn_model_create(irn_model **out, irn_context *context, const irn_mod
 {
     IRN_TRY(irn_model_create_empty(out, context, config));
     irn_status status = fill(*out);
+    if (status == IRN_OK) /* a write that fails later than it is queued is no model */
+        status = irn_finish(context);
     if (status != IRN_OK) {
         irn_model_free(*out);
         *out = NULL;

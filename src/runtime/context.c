@@ -148,6 +148,20 @@ irn_status irn_context_adopt(irn_context **out, cl_context cl, cl_device_id devi
     return status;
 }
 
+/* Of a side, whose thread is not the one that the context's callback belongs to. A message for
+ * which there is no memory is left out. */
+static void note(const char *message, void *payload)
+{
+    irn_context *side = payload;
+    size_t length = strlen(message) + 1;
+    char *longer = realloc(side->noted, side->noted_size + length);
+    if (!longer)
+        return;
+    memcpy(longer + side->noted_size, message, length);
+    side->noted = longer;
+    side->noted_size += length;
+}
+
 static irn_status open_side(irn_context **out, irn_context *context)
 {
     cl_int code;
@@ -158,6 +172,10 @@ static irn_status open_side(irn_context **out, irn_context *context)
     IRN_TRY(irn_cl_check(code, "creating a second command queue"));
     irn_status status = irn_context_adopt(out, context->cl, context->device, queue, &options);
     clReleaseCommandQueue(queue);
+    if (status == IRN_OK) {
+        (*out)->log = note;
+        (*out)->log_payload = *out;
+    }
     return status;
 }
 
@@ -174,6 +192,18 @@ irn_status irn_context_side(irn_context **out, irn_context *context, size_t inde
     }
     *out = *side;
     return status;
+}
+
+void irn_context_tell_side(irn_context *context, size_t index)
+{
+    irn_context *side = context->sides[index];
+    if (!side)
+        return;
+    for (size_t at = 0; at < side->noted_size; at += strlen(side->noted + at) + 1)
+        irn_log(context, "%s", side->noted + at);
+    free(side->noted);
+    side->noted = NULL;
+    side->noted_size = 0;
 }
 
 void irn_context_count_sides(irn_context *context)
@@ -199,6 +229,7 @@ void irn_context_free(irn_context *context)
     if (context->cl)
         clReleaseContext(context->cl);
     free(context->cache_dir);
+    free(context->noted);
     free(context);
 }
 

@@ -14,14 +14,17 @@ static irn_status too_large(const irn_context *context, size_t count, size_t siz
         (unsigned long long)context->info.global_memory);
 }
 
-/* What a command with so many bytes came to. */
-static irn_status command(const irn_context *context, cl_int code, const char *what, size_t size)
+/* What a command with so many bytes came to. One that waits may be the first to tell of a failure
+ * of what was queued before it. */
+static irn_status command(const irn_context *context, cl_int code, const char *what, size_t size,
+                          bool waits)
 {
-    char sentence[256];
+    char sentence[384];
     if (code == CL_SUCCESS)
         return IRN_OK;
-    snprintf(sentence, sizeof sentence, "%s %zu bytes on %s, %llu bytes held", what, size,
-             context->info.name, (unsigned long long)context->memory);
+    snprintf(sentence, sizeof sentence, "%s %zu bytes on %s%s, %llu bytes held", what, size,
+             context->info.name, waits ? " or what was queued before it" : "",
+             (unsigned long long)context->memory);
     return irn_cl_check(code, sentence);
 }
 
@@ -79,7 +82,7 @@ irn_status irn_memory_write(irn_context *context, cl_mem memory, size_t offset, 
     return command(
         context,
         clEnqueueWriteBuffer(context->queue, memory, CL_TRUE, offset, size, data, 0, NULL, NULL),
-        "writing", size);
+        "writing", size, true);
 }
 
 irn_status irn_memory_read(irn_context *context, cl_mem memory, size_t offset, void *data,
@@ -88,12 +91,12 @@ irn_status irn_memory_read(irn_context *context, cl_mem memory, size_t offset, v
     return command(
         context,
         clEnqueueReadBuffer(context->queue, memory, CL_TRUE, offset, size, data, 0, NULL, NULL),
-        "reading", size);
+        "reading", size, true);
 }
 
 irn_status irn_memory_zero(irn_context *context, cl_mem memory, size_t offset, size_t size)
 {
-    return command(context, fill(context, memory, offset, size), "zeroing", size);
+    return command(context, fill(context, memory, offset, size), "zeroing", size, false);
 }
 
 irn_status irn_memory_copy(irn_context *context, cl_mem from, size_t from_offset, cl_mem to,
@@ -102,7 +105,7 @@ irn_status irn_memory_copy(irn_context *context, cl_mem from, size_t from_offset
     return command(
         context,
         clEnqueueCopyBuffer(context->queue, from, to, from_offset, to_offset, size, 0, NULL, NULL),
-        "copying", size);
+        "copying", size, false);
 }
 
 irn_status irn_finish(irn_context *context)

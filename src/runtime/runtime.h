@@ -75,8 +75,10 @@ struct irn_context {
     irn_memory_need *need; /* if not NULL, irn_memory_create() adds to it and gives NULL */
     irn_loops loops;
     irn_context *sides[IRN_SIDES]; /* see irn_context_side() */
-    bool fft_refused;              /* clFFT was found to compute wrongly here */
-    irn_launches *launches;        /* where calls note what they launch; NULL: nowhere */
+    char *noted;                   /* of a side: what it has to say, each message with its zero */
+    size_t noted_size;
+    bool fft_refused;       /* clFFT was found to compute wrongly here */
+    irn_launches *launches; /* where calls note what they launch; NULL: nowhere */
 };
 
 /* OpenCL's name for an error code. */
@@ -113,9 +115,12 @@ irn_status irn_device_group(unsigned *out, cl_device_id device, unsigned wanted)
  * environment's, IRN_ERROR_DEVICE; the tuning is as before. */
 irn_status irn_context_make_tuning(irn_context *context);
 /* The context's side `index` < IRN_SIDES, made at the first call: the same device and OpenCL
- * context with a queue, programs and memory of its own, for another thread. It logs nothing and
- * ends with the context. */
+ * context with a queue, programs and memory of its own, for another thread. It ends with the
+ * context. */
 irn_status irn_context_side(irn_context **out, irn_context *context, size_t index);
+/* Logs what the side has had to say since the last time: the context's callback is called by the
+ * context's own thread alone. No other thread may use the side then. */
+void irn_context_tell_side(irn_context *context, size_t index);
 /* Counts what the sides held at most as held by the context at once, in its peak memory. No thread
  * may use them then. */
 void irn_context_count_sides(irn_context *context);

@@ -16,6 +16,7 @@ typedef struct device_class {
     unsigned local; /* bytes of local memory at least */
     unsigned group; /* work-items in a work-group at least */
     unsigned sums;  /* accumulators that a work-item can have: floats; vectors on CPUs */
+    unsigned parts; /* pixels times blocks a work-item of a convolution; 0: what the sums allow */
     irn_tuning tuning;
 } device_class;
 
@@ -54,7 +55,12 @@ static const device_class classes[] = {
                                          [IRN_TILE_APPLY_DOUBLE] = {{64, 2, 1, 2}},
                                          [IRN_TILE_GRADIENT] = {{16, 8, 2, 2}},
                                          [IRN_TILE_GRADIENT_NARROW] = {{16, 4, 1, 1}}}}},
-    /* AMD's GCN and CDNA: 84 registers for each of 3 wavefronts. */
+    /* AMD's GCN and CDNA: 84 registers for each of 3 wavefronts. CDNA2 (MI250, gfx90a) has twice as
+     * many: tiles of 64 sums take 124 there and leave 4 of 8 wavefronts, but of gfx906 2 of 10.
+     * What would tell the two apart is the name alone: cl_amd_device_attribute_query has no count
+     * of registers, and CL_DEVICE_GFXIP_MAJOR_AMD and MINOR are 9 and 0 for both. So these have one
+     * class.
+     */
     {.name = "GPU, 64 work-items side by side",
      .simt = true,
      .simd = 64,
@@ -66,12 +72,14 @@ static const device_class classes[] = {
                                          [IRN_TILE_APPLY_DOUBLE] = {{64, 2, 1, 2}},
                                          [IRN_TILE_GRADIENT] = {{8, 8, 2, 1}},
                                          [IRN_TILE_GRADIENT_NARROW] = {{16, 4, 1, 1}}}}},
-    /* Intel's have 64 registers at SIMD 16, which also hold addresses and what is loaded. */
+    /* Intel's have 64 registers at SIMD 16, which also hold addresses and what is loaded: what a
+     * convolution of 4 parts or more has beside its sums spills, its gradient's 32 sums do not. */
     {.name = "GPU, other",
      .simt = true,
      .local = 16 << 10,
      .group = 64,
      .sums = 32,
+     .parts = 2,
      .tuning = {DIRECT_ON_GPU, .tiles = {[IRN_TILE_APPLY] = {{64, 2, 1, 2}},
                                          [IRN_TILE_APPLY_NARROW] = {{64, 2, 1, 1}},
                                          [IRN_TILE_APPLY_DOUBLE] = {{64, 2, 1, 2}},
@@ -160,11 +168,17 @@ static unsigned accumulators(irn_tile_use use, const unsigned *t)
                             : t[1] * t[2] * (use == IRN_TILE_APPLY_DOUBLE ? 8 : 4);
 }
 
+static bool too_many_parts(const device_class *class, irn_tile_use use, const unsigned *t)
+{
+    return class->parts > 0 && !is_gradient(use) && t[1] * t[2] > class->parts;
+}
+
 static bool fits(const irn_device_info *device, irn_tile_use use, const irn_tile *tile)
 {
     const device_class *class = class_of(device);
     unsigned sums = accumulators(use, tile->size);
-    if (class->simt != (use != IRN_TILE_CPU) || sums > class->sums)
+    if (class->simt != (use != IRN_TILE_CPU) || sums > class->sums ||
+        too_many_parts(class, use, tile->size))
         return false;
     if (use == IRN_TILE_CPU) /* fewer would leave vector units waiting for their sums */
         return 2 * sums > class->sums;

@@ -255,6 +255,7 @@ static irn_status load(irn_trainer **out, irn_model **model, irn_context *contex
     if ((*out)->average)
         IRN_TRY(
             irn_arena_read_from_file(&(*model)->parameters, (*out)->average, average_prefix, file));
+    IRN_TRY(irn_finish(context)); /* all has arrived */
     return (*out)->moments[1] ? check_second_moments(*out, file) : IRN_OK;
 }
 

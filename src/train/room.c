@@ -93,6 +93,10 @@ irn_status irn_trainer_make_room(irn_trainer *trainer, size_t images)
     irn_model *model = trainer->model;
     char before[1024], sentence[1024];
     size_t share = (images + trainer->parts - 1) / trainer->parts;
+    if (share <= trainer->capacity)
+        return IRN_OK;
+    /* What was queued before and failed since then would look like a batch that is too large. */
+    IRN_TRY(irn_finish(model->context));
     snprintf(before, sizeof before, "%s", irn_last_error());
     irn_status status = irn_trainer_reserve(trainer, share);
     if (status != IRN_ERROR_MEMORY)

@@ -31,7 +31,7 @@ irn_status irn_trainer_allocate(irn_trainer *trainer)
                               true));
     if (trainer->options.task != IRN_CLASSIFY)
         IRN_TRY(irn_density_create(&trainer->density, trainer->model, &trainer->options));
-    return IRN_OK;
+    return irn_finish(context); /* what is zeroed here counts on it */
 }
 
 void irn_trainer_release_batch(irn_trainer *trainer)

@@ -4,9 +4,6 @@
 #include "program.h"
 #include "shim.h"
 
-#include <iresnet/array.h>
-
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -72,20 +69,6 @@ static void begin(const liar *l)
         shim_garble();
 }
 
-/* Whether both files hold the same numbers, within rounding of a few layers. */
-static bool nearly_equal(const char *one, const char *other)
-{
-    irn_array a, b;
-    bool equal = irn_npy_read(&a, one) == IRN_OK;
-    equal = irn_npy_read(&b, other) == IRN_OK && equal && a.type == IRN_FLOAT32 &&
-            b.type == IRN_FLOAT32 && irn_array_count(&a) == irn_array_count(&b);
-    for (size_t i = 0; equal && i < irn_array_count(&a); i++)
-        equal = fabsf(((float *)a.data)[i] - ((float *)b.data)[i]) <= 2e-5f;
-    irn_array_free(&a);
-    irn_array_free(&b);
-    return equal;
-}
-
 /* Works, and the output is what it always is; or fails with the liar's sentence. */
 static bool check_run(const liar *l, const char *words, const char *expected)
 {
@@ -97,7 +80,7 @@ static bool check_run(const liar *l, const char *words, const char *expected)
     snprintf(where, sizeof where, "%s: %.40s", l->name, words);
     check_clean(where);
     if (result.status == 0 && expected)
-        check(nearly_equal("out.npy", expected), "%s: the output is another one", where);
+        check(arrays_near("out.npy", expected), "%s: the output is another one", where);
     else if (result.status != 0 && check(l->sentence != NULL, "%s: %s", where, result.errors))
         check_sentence(&result, where, (const char *const[]){l->sentence, NULL});
     return result.status == 0;

@@ -3,9 +3,12 @@
 
 #include "cli/cli.h"
 
+#include <iresnet/array.h>
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,6 +172,32 @@ bool files_equal(const char *one, const char *other)
     free(bytes[0]);
     free(bytes[1]);
     return equal;
+}
+
+static double number(const irn_array *array, size_t i)
+{
+    return array->type == IRN_FLOAT64 ? ((const double *)array->data)[i]
+                                      : (double)((const float *)array->data)[i];
+}
+
+static bool has_numbers(const irn_array *array)
+{
+    return array->type == IRN_FLOAT32 || array->type == IRN_FLOAT64;
+}
+
+bool arrays_near(const char *one, const char *other)
+{
+    irn_array a, b;
+    bool near = irn_npy_read(&a, one) == IRN_OK;
+    near = irn_npy_read(&b, other) == IRN_OK && near && has_numbers(&a) && a.type == b.type &&
+           irn_array_count(&a) == irn_array_count(&b);
+    for (size_t i = 0; near && i < irn_array_count(&a); i++) {
+        double y = number(&b, i);
+        near = fabs(number(&a, i) - y) <= 2e-5 * fmax(1, fabs(y));
+    }
+    irn_array_free(&a);
+    irn_array_free(&b);
+    return near;
 }
 
 void file_copy(const char *from, const char *to)

@@ -28,6 +28,9 @@ void check_sentence(const program_result *result, const char *where, const char 
 /* A file's bytes, freed by the caller; NULL: there is none. */
 char *file_bytes(const char *path, size_t *size);
 bool files_equal(const char *one, const char *other);
+/* Arrays of one type of floats whose numbers are the same within the rounding of a few layers: how
+ * many images go through at a time may decide how a block is computed, see irn_chain_suits(). */
+bool arrays_near(const char *one, const char *other);
 void file_copy(const char *from, const char *to);
 bool file_exists(const char *path);
 

@@ -32,7 +32,20 @@ void shim_close(void);
 /* The k-th call from here on (1: the next) fails with the code; if `forever`, so do all after it.
  */
 void shim_fail(size_t k, bool forever, cl_int code);
-/* The function that failed; NULL: none so far. */
+
+/* Who is told of a failure that comes late. */
+typedef enum shim_lateness {
+    SHIM_TOLD_ONCE,     /* the first that waits for the queue or for an event of it */
+    SHIM_TOLD_AT_FLUSH, /* or clFlush(), if that comes first */
+    SHIM_TOLD_FOREVER   /* the first that waits, and then every call that uses the queue */
+} shim_lateness;
+
+/* The k-th command queued from here on (1: the next; blocking reads are none, they wait) is not
+ * carried out, nor is what comes behind it until somebody is told, by this code or by
+ * CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST if it is an event that is waited for. */
+void shim_fail_late(size_t k, shim_lateness how, cl_int code);
+
+/* The function that failed, early or late; NULL: none so far. */
 const char *shim_failed(void);
 /* Calls since the reset that could have failed. */
 size_t shim_calls(void);

@@ -13,6 +13,7 @@
 #include <fenv.h>
 #include <float.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -506,6 +507,52 @@ START_TEST(models)
 }
 END_TEST
 
+typedef struct heard {
+    pthread_t thread;
+    int proofs, lost, elsewhere;
+} heard;
+
+static void hear(const char *message, void *payload)
+{
+    heard *h = payload;
+    h->elsewhere += !pthread_equal(h->thread, pthread_self());
+    h->proofs += strstr(message, "proof.cl") != NULL;
+    h->lost += strstr(message, "could not be kept") != NULL;
+}
+
+/* What the threads of a certificate have to say, here of a cache that cannot be written, is said,
+ * by the caller's thread. */
+START_TEST(threads_log)
+{
+    heard h = {.thread = pthread_self()};
+    irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
+    irn_certify_options how = IRN_CERTIFY_OPTIONS_INIT;
+    irn_certificate *certificate;
+    irn_context *own;
+    irn_model_config config;
+    irn_model *model;
+    options.cache_dir = testing_write("file", "", 0);
+    options.log = hear;
+    options.log_payload = &h;
+    how.arithmetic = IRN_ARITHMETIC_DEVICE_FLOAT32;
+    testing_ok(irn_context_create(&own, &options));
+    testing_ok(irn_model_config_init(&config, NULL));
+    config.channels = 4;
+    config.height = config.width = 6;
+    config.widths[0] = 8;
+    testing_ok(irn_model_create(&model, own, &config));
+    ck_assert_int_eq(h.proofs, 0);
+    int lost = h.lost;
+    testing_ok(irn_certify_model(&certificate, model, &how));
+    ck_assert_int_ge(h.proofs, 1);
+    ck_assert_int_gt(h.lost, lost);
+    ck_assert_int_eq(h.elsewhere, 0);
+    irn_certificate_free(certificate);
+    irn_model_free(model);
+    irn_context_free(own);
+}
+END_TEST
+
 /* A driver that ends loops early proves nothing, and without being told so nothing rests on it. */
 START_TEST(loops)
 {
@@ -568,6 +615,7 @@ int main(void)
     tcase_add_test(test, small_singular_values);
     tcase_add_test(test, scales);
     tcase_add_loop_test(test, models, 0, 2);
+    tcase_add_test(test, threads_log);
     tcase_add_test(test, loops);
     tcase_add_test(test, modes);
     tcase_add_test(test, large_maps);

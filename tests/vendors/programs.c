@@ -1,14 +1,16 @@
 /* What the library has GPUs compile: works through it with every activation and method on GPUs that
  * are not there (recorder.h), and writes down each program, its options, and the kernels launched.
  * Nothing is computed, so what comes out is nonsense, and calls that notice may fail: what counts
- * is that every kernel was asked for, which report.py checks.
+ * is that every kernel was asked for, which report.py checks. Then come the tiles that tuning may
+ * choose instead of those that the library chooses by itself.
  * Usage: vendor_programs FOLDER */
 #include "recorder.h"
 
 #include "certify/krylov.h"
 #include "flow/logdet.h"
 #include "flow/model.h"
-#include "runtime/runtime.h"
+#include "ops/tiled.h"
+#include "runtime/tuning.h"
 #include "spectral/fft.h"
 #include "spectral/spectrum.h"
 
@@ -270,6 +272,56 @@ static void measure(bench *b)
                             &rates));
 }
 
+/* ---- what tuning may choose instead of the tiles of the class ---- */
+
+enum { WIDE = 64 }; /* channels */
+
+static void apply_with_tile(bench *b, const irn_conv *conv, irn_precision precision)
+{
+    const irn_epilogue plain = {.activate = true};
+    irn_tensor x, y;
+    NOTE(irn_tensor_create(&x, b->context, precision, BATCH, WIDE, MAP, MAP));
+    NOTE(irn_tensor_create(&y, b->context, precision, BATCH, WIDE, MAP, MAP));
+    NOTE(irn_tiled_apply(conv, (irn_place){x.memory, 0}, &x, &plain, &y, 1, 1));
+    irn_tensor_free(&x);
+    irn_tensor_free(&y);
+}
+
+static void differentiate_with_tile(bench *b, const irn_conv *conv)
+{
+    irn_tensor x;
+    NOTE(irn_tensor_create(&x, b->context, IRN_SINGLE, BATCH, WIDE, MAP, MAP));
+    NOTE(irn_tiled_gradient(conv, &x, &x, true, x.memory, 1));
+    irn_tensor_free(&x);
+}
+
+static void use_tile(bench *b, irn_tile_use use)
+{
+    const irn_conv conv = {.inputs = WIDE,
+                           .outputs = WIDE,
+                           .kernel_height = 3,
+                           .kernel_width = 3,
+                           .activation = b->activation};
+    if (use == IRN_TILE_GRADIENT || use == IRN_TILE_GRADIENT_NARROW)
+        differentiate_with_tile(b, &conv);
+    else
+        apply_with_tile(b, &conv, use == IRN_TILE_APPLY_DOUBLE ? IRN_DOUBLE : IRN_SINGLE);
+}
+
+/* Every tile that the device may have for every use. */
+static void use_tiles(bench *b)
+{
+    irn_tuning *tuning = &b->context->tuning;
+    const irn_tuning usual = *tuning;
+    irn_tile tile;
+    for (irn_tile_use use = 0; use < IRN_TILE_USES; use++)
+        for (size_t k = 0; irn_tile_candidate(&tile, &b->context->info, use, k); k++) {
+            irn_tuning_force(tuning, use, &tile);
+            use_tile(b, use);
+            *tuning = usual;
+        }
+}
+
 /* ---- */
 
 static bool open_context(bench *b)
@@ -305,6 +357,12 @@ static bool use(const gpu *gpu)
     }
     certify(&b);
     measure(&b);
+    recorder_choices(true);
+    for (int a = IRN_IDENTITY; a <= IRN_LIPSWISH; a++) {
+        b.activation = (irn_activation)a;
+        use_tiles(&b);
+    }
+    recorder_choices(false);
     irn_context_free(b.context);
     return true;
 }

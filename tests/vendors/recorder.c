@@ -22,6 +22,7 @@ typedef struct launch {
 typedef struct program {
     struct program *next;
     const gpu *gpu;
+    bool is_choice;
     cl_program handle; /* the last that had this source and these options */
     char *source, *options;
     launch *launches;
@@ -29,6 +30,7 @@ typedef struct program {
 
 static const gpu *present;
 static program *programs;
+static bool are_choices;
 
 static void *allocate(size_t size)
 {
@@ -41,6 +43,11 @@ static void *allocate(size_t size)
 void recorder_pretend(const gpu *gpu)
 {
     present = gpu;
+}
+
+void recorder_choices(bool are)
+{
+    are_choices = are;
 }
 
 /* ---- the device's answers ---- */
@@ -149,7 +156,11 @@ cl_int __wrap_clBuildProgram(cl_program handle, cl_uint count, const cl_device_i
     program *p = find_program(source, options);
     if (!p) {
         p = allocate(sizeof *p);
-        *p = (program){programs, present, NULL, source, strdup(options), NULL};
+        *p = (program){.next = programs,
+                       .gpu = present,
+                       .is_choice = are_choices,
+                       .source = source,
+                       .options = strdup(options)};
         programs = p;
     } else {
         free(source);
@@ -274,6 +285,7 @@ bool recorder_write(const char *folder)
         cJSON_AddStringToObject(entry, "gpu", p->gpu->name);
         cJSON_AddStringToObject(entry, "source", name);
         cJSON_AddStringToObject(entry, "options", p->options);
+        cJSON_AddBoolToObject(entry, "choice", p->is_choice);
         add_launches(entry, p);
         cJSON_AddItemToArray(root, entry);
         if (first == number)

@@ -21,6 +21,10 @@ typedef struct gpu {
 /* From here on the device is this GPU. */
 void recorder_pretend(const gpu *gpu);
 
+/* Whether programs that are first asked for from here on are what tuning may choose, not what the
+ * library chooses by itself. */
+void recorder_choices(bool are);
+
 /* Writes FOLDER/programs.json and each distinct source as FOLDER/<number>.cl. False, with errno's
  * message on standard error, if it cannot. */
 bool recorder_write(const char *folder);

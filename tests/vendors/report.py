@@ -27,8 +27,11 @@ LEAST_OCCUPANCY = 0.25
 CPU_FILES = {"chain.cl", "chain.clh", "chain_series.cl", "narrow.cl", "pointwise.cl", "product.clh",
              "winograd.cl", "winograd.clh", "winograd_gradient.cl"}
 
-COLUMNS = ["target", "program", "options", "kernel", "work_group", "registers", "local", "scratch",
-           "spills", "occupancy"]
+# Options that say how a convolution is cut: GROUP, GP, GB, GK and NQ, NO, GQ, GO of a tile.
+TILES = [("GROUP", "GP", "GB", "GK"), ("NQ", "NO", "GQ", "GO")]
+
+COLUMNS = ["target", "program", "options", "choice", "kernel", "work_group", "registers", "local",
+           "scratch", "spills", "occupancy"]
 
 
 def files_of(source):
@@ -38,6 +41,14 @@ def files_of(source):
 def option(options, name):
     found = re.search(r"-D" + name + r"=(\S+)", options)
     return found.group(1) if found else None
+
+
+def tile_of(options):
+    """As `iresnet tune` writes it, or nothing."""
+    for names in TILES:
+        if option(options, names[0]):
+            return "x".join(option(options, name) for name in names)
+    return ""
 
 
 # ---- which programs ----
@@ -52,7 +63,8 @@ def terms_that_differ(source, terms):
 def thinned(programs):
     """Of programs that differ in TERMS alone, those of terms_that_differ(), all of them for the last
     activation (which has the longest code), the largest that is unrolled for the others; of those
-    that differ in ACT alone, in float64, the last."""
+    that differ in ACT alone, in float64 or of a tile that is only a choice, the last: where another
+    spills, so does this one."""
     terms = collections.defaultdict(set)
     last = collections.defaultdict(int)
     for p in programs:
@@ -67,7 +79,7 @@ def thinned(programs):
             differ = terms_that_differ(p["text"], terms[p["family"]])
             edges = {int(n) for n in re.findall(r"TERMS\s*<=\s*(\d+)", p["text"])}
             return int(option(p["options"], "TERMS")) in (differ if is_last else edges)
-        return is_last or option(p["options"], "REAL") != "double"
+        return is_last or not (p["choice"] or option(p["options"], "REAL") == "double")
     return [p for p in programs if kept(p)]
 
 
@@ -123,6 +135,7 @@ def rows_of(program, results):
                 "target": target,
                 "program": files_of(program["text"])[-1],
                 "options": " ".join(o for o in program["options"].split() if o.startswith("-D")),
+                "choice": int(program["choice"]),
                 "kernel": k["name"],
                 "work_group": launch["work_group"] or "driver",
                 "registers": k["registers"],
@@ -173,13 +186,15 @@ def write_csv(rows, path):
 
 
 def worst(rows):
-    """{(program, precision, kernel): {target: the worst figures over all variants}}."""
+    """{(program, precision, tile, kernel): {target: the worst figures over all variants}}."""
     table = collections.defaultdict(dict)
     for row in rows:
-        key = (row["program"], option(row["options"], "REAL") or "", row["kernel"])
+        key = (row["program"], option(row["options"], "REAL") or "", tile_of(row["options"]),
+               row["kernel"])
         cell = table[key].setdefault(row["target"], dict(row))
         for name in ("registers", "local", "scratch", "spills"):
             cell[name] = max(cell[name], row[name])
+        cell["choice"] = min(cell["choice"], row["choice"])
         if row["occupancy"] is not None:
             cell["occupancy"] = min(cell["occupancy"], row["occupancy"])
     return table
@@ -193,7 +208,7 @@ def cell_text(cell):
         text += f", {cell['local']} B"
     if cell["scratch"] or cell["spills"]:
         text += f", **{cell['scratch']} B scratch, {cell['spills']} spills**"
-    return text
+    return f"[{text}]" if cell["choice"] else text
 
 
 def compilers(versions):
@@ -205,13 +220,14 @@ def write_markdown(rows, versions, path):
     with open(path, "w", encoding="utf-8") as file:
         file.write("# Kernels as the vendors' compilers make them\n\n"
                    "Registers a work-item (Intel: of a thread), occupancy, and where there is any, "
-                   "local memory a work-group: the worst of a kernel's variants.\n\n")
+                   "local memory a work-group: the worst of a kernel's variants. Tiles in "
+                   "brackets are not a class's own, tuning may choose them there.\n\n")
         file.writelines(f"- {text}\n" for text in compilers(versions))
-        file.write("\n| program | real | kernel | " + " | ".join(targets.ALL) + " |\n")
-        file.write("|---" * (3 + len(targets.ALL)) + "|\n")
-        for (program, real, kernel), cells in sorted(worst(rows).items()):
+        file.write("\n| program | real | tile | kernel | " + " | ".join(targets.ALL) + " |\n")
+        file.write("|---" * (4 + len(targets.ALL)) + "|\n")
+        for key, cells in sorted(worst(rows).items()):
             texts = [cell_text(cells[t]) if t in cells else "" for t in targets.ALL]
-            file.write(f"| {program} | {real} | {kernel} | " + " | ".join(texts) + " |\n")
+            file.write("| " + " | ".join([*key, *texts]) + " |\n")
 
 
 def main():

@@ -81,10 +81,12 @@ def proofs():
 
 
 def read_reports(path):
-    """{(kernel, precision, target): (registers, lowest occupancy)}."""
+    """{(kernel, precision, target): (registers, lowest occupancy)} of what is not left to tuning."""
     found = {}
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
+            if row["choice"] == "1":
+                continue
             real = "double" if "REAL=double" in row["options"] else "float"
             key = (row["kernel"], real, row["target"])
             registers, occupancy = int(row["registers"]), float(row["occupancy"] or "nan")
@@ -157,6 +159,9 @@ def main():
     unknown = [w.kernels[-1] for w in works
                if not any((k, "double" if w.double else "float", t) in reports
                           for k in w.kernels for _, _, _, t in GPUS.values())]
+    unmeasured = [w.what for w in works if w.key and len(sys.argv) == 3 and not measured[1].get(w.key)]
+    if unmeasured:
+        sys.exit(sys.argv[2] + " has no times of: " + "; ".join(unmeasured))
     if unknown and reports:
         sys.exit("not among the compiled kernels: " + ", ".join(sorted(set(unknown))))
 
