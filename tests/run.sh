@@ -10,8 +10,10 @@
 #   valgrind  unit tests that need no device under memcheck
 #   oclgrind  kernels in Oclgrind: no race, no uninitialised or out-of-bounds access
 #   vendors   every kernel of GPUs, every tile that tuning may choose, through NVIDIA's, AMD's and Intel's compilers: no spills
-#   rusticl   unit tests on rusticl/llvmpipe: another compiler, a GPU's layout, no fp64
-#   drivers   kernels, golden vectors on PoCL's driver without threads and on Intel's runtime for CPUs
+#   basic     unit tests and the program on PoCL's driver without threads
+#   rusticl   the same on rusticl/llvmpipe: another compiler, a GPU's layout, no fp64
+#   intel     the same on Intel's runtime for CPUs
+#   matrix    what has passed where, from the logs of the stages before: $IRN_TEST_BUILD/implementations.md
 #   bounds    10,000 kernels, most of them hard on bounds, against their true norms
 #
 # Default: all. Environment: IRN_TEST_BUILD, where things are built and logged (default
@@ -20,7 +22,7 @@
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-all="lint unit cli limits install sanitize valgrind oclgrind vendors rusticl drivers bounds"
+all="lint unit cli limits install sanitize valgrind oclgrind vendors basic rusticl intel matrix bounds"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 for stage in "$@"; do
@@ -85,11 +87,12 @@ configure_and_build() {
 # run_check PROGRAM [WRAPPER...]: a Check program; counts its checks. It may take $limit seconds.
 limit=600
 run_check() {
-    local program=$1 output=$work/check.out status=0 checks=0 failures=0 errors=0
+    local program=$1 output=$work/check.out begun=$SECONDS status=0 checks=0 failures=0 errors=0
     shift
     echo "== ${program##*/}"
     timeout -k 10 "$limit" "$@" "$program" >"$output" 2>&1 || status=$?
     cat "$output"
+    echo "took $((SECONDS - begun)) s"
     read -r checks failures errors < <(sed -n \
         's/^[0-9]*%: Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\)$/\1 \2 \3/p' \
         "$output" | tail -n 1)
@@ -103,8 +106,9 @@ run_check() {
 
 # Counts by the last line of a script's output: N passed, N failed.
 run_script() {
-    local output=$work/script.out
+    local output=$work/script.out begun=$SECONDS
     "$@" 2>&1 | tee "$output"
+    echo "took $((SECONDS - begun)) s"
     if [[ $(tail -n 1 "$output") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
         count "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}"
     else
@@ -148,6 +152,7 @@ stage_unit() {
 }
 
 stage_cli() {
+    echo "== iresnet"
     run_script "$root/tests/cli/run.sh" "$work/gcc/iresnet"
 }
 
@@ -235,39 +240,66 @@ stage_vendors() {
     return $status
 }
 
-# The programs that need minutes each on llvmpipe (whole models, inverses) and the driver's cache are left
-# to PoCL.
-stage_rusticl() {
-    local name
-    export RUSTICL_ENABLE=llvmpipe IRN_DEVICE=llvmpipe IRN_TEST_DEVICE=llvmpipe IRN_TEST_EFFORT=small
-    for name in test_probe test_conv test_elementwise test_head test_head_tangent test_derivatives \
-        test_gradients test_golden_block test_golden_model test_golden_density test_golden_training test_spectral \
-        test_norms test_certify; do
-        run_check "$work/gcc/$name"
+# The unit tests that use a device.
+device_programs() {
+    grep -lE '\b(devices_open|irn_context_create)\(' "$root"/tests/unit/test_*.c | xargs -n 1 basename -s .c
+}
+
+# Why a unit test is left out on an implementation, or nothing.
+exception() {
+    awk -v implementation="$1" -v program="$2" '
+        NR == FNR { for (i = 2; i <= NF; i++) group[$i] = $1; next }
+        $1 == implementation && index("," $2 ",", "," program ",") ||
+            $1 == implementation && index("," $2 ",", "," group[program] ",") {
+            sub(/^[^ ]+ +[^ ]+ +/, ""); print; exit }' \
+        "$root/tests/implementations/groups.txt" "$root/tests/implementations/exceptions.txt"
+}
+
+# on_implementation NAME VARIABLE=VALUE...: the unit tests that use a device, but for exceptions.txt, then
+# the program, whose numbers must be those that it computes on PoCL.
+on_implementation() {
+    local name=$1 program cause network=$root/tests/implementations/network.sh limit=900
+    shift
+    for program in $(device_programs); do
+        cause=$(exception "$name" "$program")
+        if [ -n "$cause" ]; then
+            echo "left out: $program: $cause"
+        else
+            run_check "$work/gcc/$program" env IRN_TEST_EFFORT=small "$@"
+        fi
     done
-    "$work/gcc/iresnet" tune --repeats 1 --dry-run --quiet || count 0 1
-    unset RUSTICL_ENABLE IRN_DEVICE IRN_TEST_DEVICE IRN_TEST_EFFORT
+    if [ -z "$(exception "$name" iresnet)" ]; then
+        [ "$work/network/pocl/samples.npy" -nt "$work/gcc/iresnet" ] ||
+            "$network" "$work/gcc/iresnet" "$work/network/pocl" || return
+        echo "== iresnet"
+        run_script env "$@" "$network" "$work/gcc/iresnet" "$work/network/$name" "$work/network/pocl"
+    fi
     only_status
 }
 
-# Other implementations for the same CPU. Intel's is left out where it cannot be fetched.
-stage_drivers() {
-    local name folder=$work/intel status=0 intel=() limit=900
+stage_basic() {
+    on_implementation basic POCL_DEVICES=basic IRN_DEVICE=basic IRN_TEST_DEVICE=basic
+}
+
+stage_rusticl() {
+    on_implementation rusticl RUSTICL_ENABLE=llvmpipe IRN_DEVICE=llvmpipe IRN_TEST_DEVICE=llvmpipe
+}
+
+# Left out where it cannot be fetched.
+stage_intel() {
+    local folder=$work/intel status=0 intel
     "$root/tests/intel.sh" "$folder" || status=$?
-    if [ $status -eq 0 ]; then
-        mapfile -t intel <"$folder/environment"
-    elif [ $status -eq 77 ]; then
+    if [ $status -eq 77 ]; then
         echo "SKIPPED Intel's runtime: pip could not fetch it"
-    else
-        return $status
+        return 0
     fi
-    for name in test_elementwise test_head test_probe test_golden_block test_golden_model; do
-        run_check "$work/gcc/$name" env IRN_TEST_EFFORT=small POCL_DEVICES=basic \
-            IRN_TEST_DEVICE=basic
-        [ ${#intel[@]} -eq 0 ] ||
-            run_check "$work/gcc/$name" env IRN_TEST_EFFORT=small "${intel[@]}"
-    done
-    only_status
+    [ $status -eq 0 ] || return $status
+    mapfile -t intel <"$folder/environment"
+    on_implementation intel "${intel[@]}"
+}
+
+stage_matrix() {
+    python3 -B "$root/tests/implementations/matrix.py" "$logs" "$work/implementations.md" "$root/README.md"
 }
 
 stage_bounds() {

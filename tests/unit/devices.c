@@ -1,5 +1,6 @@
 #include "devices.h"
 
+#include "runtime/runtime.h"
 #include "runtime/tuning.h"
 
 #include <stdio.h>
@@ -112,6 +113,15 @@ void devices_close(irn_context *context)
 {
     ck_assert_uint_eq(irn_context_memory(context), 0);
     irn_context_free(context);
+}
+
+bool devices_prove(irn_context *context, irn_arithmetic arithmetic)
+{
+    bool whole;
+    if (arithmetic == IRN_ARITHMETIC_AUTO || arithmetic == IRN_ARITHMETIC_HOST_FLOAT64)
+        return true;
+    testing_ok(irn_context_loops(context, &whole));
+    return whole && (arithmetic == IRN_ARITHMETIC_DEVICE_FLOAT32 || context->info.has_fp64);
 }
 
 irn_model_config devices_small_config(size_t channels, size_t height, size_t width)

@@ -6,6 +6,7 @@
 #include "host.h"
 #include "testing.h"
 
+#include <iresnet/certify.h>
 #include <iresnet/context.h>
 #include <iresnet/model.h>
 
@@ -26,6 +27,10 @@ void devices_close(irn_context *context);
 
 /* The device's index in irn_device_list(), as text for a device choice. */
 const char *devices_choice(int device);
+
+/* Whether the device can do a proof in this arithmetic: drivers that end loops early prove nothing.
+ */
+bool devices_prove(irn_context *context, irn_arithmetic arithmetic);
 
 /* One block of 12 hidden channels that certifies on any map; for more, change its fields. */
 irn_model_config devices_small_config(size_t channels, size_t height, size_t width);

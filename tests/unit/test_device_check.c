@@ -269,28 +269,29 @@ END_TEST
 typedef struct mistake {
     const char *right, *wrong, *words;
     unsigned parts;
-    bool tiled; /* in kernels that only some devices have */
+    irn_tile_use
+        use; /* it shows in this tile alone, if that is wide enough; IRN_TILE_USES: always */
 } mistake;
 
 static const mistake mistakes[] = {
-    {"radius * cosine", "(radius + 0.001f) * cosine", "probes", IRN_CHECK_DENSITIES, false},
+    {"radius * cosine", "(radius + 0.001f) * cosine", "probes", IRN_CHECK_DENSITIES, IRN_TILE_USES},
     {"last->counter != group / 8", "last->counter == group / 8", "probes", IRN_CHECK_DENSITIES,
-     false},
+     IRN_TILE_USES},
     {"(realb)(beta2)*load_block(s)", "(realb)(beta1)*load_block(s)", "adam", IRN_CHECK_TRAINING,
-     false},
-    {"dst[dst0 + n * row", "dst[dst0 + n * row + 0 * p", NULL, IRN_CHECK_NETWORKS, false},
+     IRN_TILE_USES},
+    {"dst[dst0 + n * row", "dst[dst0 + n * row + 0 * p", NULL, IRN_CHECK_NETWORKS, IRN_TILE_USES},
     /* in tiles that small convolutions choose seldom or never */
     {"acc[o * GP + i] = fma(xv, wv,", "acc[o * GP + i] = fma(xv, GB > 1 ? 1.001f * wv : wv,",
-     "with apply=", IRN_CHECK_NETWORKS, true},
+     "with apply=", IRN_CHECK_NETWORKS, IRN_TILE_APPLY},
     {"acc[at] = fma((realb)(CHANNEL(xv, c)), gv[o],",
      "acc[at] = fma((realb)(CHANNEL(xv, c)), GQ > 1 ? 1.001f * gv[o] : gv[o],", "weights' gradient",
-     IRN_CHECK_NETWORKS, true}};
+     IRN_CHECK_NETWORKS, IRN_TILE_GRADIENT}};
 
 static void find_mistake(int device, const mistake *m)
 {
     irn_context *context = open_with_cache(device, "off");
     irn_check_options options = IRN_CHECK_OPTIONS_INIT;
-    if (m->tiled && context->tuning.tiles[IRN_TILE_APPLY].size[0] == 0) {
+    if (m->use < IRN_TILE_USES && context->tuning.tiles[m->use].size[2] < 2) {
         irn_context_free(context);
         return;
     }
@@ -318,7 +319,7 @@ END_TEST
 START_TEST(no_compilation)
 {
     const mistake m = {"KERNEL void sign_probes(", "KERNEL void sign_probes(this is no C, ",
-                       "random.cl could not be compiled", IRN_CHECK_DENSITIES, false};
+                       "random.cl could not be compiled", IRN_CHECK_DENSITIES, IRN_TILE_USES};
     find_mistake(_i, &m);
 }
 END_TEST

@@ -139,8 +139,8 @@ END_TEST
 /* The first step's noise is that of an evaluation with the same seed. */
 static void check_loss(irn_context *context, size_t levels, size_t accumulate)
 {
-    enum { BATCH = 6, SIZE = 2 * 4 * 4 };
-    irn_model_config config = density_config(2, 4, 0.05);
+    enum { BATCH = 6, SIZE = 2 * 3 * 3 };
+    irn_model_config config = density_config(2, 3, 0.05);
     irn_density_options how = IRN_DENSITY_OPTIONS_INIT;
     irn_train_options options;
     irn_trainer *trainer;
