@@ -25,12 +25,15 @@ typedef enum irn_arithmetic {
     IRN_ARITHMETIC_HOST_FLOAT64
 } irn_arithmetic;
 
+/* cross_check: the norm of every layer on its torus is also computed by clFFT (for few frequencies,
+ * or shifted ones, by a sum over the taps) and singular value decompositions, and bounds that
+ * contradict it are IRN_ERROR_DEVICE: a lower bound above it, but for maps of every size, or an
+ * upper one of the symbol below it (those of a layer's own matrix may be). It can only show that
+ * something was computed wrongly; no proof rests on it, and irn_certificate_verify() ignores it. */
 typedef struct irn_certify_options {
     uint32_t version; /* IRN_CERTIFY_OPTIONS_VERSION */
     irn_arithmetic arithmetic;
-    bool cross_check;      /* also computes every layer's norm by clFFT and a singular value
-                              decomposition, and fails with IRN_ERROR_DEVICE where a bound contradicts
-                              it; a proof does not need it. Of no use to irn_certificate_verify() */
+    bool cross_check;
     irn_progress progress; /* may be NULL; counts layers */
     void *progress_payload;
 } irn_certify_options;

@@ -12,8 +12,9 @@ extern "C" {
 
 /* How log-determinants of blocks are evaluated: from the whole Jacobian, by an LU decomposition (up
  * to 4,096 dimensions a block); by the power series cut off after some terms, which is biased; or
- * by the series with a random number of terms, which is not (Chen et al. 2019, "Residual Flows",
- * theorem 1). AUTO: exact up to 64 dimensions a block, else roulette. */
+ * by the series with a random number of terms, which is not but for those behind the 64th (Chen et
+ * al. 2019, "Residual Flows", theorem 1). AUTO: exact up to 64 dimensions a block, else roulette.
+ */
 typedef enum irn_logdet_method {
     IRN_LOGDET_AUTO,
     IRN_LOGDET_EXACT,

@@ -53,6 +53,16 @@ static void await(slot *s, const irn_bound_jobs *jobs)
     irn_context_tell_side(jobs->context, s->index);
 }
 
+/* Once more without the other, if there is not the memory for both. */
+static irn_status cross_check(const slot *s, slot *other, irn_spectrum *spectrum)
+{
+    irn_status status = irn_cross_check(spectrum, &s->job);
+    if (status != IRN_ERROR_MEMORY || !other->running)
+        return status;
+    await(other);
+    return irn_cross_check(spectrum, &s->job);
+}
+
 /* Two at once may need more memory than there is for each by itself. */
 static irn_status finish(slot *s, slot *other, const irn_bound_jobs *jobs, size_t index,
                          irn_spectrum *spectrum)
@@ -67,7 +77,7 @@ static irn_status finish(slot *s, slot *other, const irn_bound_jobs *jobs, size_
     if (s->status != IRN_OK)
         return irn_fail(s->status, "%s", s->message);
     if (spectrum && s->job.kernel)
-        IRN_TRY(irn_cross_check(spectrum, &s->job));
+        IRN_TRY(cross_check(s, other, spectrum));
     free(s->job.kernel);
     s->job.kernel = NULL;
     return jobs->sink(jobs->payload, index, &s->job);

@@ -34,8 +34,9 @@ static const cli_option certify_table[] = {
     {.name = "cross-check",
      .kind = CLI_FLAG,
      .offset = offsetof(certify_options, cross_check),
-     .help = "also compute every layer's norm by clFFT and a singular\n"
-             "value decomposition, and fail where a bound contradicts it"},
+     .help = "also compute the norm of every layer's torus by clFFT and\n"
+             "a singular value decomposition, and fail where that\n"
+             "contradicts a bound"},
     CERTIFY_TEXT("plot", plot, "FILE.png",
                  "draw the bounds of all layers, or with --layer the\n"
                  "singular values of one"),
@@ -237,12 +238,14 @@ const cli_command cli_command_certify = {
     .name = "certify",
     .summary = "prove bounds on every layer, block and the network",
     .synopsis = "MODEL|WEIGHTS.safetensors [options]",
-    .about = "Bounds the norm of every linear layer from above and below, the Lipschitz constant\n"
-             "of every residual block, and that of the network and its inverse; steps are those\n"
-             "of a block's inverse for an error of 1e-6 of the first step. Ends with status 3 if\n"
-             "a block's bound is not below 1. In a bare weights file every tensor with 2, 3 or 4\n"
-             "dimensions is a layer, and the verdict is about --below; layers of different kinds\n"
-             "are certified one after the other, with --only.\n",
+    .about =
+        "Bounds the norm of every linear layer from above and below, the Lipschitz constant\n"
+        "of every residual block, and that of the network and its inverse; steps are those\n"
+        "of a block's inverse for an error of 1e-6 of the first step. Ends with status 3 if\n"
+        "a block's bound is not below 1. In a bare weights file every tensor with 2, 3 or 4\n"
+        "dimensions is a layer, and the verdict is about --below; layers of different kinds\n"
+        "are certified one after the other, with --only. What is not said of them: padding is\n"
+        "zeros, stride, dilation and groups are 1, --eps is 1e-5.\n",
     .examples = "  iresnet certify run/model.safetensors --json certificate.json\n"
                 "  iresnet certify plain.safetensors --enforce 0.9 --out fixed.safetensors\n"
                 "  iresnet certify run/model.safetensors --plot bounds.png\n"

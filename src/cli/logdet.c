@@ -8,8 +8,9 @@ static const cli_option logdet_table[] = {
      .offset = offsetof(cli_logdet, method),
      .argument = "NAME",
      .help = "exact (up to 4096 dimensions a block), series (cut off,\n"
-             "hence biased), roulette (unbiased), or auto: exact up to 64\n"
-             "dimensions, else roulette (default auto)",
+             "hence biased), roulette (unbiased, but for terms behind the\n"
+             "64th), or auto: exact up to 64 dimensions, else roulette\n"
+             "(default auto)",
      .words = cli_logdet_words},
     {.name = "terms",
      .kind = CLI_COUNT,

@@ -173,7 +173,7 @@ const cli_command cli_command_verify = {
         "Checks that the file is the one that was certified and that its layers are those of\n"
         "the certificate, proves every upper bound again by code of its own, on the host,\n"
         "and computes again what follows from them. What layers of bare weights are taken for\n"
-        "is printed: options demand it, as they were given to certify, and what is not said\n"
+        "is printed: options demand it, as they were given to certify, and what they do not say\n"
         "may be anything, but for --below. Needs no device. Ends with status 0 if the\n"
         "certificate is true and says certified, 3 if it is refused or says that something\n"
         "is not certified.\n",

@@ -10,7 +10,7 @@ static const char *const any_size[] = {"any", NULL};
 #define WEIGHTS_COUNT(option, field)                                                               \
     {                                                                                              \
         .name = option, .kind = CLI_COUNT, .offset = offsetof(cli_weights, field),                 \
-        .argument = "N", .help = "of the convolutions (default 1)", .low = 1, .high = INT_MAX / 8  \
+        .argument = "N", .help = "of the convolutions", .low = 1, .high = INT_MAX / 8              \
     }
 
 static const cli_option table[] = {
@@ -27,14 +27,14 @@ static const cli_option table[] = {
      .kind = CLI_WORD,
      .offset = offsetof(cli_weights, padding),
      .argument = "NAME",
-     .help = "of the convolutions: zeros (default) or circular",
+     .help = "of the convolutions: zeros or circular",
      .words = cli_padding_words},
     {.name = "only",
      .kind = CLI_TEXT,
      .offset = offsetof(cli_weights, only),
      .argument = "PATTERN",
      .help = "layers whose names it matches, as the shell matches names\n"
-             "of files: 'features.*.weight' (default: all)"},
+             "of files: 'features.*.weight'"},
     WEIGHTS_COUNT("stride", stride),
     WEIGHTS_COUNT("dilation", dilation),
     WEIGHTS_COUNT("groups", groups),
@@ -54,16 +54,15 @@ static const cli_option table[] = {
      .offset = offsetof(cli_weights, coefficient),
      .argument = "C",
      .help = "kernels of the official code, X_orig beside X_sigma, are\n"
-             "divided by max(1, X_sigma / C) (default: as the file's\n"
-             "metadata key config says)",
+             "divided by max(1, X_sigma / C), by default as the file's\n"
+             "metadata key config says",
      .high = 1e300,
      .above = true},
     {.name = "eps",
      .kind = CLI_REAL,
      .offset = offsetof(cli_weights, epsilon),
      .argument = "X",
-     .help = "with --coeff: added to that of kernels larger than 1x1\n"
-             "(default 1e-5)",
+     .help = "with --coeff: added to that of kernels larger than 1x1",
      .high = 1},
 };
 
@@ -126,13 +125,20 @@ static const char *value_text(char buffer[CLI_MAP_TEXT], const char *option,
     return w->pattern ? w->pattern : "*";
 }
 
+/* Whether the certificate's layers depend on it: a normalisation that none has is of no account. */
+static bool matters(const char *option, const irn_weights_options *found)
+{
+    bool normalisation = strcmp(option, "coeff") == 0 || strcmp(option, "eps") == 0;
+    return strcmp(option, "below") != 0 && (!normalisation || found->coefficient > 0);
+}
+
 bool cli_weights_agree(const cli_group *group, const irn_weights_options *found,
                        cli_disagreement *out)
 {
     const irn_weights_options wanted = cli_weights_options(group->values);
     for (size_t i = 0; i < group->count; i++) {
         out->option = group->options[i].name;
-        if (strcmp(out->option, "below") == 0 || !cli_given(group, out->option))
+        if (!matters(out->option, found) || !cli_given(group, out->option))
             continue;
         out->wanted = value_text(out->buffers[0], out->option, &wanted);
         out->found = value_text(out->buffers[1], out->option, found);

@@ -28,7 +28,8 @@ enum { CLI_MAP_TEXT = 48 };
 const char *cli_map_text(char out[CLI_MAP_TEXT], const size_t size[2]);
 
 /* Whether the certificate's weights are what the options that were given say; out: the first that
- * they are not. --below is left out: a smaller limit does not contradict it. */
+ * they are not. --below is left out, which a smaller limit does not contradict, and a normalisation
+ * where no layer has one. */
 typedef struct cli_disagreement {
     const char *option, *wanted, *found;
     char buffers[2][CLI_MAP_TEXT];

@@ -13,9 +13,8 @@ irn_status irn_spectrum_create(irn_spectrum **out, irn_context *context);
 void irn_spectrum_free(irn_spectrum *spectrum);
 
 /* Where symbols and singular values come from. clFFT is the default; the tap sum on the host takes
- * its place for very small kernels, for lengths that clFFT does not know, for frequencies that may
- * be shifted, and where clFFT fails;
- * all is done on the host if the device has no float64. */
+ * its place for very small kernels, for lengths that clFFT does not know, for frequencies that are
+ * shifted, and where clFFT fails; all is done on the host if the device has no float64. */
 typedef enum irn_spectrum_route {
     IRN_ROUTE_FFT,
     IRN_ROUTE_TAP_SUM,

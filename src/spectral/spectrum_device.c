@@ -11,20 +11,14 @@ static const char symbol_sources[] = "common.clh spectral_symbol.cl";
 static const char svd_sources[] = "common.clh group.clh spectral_reflect.clh svd.cl";
 static const char build_options[] = "-DREAL=double";
 
-/* Whether frequencies are those of a transform, and not half-way between them. */
-static bool is_plain(const irn_tap_axis *axis)
-{
-    return axis->period == axis->torus;
-}
-
-/* One frequency is just a sum. */
+/* One frequency is just a sum, and frequencies that are shifted are not those of a transform. */
 static bool transform_pays(const irn_job *j)
 {
     const irn_tap_list *list = j->list;
     double work =
         (double)list->outputs * (double)list->inputs * (double)list->count * (double)j->frequencies;
     return j->spectrum->route == IRN_ROUTE_FFT && j->spectrum->fft && work >= j->spectrum->worth &&
-           is_plain(&list->axes[0]) && is_plain(&list->axes[1]) &&
+           list->axes[0].shift == 0 && list->axes[1].shift == 0 &&
            list->axes[0].torus * list->axes[1].torus > 1;
 }
 
@@ -35,7 +29,8 @@ static irn_status upload(irn_context *context, cl_mem *out, const void *values, 
     return irn_memory_write(context, *out, 0, values, count * size);
 }
 
-/* For the device: less than the torus, which an int holds. */
+/* For the device: less than the torus, which an int holds, also where they count modulo two of it.
+ */
 static irn_status upload_offsets(irn_job *j)
 {
     size_t count = j->list->count;
@@ -43,7 +38,7 @@ static irn_status upload_offsets(irn_job *j)
     IRN_TRY(irn_alloc(&offsets, count, sizeof *offsets));
     for (size_t t = 0; t < count; t++)
         for (int axis = 0; axis < 2; axis++)
-            offsets[t][axis] = (int)j->list->offsets[t][axis];
+            offsets[t][axis] = (int)(j->list->offsets[t][axis] % j->list->axes[axis].torus);
     irn_status status =
         upload(j->spectrum->context, &j->device_offsets, offsets, count, sizeof *offsets);
     free(offsets);

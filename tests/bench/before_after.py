@@ -25,9 +25,10 @@ RATES = ["forward_gflops", "data_gradient_gflops", "weight_gradient_gflops"]
 
 def times_of(name, found):
     """What one run measured: (name, which of several) and seconds."""
-    if "best_seconds" in found:
+    if "shapes" not in found:
         yield (name, 0), found["best_seconds"]
-    for index, row in enumerate(found.get("shapes", [])):
+        return
+    for index, row in enumerate(found["shapes"]):
         for rate in RATES:
             label = f"{name}, {row['method']}, {rate.removesuffix('_gflops').replace('_', ' ')}"
             yield (label, index), 1 / row[rate]
@@ -48,6 +49,8 @@ def means(best):
 
 
 def main():
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__.strip())
     programs, rounds = sys.argv[1:3], int(sys.argv[3]) if len(sys.argv) > 3 else 3
     before, after = {}, {}
     for _ in range(rounds):

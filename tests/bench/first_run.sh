@@ -15,8 +15,9 @@ mkdir "$POCL_CACHE_DIR"
 
 # seconds COMMAND...: what it takes.
 seconds() {
-    local begun=$EPOCHREALTIME
-    "$program" "$@" --quiet >/dev/null
+    local LC_ALL=C begun
+    begun=$EPOCHREALTIME
+    "$program" "$@" --quiet >/dev/null || return
     awk "BEGIN { print $EPOCHREALTIME - $begun }"
 }
 status=0

@@ -979,7 +979,7 @@ verify_weights_tests() {
     iresnet 3 'refused: it is of groups 1, not 2' verify vw.json files/weights --below 10 --groups 2
     iresnet 3 'refused: it is of transposed yes, not no' verify vw.json files/weights --below 10 --no-transposed
     iresnet 3 'refused: it is of only \*, not features' verify vw.json files/weights --below 10 --only features
-    iresnet 3 'refused: it is of coeff 0, not 0.9' verify vw.json files/weights --below 10 --coeff 0.9
+    iresnet 0 '' verify vw.json files/weights --below 10 --coeff 0.9 --eps 0
     iresnet 0 '' certify files/weights --size 8x8 --padding circular --json vw.json
     iresnet 0 'padding circular on maps of size 8x8$' verify vw.json files/weights --size 8x8 --padding circular
     iresnet 3 'refused: it is of padding circular' verify vw.json files/weights --padding zeros
@@ -991,7 +991,8 @@ verify_weights_tests() {
     iresnet 3 'refused: the certificate has 2 layers, and the file has 1' verify vw-forged.json files/weights-kinds --below 100
     iresnet 0 '' certify files/official --size 8x8 --below 10 --only '*_orig' --json vw.json
     iresnet 0 '^kernels +X_orig / \(max' verify vw.json files/official --below 10 --coeff 0.9 --eps 1e-5
-    iresnet 3 'refused: it is of eps 1e-05, not 0' verify vw.json files/official --below 10 --eps 0
+    iresnet 3 'refused: it is of eps 1e-05, not 0' verify vw.json files/official --below 10 --coeff 0.9 --eps 0
+    iresnet 3 'refused: it is of coeff 0.9, not 1' verify vw.json files/official --below 10 --coeff 1
     forge vw.json vw-forged.json '"coefficient":	0.90000000000000002' '"coefficient":	1'
     iresnet 3 'refused: .* scale' verify vw-forged.json files/official --below 11
     iresnet 3 'refused: .* below 10, not below 1; .* --below 10' verify vw.json files/official
@@ -1184,6 +1185,11 @@ check_tests() {
             grep -Eq '^iresnet certify: .*\(.*, driver .*\) .*error of [0-9.e-]+; at most [0-9.e-]+ is allowed' "$work/.err"
         export IRN_CHECK=off
         iresnet 0 'every block' certify $model
+        export IRN_CACHE_DIR="$work/worse" WRONG_TO='step < 2'
+        iresnet 0 'every block' certify $model
+        iresnet 1 'computed wrongly' certify $model --cross-check
+        iresnet 1 'computed wrongly' certify files/weights --size 8x8 --padding circular --below 10 --cross-check
+        export IRN_CACHE_DIR="$work/wrong" WRONG_TO='step < 24'
         unset IRN_CHECK
         "$program" devices --check --json >"$work/.out" 2>"$work/.err"
         check 'devices --check, a wrong kernel: status 1' [ $? -eq 1 ]
