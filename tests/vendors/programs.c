@@ -8,7 +8,8 @@
 #include "certify/krylov.h"
 #include "flow/logdet.h"
 #include "flow/model.h"
-#include "runtime/runtime.h"
+#include "ops/dense.h"
+#include "runtime/blas.h"
 #include "spectral/fft.h"
 #include "spectral/spectrum.h"
 
@@ -270,6 +271,40 @@ static void measure(bench *b)
                             &rates));
 }
 
+/* A product that CLBlast has not made. */
+irn_status __wrap_irn_product_run(const irn_product *product, irn_context *context, cl_mem scratch,
+                                  bool add, bool *done);
+irn_status __wrap_irn_product_run(const irn_product *product, irn_context *context, cl_mem scratch,
+                                  bool add, bool *done)
+{
+    (void)product, (void)context, (void)scratch, (void)add;
+    *done = true;
+    return IRN_OK;
+}
+
+/* What stands around CLBlast where it is chosen. */
+static void multiply(bench *b)
+{
+    const irn_tuning saved = b->context->tuning;
+    const irn_conv conv = {CHANNELS, CHANNELS, 1, 1, IRN_PAD_ZEROS, b->activation};
+    const irn_epilogue epilogue = {.activate = true};
+    const irn_place none = {NULL, 0};
+    irn_tensor x;
+    cl_mem scratch = NULL;
+    b->context->tuning.tiles[IRN_TILE_DENSE].size[0] = 1;
+    b->context->tuning.tiles[IRN_TILE_DENSE_GRADIENT].size[0] = 1;
+    NOTE(irn_tensor_create(&x, b->context, IRN_SINGLE, BATCH, CHANNELS, MAP, MAP));
+    NOTE(irn_memory_create(b->context, &scratch,
+                           irn_dense_gradient_scratch(b->context, &conv, BATCH, MAP, MAP),
+                           sizeof(float), true));
+    irn_place weights = {x.memory, 0};
+    NOTE(irn_dense_apply(&conv, weights, &x, &epilogue, &x, scratch));
+    NOTE(irn_dense_weight_gradient(&conv, &x, &x, weights, none, scratch));
+    irn_memory_release(b->context, scratch);
+    irn_tensor_free(&x);
+    b->context->tuning = saved;
+}
+
 /* ---- */
 
 static bool open_context(bench *b)
@@ -302,6 +337,7 @@ static bool use(const gpu *gpu)
         density(&b);
         points(&b);
         both(&b);
+        multiply(&b);
     }
     certify(&b);
     measure(&b);
