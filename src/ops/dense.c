@@ -114,8 +114,8 @@ size_t irn_dense_scratch(irn_context *context, const irn_conv *conv, size_t heig
     size_t plane = height * width;
     size_t pixels = group_of(context, IRN_TILE_DENSE, SIZE_MAX, plane) * plane;
     size_t inputs = padded(context, conv->inputs), outputs = padded(context, conv->outputs);
-    return irn_larger(irn_product_scratch(context, pixels, outputs, inputs),
-                      irn_product_scratch(context, pixels, inputs, outputs));
+    return irn_larger(irn_gemm_scratch(context, pixels, outputs, inputs),
+                      irn_gemm_scratch(context, pixels, inputs, outputs));
 }
 
 /* Pixels run fastest in the matrices of x and y, output channels in that of W. */
@@ -126,13 +126,13 @@ static irn_status multiply(const irn_conv *conv, irn_place weights, const irn_te
     irn_context *context = x->context;
     size_t pixels = x->images * x->height * x->width;
     size_t inputs = padded(context, x->channels), outputs = padded(context, y->channels);
-    irn_product p = irn_product_of(pixels, outputs, inputs);
+    irn_gemm p = irn_gemm_of(pixels, outputs, inputs);
     irn_tensor kernel = kernel_map(context, weights, inputs, outputs);
     *done = false;
     IRN_TRY(irn_application_check(x, y));
     IRN_TRY(pack(conv, x, (matrix){scratch, p.a, pixels, 1}));
     IRN_TRY(pack(conv, &kernel, (matrix){scratch, p.b, 1, outputs}));
-    IRN_TRY(irn_product_run(&p, context, scratch, false, done));
+    IRN_TRY(irn_gemm_run(&p, context, scratch, false, done));
     return *done ? finish(conv, (matrix){scratch, p.c, pixels, 1}, epilogue, y) : IRN_OK;
 }
 
@@ -168,8 +168,8 @@ size_t irn_dense_gradient_scratch(irn_context *context, const irn_conv *conv, si
 {
     size_t plane = height * width;
     size_t pixels = group_of(context, IRN_TILE_DENSE_GRADIENT, images, plane) * plane;
-    size_t own = irn_product_scratch(context, padded(context, conv->outputs),
-                                     padded(context, conv->inputs), pixels);
+    size_t own = irn_gemm_scratch(context, padded(context, conv->outputs),
+                                  padded(context, conv->inputs), pixels);
     size_t other = irn_conv_gradient_scratch(context, conv, images, height, width);
     return irn_larger(irn_larger(own, other), irn_channel_scratch(context, conv->outputs));
 }
@@ -184,7 +184,7 @@ static irn_status sum_products(const irn_conv *conv, const irn_tensor *x, const 
     size_t plane = x->height * x->width;
     size_t inputs = padded(context, x->channels), outputs = padded(context, y->channels);
     size_t group = group_of(context, IRN_TILE_DENSE_GRADIENT, x->images, plane);
-    irn_product p = irn_product_of(outputs, inputs, group * plane);
+    irn_gemm p = irn_gemm_of(outputs, inputs, group * plane);
     irn_tensor kernel = kernel_map(context, weights, inputs, outputs);
     IRN_TRY(irn_application_check(x, y));
     *done = false;
@@ -196,7 +196,7 @@ static irn_status sum_products(const irn_conv *conv, const irn_tensor *x, const 
         p.k = images * plane;
         IRN_TRY(pack(conv, &out, (matrix){scratch, p.a, 1, outputs}));
         IRN_TRY(pack(conv, &in, (matrix){scratch, p.b, 1, inputs}));
-        IRN_TRY(irn_product_run(&p, context, scratch, first > 0, done));
+        IRN_TRY(irn_gemm_run(&p, context, scratch, first > 0, done));
         if (!*done)
             return IRN_OK;
     }

@@ -22,9 +22,9 @@ static size_t aligned(size_t count)
     return (count + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-irn_product irn_product_of(size_t m, size_t n, size_t k)
+irn_gemm irn_gemm_of(size_t m, size_t n, size_t k)
 {
-    irn_product product = {.m = m, .n = n, .k = k};
+    irn_gemm product = {.m = m, .n = n, .k = k};
     product.b = aligned(k * m);
     product.c = product.b + aligned(k * n);
     product.end = product.c + aligned(n * m);
@@ -45,13 +45,13 @@ static size_t most_room(irn_context *context, size_t m, size_t n, size_t k)
     return code == CLBlastSuccess ? bytes / sizeof(float) : 0; /* the product fails as well */
 }
 
-size_t irn_product_scratch(irn_context *context, size_t m, size_t n, size_t k)
+size_t irn_gemm_scratch(irn_context *context, size_t m, size_t n, size_t k)
 {
     /* Parts of memory cannot be empty. */
-    return irn_product_of(m, n, k).end + aligned(irn_larger(most_room(context, m, n, k), 1));
+    return irn_gemm_of(m, n, k).end + aligned(irn_larger(most_room(context, m, n, k), 1));
 }
 
-bool irn_product_is_large(irn_context *context, size_t m, size_t n, size_t k)
+bool irn_gemm_is_large(irn_context *context, size_t m, size_t n, size_t k)
 {
     return most_room(context, m, n, k) > 0;
 }
@@ -94,7 +94,7 @@ static irn_status judge(irn_context *context, CLBlastStatusCode code, bool *done
     return IRN_OK;
 }
 
-static CLBlastStatusCode multiply(const irn_product *p, irn_context *context, const cl_mem *parts,
+static CLBlastStatusCode multiply(const irn_gemm *p, irn_context *context, const cl_mem *parts,
                                   bool add)
 {
     pthread_mutex_lock(&clblast_turn);
@@ -108,8 +108,8 @@ static CLBlastStatusCode multiply(const irn_product *p, irn_context *context, co
 }
 
 /* Only matrices at the beginning of their memory are taken without a copy, hence parts. */
-irn_status irn_product_run(const irn_product *product, irn_context *context, cl_mem scratch,
-                           bool add, bool *done)
+irn_status irn_gemm_run(const irn_gemm *product, irn_context *context, cl_mem scratch, bool add,
+                        bool *done)
 {
     size_t bytes = 0;
     cl_mem parts[4] = {NULL};

@@ -398,7 +398,7 @@ static irn_status check_large_products(irn_trial *c)
     irn_tuning *tuning = &c->context->tuning;
     const irn_tuning saved = *tuning;
     size_t n = 132;
-    while (n < MOST_CHANNELS && !irn_product_is_large(c->context, PIXELS, n, n))
+    while (n < MOST_CHANNELS && !irn_gemm_is_large(c->context, PIXELS, n, n))
         n += 128;
     subject s = {.trial = c,
                  .conv = {n, n, 1, 1, IRN_PAD_ZEROS, IRN_IDENTITY},

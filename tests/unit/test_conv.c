@@ -212,7 +212,7 @@ START_TEST(large_products)
     oracle_conv c;
     size_t channels = 128;
     if (convolver_shape(context, DENSE, &c)) {
-        while (channels < MOST && !irn_product_is_large(context, SOME, channels, channels))
+        while (channels < MOST && !irn_gemm_is_large(context, SOME, channels, channels))
             channels += 64;
         check_large(context, channels, ALL);
         check_large(context, channels, SOME);

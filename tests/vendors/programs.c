@@ -272,10 +272,10 @@ static void measure(bench *b)
 }
 
 /* A product that CLBlast has not made. */
-irn_status __wrap_irn_product_run(const irn_product *product, irn_context *context, cl_mem scratch,
-                                  bool add, bool *done);
-irn_status __wrap_irn_product_run(const irn_product *product, irn_context *context, cl_mem scratch,
-                                  bool add, bool *done)
+irn_status __wrap_irn_gemm_run(const irn_gemm *product, irn_context *context, cl_mem scratch,
+                               bool add, bool *done);
+irn_status __wrap_irn_gemm_run(const irn_gemm *product, irn_context *context, cl_mem scratch,
+                               bool add, bool *done)
 {
     (void)product, (void)context, (void)scratch, (void)add;
     *done = true;
