@@ -185,11 +185,12 @@ START_TEST(weight_gradients)
 }
 END_TEST
 
-/* For these CLBlast has another kernel, and copies of what is no multiple of its tiles. */
+/* For these CLBlast has another kernel, and copies of what is no multiple of its tiles; twice, so
+ * that the gradient is added up. */
 static void check_large(irn_context *context, size_t channels, unsigned pixels)
 {
     const ending e = {true, true, DERIVATIVE, MINUEND_IS_OUTPUT, IRN_ELU};
-    const oracle_conv c = {.images = 20,
+    const oracle_conv c = {.images = 2 * pixels / (13 * 11),
                            .inputs = channels - 3,
                            .outputs = channels + 1,
                            .height = 13,
@@ -207,15 +208,15 @@ static void check_large(irn_context *context, size_t channels, unsigned pixels)
 
 START_TEST(large_products)
 {
-    enum { ALL = 4096, SOME = 1500, MOST = 640 };
+    enum { PIXELS = 20 * 13 * 11, MOST = 1152 };
     irn_context *context = devices_open(_i);
     oracle_conv c;
     size_t channels = 128;
     if (host_step(1) == 1 && convolver_shape(context, DENSE, &c)) { /* slow devices: not */
-        while (channels < MOST && !irn_gemm_is_large(context, SOME, channels, channels))
-            channels += 64;
-        check_large(context, channels, ALL);
-        check_large(context, channels, SOME);
+        while (channels < MOST && !irn_gemm_is_large(context, PIXELS, channels, channels))
+            channels += 32;
+        ck_assert(irn_gemm_is_large(context, PIXELS, channels, channels));
+        check_large(context, channels, PIXELS);
     }
     devices_close(context);
 }
