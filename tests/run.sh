@@ -203,6 +203,7 @@ stage_oclgrind() {
     local -x IRN_TEST_BLOCK
     gcc -shared -fPIC "$root/tests/oclgrind_writes.c" -o "$work/oclgrind_writes.so" -ldl || return
     export CK_FORK=no IRN_BUILD_OPTIONS=-cl-opt-disable IRN_TEST_EFFORT=small IRN_TEST_DEVICE=Oclgrind
+    export CLBLAST_BUILD_OPTIONS='-cl-opt-disable ' # which CLBlast appends its own to, without a space
     # Oclgrind's device has a GPU's layout; after a colon is the block of the layout to take instead,
     # for the kernels that only CPUs have.
     for run in test_probe test_elementwise test_head test_head_tangent test_conv test_conv:8 test_chain:8; do
@@ -224,7 +225,7 @@ stage_oclgrind() {
             status=1
         fi
     done
-    unset CK_FORK IRN_BUILD_OPTIONS IRN_TEST_EFFORT IRN_TEST_DEVICE
+    unset CK_FORK IRN_BUILD_OPTIONS CLBLAST_BUILD_OPTIONS IRN_TEST_EFFORT IRN_TEST_DEVICE
     only_status && [ "$status" -eq 0 ]
 }
 

@@ -18,6 +18,7 @@ typedef struct irn_conv_rates {
     bool
         winograd; /* computed by Winograd's method, which needs fewer operations than are counted */
     bool tiled;   /* or by tiles in local memory */
+    bool blas;    /* or 1x1 kernels, either way or their gradient, by CLBlast */
 } irn_conv_rates;
 
 /* A k x k convolution, zero padding, of a random batch: in the form that models use on this device,

@@ -63,7 +63,8 @@ typedef struct irn_check_options {
  * kernel computes wrongly, cannot be compiled or does not run: the sentence names it, device and
  * driver, the error and the limit, and nothing that the device computes should be trusted. clFFT
  * failing is no error, for sums over taps take its place, in this context and in later ones that
- * remember. Other errors: IRN_ERROR_MEMORY, IRN_ERROR_CANCELLED, IRN_ERROR_ARGUMENT. */
+ * remember; nor is CLBlast failing where the device's tuning has it, for tiles do. Other errors:
+ * IRN_ERROR_MEMORY, IRN_ERROR_CANCELLED, IRN_ERROR_ARGUMENT. */
 IRN_API irn_status irn_device_check(irn_context *context, const irn_check_options *options);
 
 #ifdef __cplusplus

@@ -53,17 +53,23 @@ static const cli_option bench_table[] = {
 };
 
 typedef struct conv_shape {
-    size_t batch, side, inputs, outputs;
+    size_t kernel, batch, side, inputs, outputs;
 } conv_shape;
 
-static const conv_shape conv_shapes[] = {
-    {128, 32, 32, 32}, {128, 16, 64, 64}, {128, 8, 128, 128}, {32, 16, 512, 512}};
+static const conv_shape conv_shapes[] = {{3, 128, 32, 32, 32},
+                                         {3, 128, 16, 64, 64},
+                                         {3, 128, 8, 128, 128},
+                                         {3, 32, 16, 512, 512},
+                                         {1, 128, 8, 256, 256}};
 /* Each shape is measured in the form that models use, then as plain sums of products. */
-enum { CONV_SHAPES = 4, CONV_KERNEL = 3, CONV_ROWS = 2 * CONV_SHAPES };
+enum { CONV_SHAPES = sizeof conv_shapes / sizeof *conv_shapes, CONV_ROWS = 2 * CONV_SHAPES };
 
 static const char *conv_method(const irn_conv_rates *rates)
 {
-    return rates->winograd ? "winograd" : rates->tiled ? "tiled" : "direct";
+    return rates->winograd ? "winograd"
+           : rates->blas   ? "clblast"
+           : rates->tiled  ? "tiled"
+                           : "direct";
 }
 
 static int measure_conv(cli_session *session, size_t repeats, double *peak,
@@ -77,7 +83,7 @@ static int measure_conv(cli_session *session, size_t repeats, double *peak,
             status = IRN_ERROR_CANCELLED;
         else
             status = irn_bench_conv(session->context, shape->batch, shape->inputs, shape->outputs,
-                                    shape->side, shape->side, CONV_KERNEL, i >= CONV_SHAPES,
+                                    shape->side, shape->side, shape->kernel, i >= CONV_SHAPES,
                                     repeats, &rates[i]);
     }
     cli_progress_clear(&session->progress);
@@ -100,7 +106,7 @@ static int print_conv_json(cli_session *session, double peak, const irn_conv_rat
         cli_json_number(&json, entry, "width", (double)shape->side);
         cli_json_number(&json, entry, "inputs", (double)shape->inputs);
         cli_json_number(&json, entry, "outputs", (double)shape->outputs);
-        cli_json_number(&json, entry, "kernel", CONV_KERNEL);
+        cli_json_number(&json, entry, "kernel", (double)shape->kernel);
         cli_json_number(&json, entry, "forward_gflops", rates[i].forward);
         cli_json_number(&json, entry, "data_gradient_gflops", rates[i].data_gradient);
         cli_json_number(&json, entry, "weight_gradient_gflops", rates[i].weight_gradient);
@@ -112,16 +118,17 @@ static int print_conv_json(cli_session *session, double peak, const irn_conv_rat
 static void print_conv(double peak, const irn_conv_rates *rates)
 {
     printf("measured FMA peak: %.1f GFLOP/s\n\n", peak);
-    printf("%-26s  %-8s  %17s  %17s  %17s\n", "3x3 convolution", "method", "forward",
-           "data gradient", "weight gradient");
+    printf("%-27s  %-8s  %17s  %17s  %17s\n", "convolution", "method", "forward", "data gradient",
+           "weight gradient");
     for (size_t i = 0; i < CONV_ROWS; i++) {
         const conv_shape *shape = &conv_shapes[i % CONV_SHAPES];
         const double values[] = {rates[i].forward, rates[i].data_gradient,
                                  rates[i].weight_gradient};
         char name[96];
-        snprintf(name, sizeof name, "%zu x %zux%zu, %zu -> %zu", shape->batch, shape->side,
-                 shape->side, shape->inputs, shape->outputs);
-        printf("%-26s  %-8s", name, conv_method(&rates[i]));
+        snprintf(name, sizeof name, "%zux%zu, %zu x %zux%zu, %zu -> %zu", shape->kernel,
+                 shape->kernel, shape->batch, shape->side, shape->side, shape->inputs,
+                 shape->outputs);
+        printf("%-27s  %-8s", name, conv_method(&rates[i]));
         for (size_t j = 0; j < 3; j++)
             printf("  %7.1f (%5.1f %%)", values[j], 100 * values[j] / peak);
         putchar('\n');
@@ -248,7 +255,7 @@ const cli_command cli_command_bench = {
     .name = "bench",
     .summary = "measure speed: conv, step, inverse or certify",
     .synopsis = "conv|step|inverse|certify [options]",
-    .about = "conv      GFLOP/s of 3x3 convolutions and their gradients, and the share of what\n"
+    .about = "conv      GFLOP/s of convolutions and their gradients, and the share of what\n"
              "          the device can do at most (measured)\n"
              "step      seconds of a training step, and the device memory it takes at most\n"
              "inverse   seconds of inverting a batch with 20 steps in each block\n"

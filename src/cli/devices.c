@@ -45,8 +45,8 @@ static const cli_option devices_table[] = {
      .kind = CLI_FLAG,
      .offset = offsetof(devices_options, check),
      .help = "check what the devices compute, or that of --device, in\n"
-             "full: every kernel against the host, and clFFT; status 1\n"
-             "if a device computes wrongly"},
+             "full: every kernel against the host, clFFT, and CLBlast\n"
+             "if it is chosen; status 1 if a device computes wrongly"},
 };
 
 /* All devices, whatever the first ones compute. */

@@ -1,6 +1,7 @@
 /* A layer of a block: which of the convolution's forms computes it, and the factor 1 / max(1,
  * sigma/c), which multiplies the result (see power.cl). */
 #include "flow/model.h"
+#include "ops/dense.h"
 #include "ops/narrow.h"
 #include "ops/winograd.h"
 
@@ -23,6 +24,8 @@ irn_status irn_layer_forward(const irn_model *model, const irn_operands *operand
     if (layer->winograd && x->precision == IRN_SINGLE)
         return irn_winograd_forward(&layer->conv, transformed, x, &epilogue, y,
                                     model->layer_scratch);
+    if (x->precision == IRN_SINGLE && irn_dense_suits(model->context, &layer->conv))
+        return irn_dense_apply(&layer->conv, weights, x, &epilogue, y, model->layer_scratch);
     return irn_conv_forward(&layer->conv, weights, x, &epilogue, y);
 }
 
@@ -37,6 +40,8 @@ irn_status irn_layer_backward(const irn_model *model, const irn_layer *layer, co
     if (layer->winograd)
         return irn_winograd_backward(&layer->conv, transformed, y, &epilogue, x,
                                      model->layer_scratch);
+    if (irn_dense_suits(model->context, &layer->conv))
+        return irn_dense_apply(&layer->conv, transposed, y, &epilogue, x, model->layer_scratch);
     return irn_conv_backward(&layer->conv, transposed, y, &epilogue, x);
 }
 
@@ -48,6 +53,8 @@ irn_status irn_layer_weight_gradient(const irn_model *model, const irn_layer *la
     irn_place biases = {bias ? gradient : NULL, irn_parameter(model, layer->bias).offset};
     if (layer->winograd)
         return irn_winograd_weight_gradient(&layer->conv, x, y, weights, biases, partials);
+    if (irn_dense_gradient_suits(model->context, &layer->conv))
+        return irn_dense_weight_gradient(&layer->conv, x, y, weights, biases, partials);
     return irn_conv_weight_gradient(&layer->conv, x, y, weights, biases, partials);
 }
 
@@ -56,6 +63,9 @@ size_t irn_layer_partials(const irn_model *model, const irn_layer *layer, size_t
     if (layer->winograd)
         return irn_winograd_gradient_scratch(model->context, &layer->conv, images, layer->height,
                                              layer->width);
+    if (irn_dense_gradient_suits(model->context, &layer->conv))
+        return irn_dense_gradient_scratch(model->context, &layer->conv, images, layer->height,
+                                          layer->width);
     return irn_conv_gradient_scratch(model->context, &layer->conv, images, layer->height,
                                      layer->width);
 }

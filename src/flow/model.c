@@ -1,6 +1,7 @@
 /* Making a model: the chain of blocks for a configuration, and random weights. */
 #include "flow/chain.h"
 #include "base/philox.h"
+#include "ops/dense.h"
 #include "ops/narrow.h"
 #include "ops/winograd.h"
 
@@ -233,7 +234,7 @@ static irn_status fill(irn_model *model)
 }
 
 /* What the layer's forms want, either way. */
-static size_t layer_scratch(const irn_context *context, const irn_layer *layer)
+static size_t layer_scratch(irn_context *context, const irn_layer *layer)
 {
     const irn_conv *conv = &layer->conv;
     size_t most = 0;
@@ -241,6 +242,8 @@ static size_t layer_scratch(const irn_context *context, const irn_layer *layer)
         most = irn_winograd_scratch(context, conv, layer->width);
     if (irn_narrow_suits(context, conv, irn_smaller(conv->inputs, conv->outputs), layer->width))
         most = irn_larger(most, irn_narrow_scratch(context, conv, layer->width));
+    if (irn_dense_suits(context, conv))
+        most = irn_larger(most, irn_dense_scratch(context, conv, layer->height, layer->width));
     return most;
 }
 

@@ -1,6 +1,7 @@
 /* Rates of the device and of the convolutions: see bench.h. */
 #include "ops/bench.h"
 #include "base/philox.h"
+#include "ops/dense.h"
 #include "ops/tiled.h"
 #include "ops/winograd.h"
 
@@ -56,8 +57,8 @@ typedef struct conv_bench {
     irn_conv conv;
     irn_tensor x, y;
     irn_place weights, transposed, gradient;
-    bool winograd;
-    cl_mem memory[7]; /* three kernels, partial sums, and Winograd's two kernels and scratch */
+    bool winograd, dense, dense_gradient;
+    cl_mem memory[7]; /* three kernels, partial sums, Winograd's two kernels, scratch */
 } conv_bench;
 
 typedef irn_status (*conv_work)(const conv_bench *);
@@ -68,6 +69,8 @@ static irn_status forward(const conv_bench *b)
     if (b->winograd)
         return irn_winograd_forward(&b->conv, (irn_place){b->memory[4], 0}, &b->x, &plain, &b->y,
                                     b->memory[6]);
+    if (b->dense)
+        return irn_dense_apply(&b->conv, b->weights, &b->x, &plain, &b->y, b->memory[6]);
     return irn_conv_forward(&b->conv, b->weights, &b->x, &plain, &b->y);
 }
 
@@ -77,6 +80,8 @@ static irn_status data_gradient(const conv_bench *b)
     if (b->winograd)
         return irn_winograd_backward(&b->conv, (irn_place){b->memory[5], 0}, &b->y, &plain, &b->x,
                                      b->memory[6]);
+    if (b->dense)
+        return irn_dense_apply(&b->conv, b->transposed, &b->y, &plain, &b->x, b->memory[6]);
     return irn_conv_backward(&b->conv, b->transposed, &b->y, &plain, &b->x);
 }
 
@@ -86,6 +91,8 @@ static irn_status weight_gradient(const conv_bench *b)
     if (b->winograd)
         return irn_winograd_weight_gradient(&b->conv, &b->x, &b->y, b->gradient, none,
                                             b->memory[3]);
+    if (b->dense_gradient)
+        return irn_dense_weight_gradient(&b->conv, &b->x, &b->y, b->gradient, none, b->memory[3]);
     return irn_conv_weight_gradient(&b->conv, &b->x, &b->y, b->gradient, none, b->memory[3]);
 }
 
@@ -138,6 +145,10 @@ static void buffer_sizes(const conv_bench *b, irn_context *context, size_t batch
     sizes[0] = sizes[1] = sizes[2] = irn_conv_weights(context, &b->conv);
     sizes[3] = irn_conv_gradient_scratch(context, &b->conv, batch, height, width);
     sizes[4] = sizes[5] = sizes[6] = 0;
+    if (b->dense)
+        sizes[6] = irn_dense_scratch(context, &b->conv, height, width);
+    if (b->dense_gradient)
+        sizes[3] = irn_dense_gradient_scratch(context, &b->conv, batch, height, width);
     if (!b->winograd)
         return;
     sizes[3] = irn_winograd_gradient_scratch(context, &b->conv, batch, height, width);
@@ -165,8 +176,10 @@ static irn_status prepare(conv_bench *b, irn_context *context, const irn_conv_ca
                          .outputs = what->outputs,
                          .kernel_height = what->kernel,
                          .kernel_width = what->kernel};
-    b->winograd = !what->direct && what->precision == IRN_SINGLE &&
-                  irn_winograd_suits(context, &b->conv, what->height, what->width);
+    bool models = !what->direct && what->precision == IRN_SINGLE;
+    b->winograd = models && irn_winograd_suits(context, &b->conv, what->height, what->width);
+    b->dense = models && irn_dense_suits(context, &b->conv);
+    b->dense_gradient = models && irn_dense_gradient_suits(context, &b->conv);
     buffer_sizes(b, context, what->batch, what->height, what->width, sizes);
     IRN_TRY(irn_tensor_create(&b->x, context, what->precision, what->batch, what->inputs,
                               what->height, what->width));
@@ -224,6 +237,7 @@ irn_status irn_bench_conv(irn_context *context, size_t batch, size_t inputs, siz
     irn_status status = prepare(&b, context, &what);
     rates->winograd = b.winograd;
     rates->tiled = irn_tiled_suits(context, outputs);
+    rates->blas = b.dense || b.dense_gradient;
     if (status == IRN_OK)
         status = rate_of(&b, forward, repeats, &rates->forward);
     if (status == IRN_OK)

@@ -8,7 +8,7 @@
 typedef struct irn_conv_case {
     size_t batch, inputs, outputs, height, width, kernel;
     irn_precision precision; /* gradients are IRN_SINGLE */
-    bool direct;             /* not by Winograd's method */
+    bool direct;             /* not by Winograd's method, nor by CLBlast */
     bool forward, data_gradient, weight_gradient;
 } irn_conv_case;
 

@@ -1,11 +1,7 @@
 /* Convolutions and their weight gradients by tiles in local memory, see conv_tiled.cl and
  * conv_tiled_gradient.cl: what irn_conv_* does, for GPUs.
- *
- * Why not by a library's matrix product, dense layers and 1x1 kernels at least: in the layout
- * [N][C/4][H][W][4] the pixels of one image and block are a matrix of 4 columns, so that CLBlast
- * would have to be called once for each image and block with K = 4, or x and y be copied to and
- * from another layout and the epilogue run by itself, six more passes through memory. Here a 1x1
- * kernel is the case of a single tap and a dense layer that of a single pixel. */
+ * A 1x1 kernel is the case of a single tap and a dense layer that of a single pixel; dense.h may
+ * take both. */
 #ifndef IRN_TILED_H
 #define IRN_TILED_H
 

@@ -44,6 +44,14 @@ static const use_shapes table[] = {
       {1, 128, 128, 8, 8, 3, IRN_SINGLE, false, true, true, true},
       {1, 64, 64, 16, 16, 3, IRN_SINGLE, true, true, true, true},
       {1, 128, 128, 16, 16, 1, IRN_SINGLE, true, true, true, false}}},
+    {IRN_TILE_DENSE,
+     {{1, 128, 128, 16, 16, 1, IRN_SINGLE, false, true, true, false},
+      {1, 256, 256, 8, 8, 1, IRN_SINGLE, false, true, true, false},
+      {1, 512, 512, 1, 1, 1, IRN_SINGLE, false, true, true, false}}},
+    {IRN_TILE_DENSE_GRADIENT,
+     {{1, 128, 128, 16, 16, 1, IRN_SINGLE, false, false, false, true},
+      {1, 256, 256, 8, 8, 1, IRN_SINGLE, false, false, false, true},
+      {1, 512, 512, 1, 1, 1, IRN_SINGLE, false, false, false, true}}},
 };
 enum { USES = sizeof table / sizeof *table };
 
@@ -106,6 +114,15 @@ static irn_status measure(const tuner *t, double *gflops)
     return IRN_OK;
 }
 
+/* What was measured then was not CLBlast. */
+static irn_status check_blas(const tuner *t, irn_tile_use use, const irn_tile *tile)
+{
+    bool wanted = (use == IRN_TILE_DENSE || use == IRN_TILE_DENSE_GRADIENT) && tile->size[0] > 0;
+    if (wanted && t->context->blas_refused)
+        return irn_fail(IRN_ERROR_DEVICE, "CLBlast fails on %s", t->context->info.name);
+    return IRN_OK;
+}
+
 /* One tile. A device that fails on it, by its compiler or its memory, does not get it. */
 static irn_status measure_tile(tuner *t, irn_tile_use use, const irn_tile *tile)
 {
@@ -115,7 +132,7 @@ static irn_status measure_tile(tuner *t, irn_tile_use use, const irn_tile *tile)
     irn_tile_text(entry->tile, tile);
     entry->before = memcmp(tile, &t->before.tiles[use], sizeof *tile) == 0;
     irn_tuning_force(tuning, use, tile);
-    if (measure(t, &entry->gflops) != IRN_OK) {
+    if (measure(t, &entry->gflops) != IRN_OK || check_blas(t, use, tile) != IRN_OK) {
         irn_log(t->context, "%s=%s: %s", entry->use, entry->tile, irn_last_error());
         entry->gflops = 0;
     }

@@ -1,4 +1,4 @@
-#include "runtime/runtime.h"
+#include "runtime/blas.h"
 #include "runtime/tuning.h"
 
 #include <stdarg.h>
@@ -189,6 +189,7 @@ irn_status irn_context_side(irn_context **out, irn_context *context, size_t inde
         (*side)->info.global_memory -= context->memory;
         (*side)->loops = context->loops;
         (*side)->fft_refused = context->fft_refused;
+        (*side)->blas_refused = context->blas_refused;
     }
     *out = *side;
     return status;
@@ -224,6 +225,7 @@ void irn_context_free(irn_context *context)
     if (context->queue)
         clFinish(context->queue);
     irn_programs_free(context);
+    irn_blas_release(context);
     if (context->queue)
         clReleaseCommandQueue(context->queue);
     if (context->cl)

@@ -14,13 +14,16 @@ typedef enum irn_tile_use {
     IRN_TILE_GRADIENT,
     IRN_TILE_GRADIENT_NARROW,
     IRN_TILE_CPU,
+    IRN_TILE_DENSE, /* 1x1 kernels and dense layers, see ops/dense.h */
+    IRN_TILE_DENSE_GRADIENT,
     IRN_TILE_USES
 } irn_tile_use;
 
 /* How a convolution is cut. To apply one, conv_tiled.cl: work-items a group, pixels and blocks a
  * work-item, quads a step (GROUP, GP, GB, GK there). Its gradient, conv_tiled_gradient.cl:
  * work-items along quads and along blocks, quads and blocks a work-item (NQ, NO, GQ, GO). On CPUs
- * pixels and blocks a work-item (T, OCB of conv.clh). Further numbers are zero; all zeros: none. */
+ * pixels and blocks a work-item (T, OCB of conv.clh). For dense layers pixels that CLBlast
+ * multiplies at a time. Further numbers are zero; all zeros: none. */
 typedef struct irn_tile {
     unsigned size[4];
 } irn_tile;
@@ -77,8 +80,9 @@ struct irn_context {
     irn_context *sides[IRN_SIDES]; /* see irn_context_side() */
     char *noted;                   /* of a side: what it has to say, each message with its zero */
     size_t noted_size;
-    bool fft_refused;       /* clFFT was found to compute wrongly here */
-    irn_launches *launches; /* where calls note what they launch; NULL: nowhere */
+    bool fft_refused;             /* clFFT was found to compute wrongly here */
+    bool blas_refused, blas_used; /* CLBlast likewise, or fails; it has programs of the context */
+    irn_launches *launches;       /* where calls note what they launch; NULL: nowhere */
 };
 
 /* OpenCL's name for an error code. */

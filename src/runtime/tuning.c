@@ -115,6 +115,14 @@ static const struct candidate {
     {IRN_TILE_GRADIENT_NARROW, {{16, 4, 1, 1}}},
     {IRN_TILE_GRADIENT_NARROW, {{8, 8, 1, 1}}},
     {IRN_TILE_GRADIENT_NARROW, {{32, 2, 1, 1}}},
+    /* 0: by tiles, as other kernels are. Fewer pixels may stay in a cache from step to step, more
+     * keep large devices busy. */
+    {IRN_TILE_DENSE, {{0}}},
+    {IRN_TILE_DENSE, {{4096}}},
+    {IRN_TILE_DENSE, {{16384}}},
+    {IRN_TILE_DENSE_GRADIENT, {{0}}},
+    {IRN_TILE_DENSE_GRADIENT, {{4096}}},
+    {IRN_TILE_DENSE_GRADIENT, {{16384}}},
     {IRN_TILE_CPU, {{4, 2}}},
     {IRN_TILE_CPU, {{5, 2}}},
     {IRN_TILE_CPU, {{6, 2}}},
@@ -176,9 +184,12 @@ static bool too_many_parts(const device_class *class, irn_tile_use use, const un
 static bool fits(const irn_device_info *device, irn_tile_use use, const irn_tile *tile)
 {
     const device_class *class = class_of(device);
+    if (class->simt != (use != IRN_TILE_CPU))
+        return false;
+    if (use == IRN_TILE_DENSE || use == IRN_TILE_DENSE_GRADIENT)
+        return class->local > 0; /* CLBlast's kernels are of the same kind */
     unsigned sums = accumulators(use, tile->size);
-    if (class->simt != (use != IRN_TILE_CPU) || sums > class->sums ||
-        too_many_parts(class, use, tile->size))
+    if (sums > class->sums || too_many_parts(class, use, tile->size))
         return false;
     if (use == IRN_TILE_CPU) /* fewer would leave vector units waiting for their sums */
         return 2 * sums > class->sums;
@@ -245,7 +256,8 @@ const char *irn_tuning_class(const irn_device_info *device)
 const char *irn_tile_use_name(irn_tile_use use)
 {
     static const char *const names[] = {"apply",    "apply-narrow",    "apply-double",
-                                        "gradient", "gradient-narrow", "cpu"};
+                                        "gradient", "gradient-narrow", "cpu",
+                                        "dense",    "dense-gradient"};
     return names[use];
 }
 

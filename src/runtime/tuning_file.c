@@ -83,7 +83,8 @@ irn_status irn_tuning_store(const irn_context *context)
     irn_status status = irn_writer_write(writer, magic, sizeof magic - 1);
     for (irn_tile_use use = 0; use < IRN_TILE_USES && status == IRN_OK; use++) {
         char line[IRN_TILE_TEXT + 32], text[IRN_TILE_TEXT];
-        if (context->tuning.tiles[use].size[0] == 0)
+        irn_tile any;
+        if (!irn_tile_candidate(&any, &context->info, use, 0))
             continue;
         int length = snprintf(line, sizeof line, "%s=%s\n", irn_tile_use_name(use),
                               irn_tile_text(text, &context->tuning.tiles[use]));

@@ -1,14 +1,17 @@
 /* Checks of convolutions: every form that the device may take, with every kind of epilogue. */
 #include "trial/trial.h"
 #include "trial/reference.h"
+#include "ops/dense.h"
 #include "ops/narrow.h"
 #include "ops/pointwise.h"
 #include "ops/winograd.h"
+#include "runtime/blas.h"
 #include "runtime/tuning.h"
 
 #include <stdio.h>
+#include <string.h>
 
-typedef enum form { DIRECT, WINOGRAD, NARROW } form;
+typedef enum form { DIRECT, WINOGRAD, NARROW, DENSE } form;
 
 /* One convolution with random numbers. */
 typedef struct subject {
@@ -42,7 +45,7 @@ static irn_status tensor_of(const subject *s, bool output, const double *values,
 
 static const char *name(subject *s, const char *operation)
 {
-    static const char *const forms[] = {"", "Winograd's ", "narrow "};
+    static const char *const forms[] = {"", "Winograd's ", "narrow ", "CLBlast's "};
     snprintf(s->what, sizeof s->what, "%s%s, %zux%zu kernel %zu->%zu%s", forms[s->how], operation,
              s->conv.kernel_height, s->conv.kernel_width, s->conv.inputs, s->conv.outputs,
              s->precision == IRN_DOUBLE ? ", float64" : "");
@@ -123,6 +126,16 @@ static irn_status narrow(subject *s, bool back, const irn_tensor *from,
                 : irn_narrow_forward(&s->conv, s->kernel, from, epilogue, to, scratch.memory);
 }
 
+/* Either way. */
+static irn_status dense(subject *s, irn_place weights, const irn_tensor *from,
+                        const irn_epilogue *epilogue, const irn_tensor *to)
+{
+    irn_place scratch;
+    size_t room = irn_dense_scratch(s->trial->context, &s->conv, s->map.height, s->map.width);
+    IRN_TRY(irn_trial_room(s->trial, IRN_SINGLE, room, &scratch));
+    return irn_dense_apply(&s->conv, weights, from, epilogue, to, scratch.memory);
+}
+
 static irn_status forward(subject *s, const irn_tensor *x, const irn_epilogue *epilogue,
                           const irn_tensor *y)
 {
@@ -130,6 +143,8 @@ static irn_status forward(subject *s, const irn_tensor *x, const irn_epilogue *e
         return winograd(s, false, x, epilogue, y);
     if (s->how == NARROW)
         return narrow(s, false, x, epilogue, y);
+    if (s->how == DENSE)
+        return dense(s, s->kernel, x, epilogue, y);
     return irn_conv_forward(&s->conv, s->kernel, x, epilogue, y);
 }
 
@@ -140,7 +155,32 @@ static irn_status backward(subject *s, const irn_tensor *y, const irn_epilogue *
         return winograd(s, true, y, epilogue, x);
     if (s->how == NARROW)
         return narrow(s, true, y, epilogue, x);
+    if (s->how == DENSE)
+        return dense(s, s->transposed, y, epilogue, x);
     return irn_conv_backward(&s->conv, s->transposed, y, epilogue, x);
+}
+
+static size_t gradient_scratch(const subject *s)
+{
+    irn_context *context = s->trial->context;
+    const irn_map *m = &s->map;
+    if (s->how == WINOGRAD)
+        return irn_winograd_gradient_scratch(context, &s->conv, m->images, m->height, m->width);
+    if (s->how == DENSE)
+        return irn_dense_gradient_scratch(context, &s->conv, m->images, m->height, m->width);
+    return irn_conv_gradient_scratch(context, &s->conv, m->images, m->height, m->width);
+}
+
+static irn_status weight_gradient(subject *s, const irn_tensor *x, const irn_tensor *y,
+                                  irn_place weights, irn_place bias)
+{
+    irn_place scratch;
+    IRN_TRY(irn_trial_room(s->trial, IRN_SINGLE, gradient_scratch(s), &scratch));
+    if (s->how == WINOGRAD)
+        return irn_winograd_weight_gradient(&s->conv, x, y, weights, bias, scratch.memory);
+    if (s->how == DENSE)
+        return irn_dense_weight_gradient(&s->conv, x, y, weights, bias, scratch.memory);
+    return irn_conv_weight_gradient(&s->conv, x, y, weights, bias, scratch.memory);
 }
 
 /* ---- the checks ---- */
@@ -216,28 +256,18 @@ static irn_status check_backward(subject *s)
 static irn_status check_gradient(subject *s)
 {
     irn_trial *c = s->trial;
-    irn_context *context = c->context;
-    const irn_map *m = &s->map;
     double *expected, *got, *sums;
     irn_tensor x, y;
-    irn_place weights, bias, scratch;
-    size_t room =
-        s->how == WINOGRAD
-            ? irn_winograd_gradient_scratch(context, &s->conv, m->images, m->height, m->width)
-            : irn_conv_gradient_scratch(context, &s->conv, m->images, m->height, m->width);
+    irn_place weights, bias;
     IRN_TRY(irn_trial_doubles(c, irn_kernel_count(&s->conv), &expected));
     IRN_TRY(irn_trial_doubles(c, s->conv.outputs, &sums));
-    irn_reference_kernel_gradient(&s->conv, *m, s->x, s->y, expected);
-    irn_reference_channel_sums(*m, s->conv.outputs, s->y, sums);
+    irn_reference_kernel_gradient(&s->conv, s->map, s->x, s->y, expected);
+    irn_reference_channel_sums(s->map, s->conv.outputs, s->y, sums);
     IRN_TRY(tensor_of(s, false, s->x, &x));
     IRN_TRY(tensor_of(s, true, s->y, &y));
     IRN_TRY(irn_trial_kernel(c, IRN_SINGLE, &s->conv, NULL, &weights));
     IRN_TRY(irn_trial_vector(c, IRN_SINGLE, s->conv.outputs, NULL, &bias));
-    IRN_TRY(irn_trial_room(c, IRN_SINGLE, room, &scratch));
-    if (s->how == WINOGRAD)
-        IRN_TRY(irn_winograd_weight_gradient(&s->conv, &x, &y, weights, bias, scratch.memory));
-    else
-        IRN_TRY(irn_conv_weight_gradient(&s->conv, &x, &y, weights, bias, scratch.memory));
+    IRN_TRY(weight_gradient(s, &x, &y, weights, bias));
     IRN_TRY(irn_trial_read_kernel(c, IRN_SINGLE, weights, &s->conv, &got));
     IRN_TRY(irn_trial_values(c, name(s, "weights' gradient"), expected, got,
                              irn_kernel_count(&s->conv), 1e-5));
@@ -252,7 +282,12 @@ static irn_status check_form(irn_trial *c, const irn_conv *conv, irn_map map,
     subject s = {.trial = c, .conv = *conv, .map = map, .precision = precision, .how = how};
     bool ahead = how != NARROW || irn_narrow_suits(c->context, conv, conv->outputs, map.width);
     bool back = how != NARROW || irn_narrow_suits(c->context, conv, conv->inputs, map.width);
-    if (!ahead && !back)
+    bool gradient = precision == IRN_SINGLE && how != NARROW;
+    if (how == DENSE) {
+        ahead = back = irn_dense_suits(c->context, conv);
+        gradient = irn_dense_gradient_suits(c->context, conv);
+    }
+    if (!ahead && !back && !gradient)
         return IRN_OK;
     IRN_TRY(begin(&s));
     if (ahead) {
@@ -261,7 +296,7 @@ static irn_status check_form(irn_trial *c, const irn_conv *conv, irn_map map,
     }
     if (back)
         IRN_TRY(check_backward(&s));
-    return precision == IRN_SINGLE && how != NARROW ? check_gradient(&s) : IRN_OK;
+    return gradient ? check_gradient(&s) : IRN_OK;
 }
 
 /* Fast forms are of float32 only. */
@@ -319,6 +354,100 @@ static irn_status check_tiles(irn_trial *c, irn_tile_use apply, irn_tile_use gra
                     irn_tile_text(text[1], &tiles[1]));
 }
 
+/* ---- CLBlast ---- */
+
+/* Two forms of y = W x and of the weights' gradient against each other: one that the host has
+ * checked beside CLBlast. */
+static irn_status compare_forms(subject *s)
+{
+    irn_trial *c = s->trial;
+    const irn_epilogue plain = {.activate = false};
+    const irn_place none = {NULL, 0};
+    irn_tensor x, y, results[2];
+    irn_place kernels[2];
+    double *expected, *got;
+    IRN_TRY(tensor_of(s, false, s->x, &x));
+    IRN_TRY(tensor_of(s, true, s->y, &y));
+    for (int i = 0; i < 2; i++) {
+        s->how = i ? DENSE : DIRECT;
+        IRN_TRY(tensor_of(s, true, NULL, &results[i]));
+        IRN_TRY(irn_trial_kernel(c, IRN_SINGLE, &s->conv, NULL, &kernels[i]));
+        if (irn_dense_suits(c->context, &s->conv))
+            IRN_TRY(forward(s, &x, &plain, &results[i]));
+        if (irn_dense_gradient_suits(c->context, &s->conv))
+            IRN_TRY(weight_gradient(s, &x, &y, kernels[i], none));
+    }
+    if (irn_dense_suits(c->context, &s->conv)) {
+        IRN_TRY(irn_trial_read_tensor(c, &results[0], &expected));
+        IRN_TRY(irn_trial_is_tensor(c, name(s, "large product"), expected, &results[1], 1e-5));
+    }
+    if (irn_dense_gradient_suits(c->context, &s->conv)) {
+        IRN_TRY(irn_trial_read_kernel(c, IRN_SINGLE, kernels[0], &s->conv, &expected));
+        IRN_TRY(irn_trial_read_kernel(c, IRN_SINGLE, kernels[1], &s->conv, &got));
+        IRN_TRY(irn_trial_values(c, name(s, "gradient of a large product"), expected, got,
+                                 irn_kernel_count(&s->conv), 1e-5));
+    }
+    return IRN_OK;
+}
+
+/* CLBlast has another kernel for large products, which begin anywhere from 128^3 to 1500^3 sums on
+ * the devices that it knows: the least channels with which these pixels have it. */
+static irn_status check_large_products(irn_trial *c)
+{
+    enum { IMAGES = 16, SIDE = 16, PIXELS = IMAGES * SIDE * SIDE, MOST_CHANNELS = 1028 };
+    irn_tuning *tuning = &c->context->tuning;
+    const irn_tuning saved = *tuning;
+    size_t n = 132;
+    while (n < MOST_CHANNELS && !irn_gemm_is_large(c->context, PIXELS, n, n))
+        n += 128;
+    subject s = {.trial = c,
+                 .conv = {n, n, 1, 1, IRN_PAD_ZEROS, IRN_IDENTITY},
+                 .map = {IMAGES, SIDE, SIDE},
+                 .precision = IRN_SINGLE,
+                 .how = DENSE};
+    IRN_TRY(begin(&s));
+    /* Scratch for no more than there is. */
+    for (irn_tile_use use = IRN_TILE_DENSE; use <= IRN_TILE_DENSE_GRADIENT; use++)
+        tuning->tiles[use].size[0] = (unsigned)irn_smaller(tuning->tiles[use].size[0], PIXELS);
+    irn_status status = compare_forms(&s);
+    *tuning = saved;
+    return status;
+}
+
+static irn_status check_products(irn_trial *c)
+{
+    static const irn_map maps[] = {{2, 5, 7}, {5, 1, 1}};
+    for (irn_activation phi = IRN_IDENTITY; phi <= IRN_LIPSWISH; phi++) {
+        const irn_conv conv = {37, 21, 1, 1, IRN_PAD_ZEROS, phi};
+        for (size_t i = 0; i < 2 && (c->thorough || phi == IRN_ELU); i++)
+            IRN_TRY(check_form(c, &conv, maps[i], IRN_SINGLE, DENSE));
+    }
+    return check_large_products(c);
+}
+
+/* What the tuning leaves to CLBlast. Where that, or what brings maps to it and results from it, is
+ * not to be relied on, tiles take its place. */
+static irn_status check_blas(irn_trial *c)
+{
+    const irn_conv small = {.kernel_height = 1, .kernel_width = 1};
+    const irn_check_result before = c->result;
+    char worst[sizeof c->worst];
+    if (!irn_dense_suits(c->context, &small) && !irn_dense_gradient_suits(c->context, &small))
+        return IRN_OK;
+    memcpy(worst, c->worst, sizeof worst);
+    irn_status status = check_products(c);
+    if (status != IRN_ERROR_DEVICE && !c->context->blas_refused)
+        return status;
+    c->context->blas_refused = true;
+    c->launched.count = 0;
+    c->result = before;
+    c->result.outcome = IRN_CHECK_REPLACED;
+    memcpy(c->worst, worst, sizeof worst);
+    snprintf(c->sentence, sizeof c->sentence,
+             "CLBlast is wrong or fails on %s: tiles take its place", c->context->info.name);
+    return IRN_OK;
+}
+
 /* These maps are small, so that by themselves they take narrow tiles: others have to be asked for.
  */
 irn_status irn_trial_convolutions(irn_trial *c)
@@ -327,5 +456,6 @@ irn_status irn_trial_convolutions(irn_trial *c)
     if (!c->context->info.is_simt)
         return IRN_OK;
     IRN_TRY(check_tiles(c, IRN_TILE_APPLY, IRN_TILE_GRADIENT));
-    return check_tiles(c, IRN_TILE_APPLY_NARROW, IRN_TILE_GRADIENT_NARROW);
+    IRN_TRY(check_tiles(c, IRN_TILE_APPLY_NARROW, IRN_TILE_GRADIENT_NARROW));
+    return check_blas(c);
 }

@@ -1,9 +1,10 @@
 /* That a device has passed its trial, on disk.
  *
  * A file is named by the SHA-256 of all that the result depends on: device, platform, driver, this
- * library's version and clFFT's, the kernels and how they are built and divided. It holds a magic
- * word and what was found of clFFT. It is written to a temporary file and renamed; whatever is
- * wrong with it, the device is checked again. It may be deleted at any time. */
+ * library's version and clFFT's (CLBlast tells none), the kernels and how they are built and
+ * divided. It holds a magic word and what was found of the foreign library that the part rests on.
+ * It is written to a temporary file and renamed; whatever is wrong with it, the device is checked
+ * again. It may be deleted at any time. */
 #include "base/embedded.h"
 #include "trial/trial.h"
 #include "io/file.h"
@@ -16,10 +17,23 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char magic[] = "irn check 1\n", fft_right[] = "clFFT right\n",
-                  fft_wrong[] = "clFFT wrong\n";
+static const char magic[] = "irn check 1\n";
 
 enum { MOST_BYTES = 64 };
+
+/* What is found of CLBlast goes with networks; what of clFFT, with certificates. */
+static bool *refused(irn_context *context, unsigned part)
+{
+    return part == IRN_CHECK_NETWORKS ? &context->blas_refused : &context->fft_refused;
+}
+
+/* What a file holds. Returns out. */
+static const char *content(char out[MOST_BYTES], unsigned part, bool wrong)
+{
+    snprintf(out, MOST_BYTES, "%s%s %s\n", magic, part == IRN_CHECK_NETWORKS ? "CLBlast" : "clFFT",
+             wrong ? "wrong" : "right");
+    return out;
+}
 
 /* The library's kernels, which may change between two builds of a version. */
 static void hash_kernels(char out[IRN_SHA256_HEX])
@@ -73,10 +87,10 @@ static void file_path(const irn_context *context, unsigned part, char *path, siz
         path[0] = 0;
 }
 
-/* Whether the file is there as it was written, and what it says of clFFT. */
-static bool is_kept(irn_context *context, const char *path, bool *wrong)
+/* Whether the file is there as it was written, and what it says of the foreign library. */
+static bool is_kept(irn_context *context, unsigned part, const char *path, bool *wrong)
 {
-    char wanted[2][MOST_BYTES], sentence[1024];
+    char text[MOST_BYTES], sentence[1024];
     uint8_t *bytes;
     size_t size;
     struct stat info;
@@ -87,10 +101,8 @@ static bool is_kept(irn_context *context, const char *path, bool *wrong)
         irn_set_error("%s", sentence);
         return false;
     }
-    snprintf(wanted[0], MOST_BYTES, "%s%s", magic, fft_right);
-    snprintf(wanted[1], MOST_BYTES, "%s%s", magic, fft_wrong);
-    bool right = strcmp((const char *)bytes, wanted[0]) == 0;
-    *wrong = strcmp((const char *)bytes, wanted[1]) == 0;
+    bool right = strcmp((const char *)bytes, content(text, part, false)) == 0;
+    *wrong = strcmp((const char *)bytes, content(text, part, true)) == 0;
     free(bytes);
     if (!right && !*wrong)
         irn_log(context, "%s: not usable, checking the device again", path);
@@ -104,20 +116,20 @@ unsigned irn_trial_remembered(irn_context *context, unsigned parts)
         char path[4096];
         bool wrong = false;
         file_path(context, part, path, sizeof path);
-        if (!(parts & part) || !is_kept(context, path, &wrong))
+        if (!(parts & part) || !is_kept(context, part, path, &wrong))
             continue;
         kept |= part;
-        if (part == IRN_CHECK_CERTIFICATES)
-            context->fft_refused = wrong;
+        if (part == IRN_CHECK_CERTIFICATES || part == IRN_CHECK_NETWORKS)
+            *refused(context, part) |= wrong;
     }
     return kept;
 }
 
-static void keep(irn_context *context, const char *path)
+static void keep(irn_context *context, unsigned part, const char *path)
 {
     char text[MOST_BYTES];
     irn_writer *writer = NULL;
-    snprintf(text, sizeof text, "%s%s", magic, context->fft_refused ? fft_wrong : fft_right);
+    content(text, part, *refused(context, part));
     irn_cache_make_folders(context->cache_dir);
     bool stored = irn_writer_open(&writer, path) == IRN_OK &&
                   irn_writer_write(writer, text, strlen(text)) == IRN_OK;
@@ -137,7 +149,7 @@ void irn_trial_remember(irn_context *context, unsigned parts)
     for (unsigned part = 1; part <= parts; part <<= 1) {
         file_path(context, part, path, sizeof path);
         if ((parts & part) && *path)
-            keep(context, path);
+            keep(context, part, path);
     }
     irn_set_error("%s", sentence);
 }

@@ -64,13 +64,14 @@ def main():
     gemm = max(row["gflops"] for row in theirs if row["of"] == "gemm")
     best = {}
     for shape in (shape for row in ours for shape in row.get("shapes", [])):
-        size = f"{shape['batch']}x{shape['height']}x{shape['width']}, {shape['inputs']} -> {shape['outputs']}"
+        kernel = shape["kernel"]
+        size = f"{kernel}x{kernel}, {shape['batch']}x{shape['height']}x{shape['width']}, {shape['inputs']} -> {shape['outputs']}"
         for key, part in RATES.items():
             name = f"{shape['method']} {size}, {part}"
             best[name] = max(best.get(name, 0), shape[key])
     for name, rate in best.items():
         # Winograd's method is counted as if it did all the operations, so only the other one is compared by them.
-        line(name, rate, gemm, "GFLOP/s", rate / gemm, GOALS["conv"] if name.startswith("direct") else None)
+        line(name, rate, gemm, "GFLOP/s", rate / gemm, GOALS["conv"] if name.startswith("direct 3x3") else None)
     memory = [row["peak_device_memory"] for row in ours if row["of"] == "step"]
     print(f"{'step: peak device memory':48} {max(memory) / 2**30:9.3f} GiB")
     return 3 if failed else 0

@@ -108,7 +108,7 @@ done
 check "pkg-config: version" test "$(pkg-config --modversion iresnet)" = "$version"
 check "pkg-config: validates" pkg-config --validate iresnet
 read -r -a flags < <(pkg-config --cflags --libs iresnet)
-check "pkg-config: links no more than it must" test -z "$(printf '%s\n' "${flags[@]}" | grep -E -- '-l(png|cjson|nettle|clFFT)')"
+check "pkg-config: links no more than it must" test -z "$(printf '%s\n' "${flags[@]}" | grep -E -- '-l(png|cjson|nettle|clFFT|clblast)')"
 compile() { # compile SOURCE: an example by pkg-config
     gcc -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Werror -O2 "$1" -o "$work/$(basename "$1" .c)" "${flags[@]}" -lm
 }

@@ -1,5 +1,6 @@
 #include "convolver.h"
 
+#include "ops/dense.h"
 #include "ops/narrow.h"
 #include "ops/pointwise.h"
 #include "ops/tiled.h"
@@ -50,6 +51,8 @@ static bool suits(const irn_context *context, convolver how, const oracle_conv *
     irn_conv conv = convolver_conv(c, IRN_ELU);
     if (how == TILED)
         return irn_tiled_suits(context, c->outputs) && irn_tiled_gradient_suits(context);
+    if (how == DENSE)
+        return irn_dense_suits(context, &conv) && irn_dense_gradient_suits(context, &conv);
     if (how == NARROW)
         return irn_narrow_suits(context, &conv, irn_smaller(c->inputs, c->outputs), c->width);
     return how == WINOGRAD ? irn_winograd_suits(context, &conv, c->height, c->width)
@@ -62,6 +65,15 @@ static void take(irn_context *context, convolver how)
     context->tuning = irn_tuning_for(&context->info);
     if (how == DIRECT)
         memset(context->tuning.tiles, 0, sizeof context->tuning.tiles);
+    for (irn_tile_use use = IRN_TILE_DENSE; use <= IRN_TILE_DENSE_GRADIENT && how == DENSE; use++)
+        if (irn_tile_candidate(&context->tuning.tiles[use], &context->info, use, 1))
+            context->tuning.tiles[use].size[0] = (unsigned)host_between(1, 150);
+}
+
+/* That CLBlast has done it. */
+static void check_blas(const irn_context *context)
+{
+    ck_assert_msg(!context->blas_refused, "CLBlast has failed: %s", irn_last_error());
 }
 
 /* More channels than a tile's 64 under few taps; under many, as few as keep the work of a whole
@@ -162,6 +174,13 @@ void convolver_forward(convolver how, const irn_conv *conv, const double *w, con
         scratch_free(context, s);
         return;
     }
+    if (how == DENSE) {
+        scratch s = scratch_create(context, irn_dense_scratch(context, conv, x->height, x->width));
+        testing_ok(irn_dense_apply(conv, kernel, x, epilogue, y, s.memory));
+        scratch_free(context, s);
+        check_blas(context);
+        return;
+    }
     if (how != WINOGRAD) {
         testing_ok(irn_conv_forward(conv, kernel, x, epilogue, y));
         return;
@@ -184,6 +203,13 @@ void convolver_backward(convolver how, const irn_conv *conv, const double *w, co
         scratch_free(context, s);
         return;
     }
+    if (how == DENSE) {
+        scratch s = scratch_create(context, irn_dense_scratch(context, conv, y->height, y->width));
+        testing_ok(irn_dense_apply(conv, kernel, y, epilogue, x, s.memory));
+        scratch_free(context, s);
+        check_blas(context);
+        return;
+    }
     if (how != WINOGRAD) {
         testing_ok(irn_conv_backward(conv, kernel, y, epilogue, x));
         return;
@@ -198,6 +224,8 @@ void convolver_backward(convolver how, const irn_conv *conv, const double *w, co
 size_t convolver_scratch(irn_context *context, convolver how, const oracle_conv *c, size_t images)
 {
     irn_conv conv = convolver_conv(c, IRN_ELU);
+    if (how == DENSE)
+        return irn_dense_gradient_scratch(context, &conv, images, c->height, c->width);
     return how != WINOGRAD
                ? irn_conv_gradient_scratch(context, &conv, images, c->height, c->width)
                : irn_winograd_gradient_scratch(context, &conv, images, c->height, c->width);
@@ -213,10 +241,14 @@ gradients convolver_gradient(convolver how, const oracle_conv *c, size_t room, c
     scratch s = scratch_create(context, convolver_scratch(context, how, c, room));
     if (with_bias)
         g.bias = guarded_vector(IRN_SINGLE, c->outputs, NULL);
-    testing_ok(how != WINOGRAD
-                   ? irn_conv_weight_gradient(&conv, &in, &out, g.weights, g.bias, s.memory)
-                   : irn_winograd_weight_gradient(&conv, &in, &out, g.weights, g.bias, s.memory));
+    if (how == DENSE)
+        testing_ok(irn_dense_weight_gradient(&conv, &in, &out, g.weights, g.bias, s.memory));
+    else if (how == WINOGRAD)
+        testing_ok(irn_winograd_weight_gradient(&conv, &in, &out, g.weights, g.bias, s.memory));
+    else
+        testing_ok(irn_conv_weight_gradient(&conv, &in, &out, g.weights, g.bias, s.memory));
     scratch_free(context, s);
+    check_blas(context);
     return g;
 }
 

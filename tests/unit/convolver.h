@@ -8,15 +8,16 @@
 #include "oracle/conv.h"
 
 /* TILED is what irn_conv_* does on devices of the kind that has local memory, DIRECT what it does
- * without. */
-typedef enum convolver { DIRECT, TILED, POINTWISE, WINOGRAD, NARROW, CONVOLVERS } convolver;
+ * without. DENSE is by CLBlast, and nothing else may take its place. */
+typedef enum convolver { DIRECT, TILED, POINTWISE, WINOGRAD, NARROW, DENSE, CONVOLVERS } convolver;
 
 irn_conv convolver_conv(const oracle_conv *c, irn_activation activation);
 /* Words for it; valid until the next call. */
 const char *convolver_describe(const oracle_conv *c);
 
 /* Any shape; or one that the fast form suits, should the device have it: false else. Gives the
- * context its own tuning back, without tiles for DIRECT. */
+ * context its own tuning back, without tiles for DIRECT, and with a few pixels at a time for DENSE.
+ */
 bool convolver_shape(irn_context *context, convolver how, oracle_conv *c);
 
 irn_tensor convolver_x(const oracle_conv *c, irn_precision precision, const double *values);

@@ -2,6 +2,7 @@
  * Winograd's algorithm, against a double-precision oracle. */
 #include "convolver.h"
 
+#include "runtime/blas.h"
 #include "runtime/tuning.h"
 
 #include <math.h>
@@ -101,6 +102,16 @@ START_TEST(narrow_convolutions)
 }
 END_TEST
 
+START_TEST(convolutions_by_clblast)
+{
+    irn_context *context = devices_open(_i);
+    check_endings(context, DENSE, IRN_SINGLE, IRN_ELU, 1);
+    check_endings(context, DENSE, IRN_SINGLE, IRN_SOFTPLUS, 1);
+    ck_assert(context->blas_used == context->info.is_simt || context->info.local_memory == 0);
+    devices_close(context);
+}
+END_TEST
+
 START_TEST(other_activations)
 {
     irn_context *context = devices_open(_i);
@@ -174,6 +185,43 @@ START_TEST(weight_gradients)
 }
 END_TEST
 
+/* For these CLBlast has another kernel, and copies of what is no multiple of its tiles; twice, so
+ * that the gradient is added up. */
+static void check_large(irn_context *context, size_t channels, unsigned pixels)
+{
+    const ending e = {true, true, DERIVATIVE, MINUEND_IS_OUTPUT, IRN_ELU};
+    const oracle_conv c = {.images = 2 * pixels / (13 * 11),
+                           .inputs = channels - 3,
+                           .outputs = channels + 1,
+                           .height = 13,
+                           .width = 11,
+                           .kernel_height = 1,
+                           .kernel_width = 1};
+    context->tuning.tiles[IRN_TILE_DENSE].size[0] = pixels;
+    context->tuning.tiles[IRN_TILE_DENSE_GRADIENT].size[0] = pixels;
+    guarded_begin(context);
+    check_ending(DENSE, &c, IRN_SINGLE, &e);
+    check_gradient(context, DENSE, &c);
+    guarded_end();
+    host_free_all();
+}
+
+START_TEST(large_products)
+{
+    enum { PIXELS = 20 * 13 * 11, MOST = 1152 };
+    irn_context *context = devices_open(_i);
+    oracle_conv c;
+    size_t channels = 128;
+    if (host_step(1) == 1 && convolver_shape(context, DENSE, &c)) { /* slow devices: not */
+        while (channels < MOST && !irn_gemm_is_large(context, PIXELS, channels, channels))
+            channels += 32;
+        ck_assert(irn_gemm_is_large(context, PIXELS, channels, channels));
+        check_large(context, channels, PIXELS);
+    }
+    devices_close(context);
+}
+END_TEST
+
 /* Scratch for a batch does for smaller ones, though outputs are divided further for these. */
 static void check_scratch(irn_context *context, convolver how, const oracle_conv *c)
 {
@@ -242,7 +290,8 @@ static void check_adjoint(convolver how, const oracle_conv *c, irn_precision pre
 static void check_adjoints(irn_context *context, convolver how, const oracle_conv *c)
 {
     check_adjoint(how, c, IRN_SINGLE);
-    if (how != WINOGRAD && how != NARROW && irn_context_device(context)->has_fp64)
+    bool wide = how == DIRECT || how == TILED || how == POINTWISE;
+    if (wide && irn_context_device(context)->has_fp64)
         check_adjoint(how, c, IRN_DOUBLE);
 }
 
@@ -314,7 +363,7 @@ START_TEST(nan_comes_through)
 }
 END_TEST
 
-/* ---- every tile that tuning may choose ---- */
+/* ---- every tile that tuning may choose; convolver.c has CLBlast take any number of pixels ---- */
 
 static bool is_gradient(irn_tile_use use)
 {
@@ -358,7 +407,7 @@ START_TEST(every_tile)
     roomy.simd_width = 32;
     for (irn_tile_use use = 0; use < IRN_TILE_USES; use++) {
         irn_tile tile;
-        for (size_t k = 0; irn_tile_candidate(&tile, &roomy, use, k); k++)
+        for (size_t k = 0; use < IRN_TILE_DENSE && irn_tile_candidate(&tile, &roomy, use, k); k++)
             for (convolver how = DIRECT; how < CONVOLVERS; how++)
                 if ((how == TILED) == (use != IRN_TILE_CPU))
                     check_tile(context, how, use, &tile);
@@ -376,6 +425,8 @@ int main(void)
     devices_add(test, pointwise_convolutions);
     devices_add(test, convolutions_by_winograd);
     devices_add(test, narrow_convolutions);
+    devices_add(test, convolutions_by_clblast);
+    devices_add(test, large_products);
     devices_add(test, other_activations);
     devices_add(test, convolutions_in_double);
     devices_add(test, weight_gradients);

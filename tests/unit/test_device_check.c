@@ -1,20 +1,23 @@
 /* The check of devices: every kernel is in it, each that does nothing is found and named, and so is
- * one whose source is wrong; what has passed is remembered; clFFT failing is no refusal. */
+ * one whose source is wrong; what has passed is remembered; clFFT or CLBlast failing is no refusal.
+ */
 #include "devices.h"
 
 #include "base/embedded.h"
-#include "runtime/runtime.h"
+#include "runtime/tuning.h"
 
 #include <iresnet/check.h>
 
 #include <clFFT.h>
+#include <clblast_c.h>
 #include <dirent.h>
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- a wrong device: in this program these stand before OpenCL's own and clFFT's ---- */
+/* ---- a wrong device: in this program these stand before those of OpenCL, clFFT and CLBlast ----
+ */
 
 static const char *skipped;       /* a kernel that does nothing */
 static const char *right, *wrong; /* what is replaced in the sources, and by what */
@@ -97,6 +100,38 @@ clfftStatus clfftEnqueueTransform(clfftPlanHandle plan, clfftDirection direction
                                 temporary);
 }
 
+typedef enum blas_fault { RIGHT, IDLE, REFUSES, WRONG_IF_LARGE } blas_fault;
+static blas_fault blas_fault_now;
+static size_t products;
+
+CLBlastStatusCode CLBlastSgemmWithTempBuffer(const CLBlastLayout layout, const CLBlastTranspose at,
+                                             const CLBlastTranspose bt, const size_t m,
+                                             const size_t n, const size_t k, const float alpha,
+                                             const cl_mem a, const size_t a0, const size_t a_row,
+                                             const cl_mem b, const size_t b0, const size_t b_row,
+                                             const float beta, cl_mem c, const size_t c0,
+                                             const size_t c_row, cl_command_queue *queue,
+                                             cl_event *event, cl_mem room)
+{
+    static CLBlastStatusCode (*original)(CLBlastLayout, CLBlastTranspose, CLBlastTranspose, size_t,
+                                         size_t, size_t, float, cl_mem, size_t, size_t, cl_mem,
+                                         size_t, size_t, float, cl_mem, size_t, size_t,
+                                         cl_command_queue *, cl_event *, cl_mem);
+    const size_t large = 100;
+    float factor = alpha;
+    if (!original)
+        find_original("libclblast.so.1", "CLBlastSgemmWithTempBuffer", &original);
+    products++;
+    if (blas_fault_now == IDLE)
+        return CLBlastSuccess;
+    if (blas_fault_now == REFUSES)
+        return CLBlastInvalidLocalMemUsage;
+    if (blas_fault_now == WRONG_IF_LARGE && m > large && n > large && k > large)
+        factor = 1.001f;
+    return original(layout, at, bt, m, n, k, factor, a, a0, a_row, b, b0, b_row, beta, c, c0, c_row,
+                    queue, event, room);
+}
+
 static cl_uint fft_patch;
 
 clfftStatus clfftGetVersion(cl_uint *major, cl_uint *minor, cl_uint *patch)
@@ -124,8 +159,8 @@ static bool is_word(char c)
 }
 
 /* Kernels that the check leaves out: of a benchmark; of the head's second derivatives, which
- * nothing in the library uses yet; those that only devices with other layouts have; and the one
- * that gives way to tiles. */
+ * nothing in the library uses yet; those that only devices with other layouts have; the one that
+ * gives way to tiles; and those around CLBlast where it is not chosen. */
 static bool left_out(const irn_context *context, const char *name)
 {
     static const char *const unused[] = {"peak",        "relu_pool_jvp",
@@ -139,8 +174,10 @@ static bool left_out(const irn_context *context, const char *name)
     for (size_t i = 0; i < sizeof threads / sizeof *threads; i++)
         if (context->info.is_simt && strncmp(name, threads[i], strlen(threads[i])) == 0)
             return true;
-    return context->tuning.tiles[IRN_TILE_GRADIENT].size[0] > 0 &&
-           strcmp(name, "conv_weight_gradient") == 0;
+    const irn_tile *tiles = context->tuning.tiles;
+    if (tiles[IRN_TILE_DENSE].size[0] == 0 && strncmp(name, "dense_", strlen("dense_")) == 0)
+        return true;
+    return tiles[IRN_TILE_GRADIENT].size[0] > 0 && strcmp(name, "conv_weight_gradient") == 0;
 }
 
 /* Whether "KERNEL void NAME(" or "__kernel void NAME(" stands there, from "void " on. */
@@ -350,6 +387,67 @@ START_TEST(wrong_fft)
 }
 END_TEST
 
+/* ---- CLBlast ---- */
+
+typedef struct heard {
+    irn_check_outcome outcome;
+    int failures;
+    char sentence[256];
+} heard;
+
+static void take_convolutions(const irn_check_result *result, void *payload)
+{
+    heard *h = payload;
+    if (strcmp(result->family, "convolutions") == 0) {
+        h->outcome = result->outcome;
+        snprintf(h->sentence, sizeof h->sentence, "%s", result->sentence);
+    }
+    ck_assert(!(result->error > result->limit));
+}
+
+static void hear(const char *message, void *payload)
+{
+    ((heard *)payload)->failures += strstr(message, "CLBlast fails on ") != NULL;
+}
+
+/* On a device that passes for a GPU, with CLBlast chosen, in a family that its results are in. */
+static void check_with_fault(int device, blas_fault fault, heard *h)
+{
+    irn_context *context = devices_open(device);
+    irn_check_options options = IRN_CHECK_OPTIONS_INIT;
+    *h = (heard){.outcome = IRN_CHECK_ABSENT};
+    context->log = hear;
+    context->log_payload = h;
+    options.parts = IRN_CHECK_NETWORKS;
+    options.result = take_convolutions;
+    options.result_payload = h;
+    testing_ok(irn_tuning_read(&context->tuning, &context->info, "dense=4096 dense-gradient=4096",
+                               "the test"));
+    blas_fault_now = fault;
+    products = 0;
+    testing_ok(irn_device_check(context, &options));
+    blas_fault_now = RIGHT;
+    ck_assert_uint_gt(products, 0);
+    ck_assert(context->blas_refused == (fault != RIGHT));
+    ck_assert_int_eq(h->outcome, fault == RIGHT ? IRN_CHECK_PASSED : IRN_CHECK_REPLACED);
+    ck_assert((strstr(h->sentence, "tiles take its place") != NULL) == (fault != RIGHT));
+    devices_close(context);
+}
+
+START_TEST(wrong_blas)
+{
+    heard h;
+    ck_assert_int_eq(setenv("IRN_TEST_BLOCK", "4", 1), 0);
+    check_with_fault(_i, RIGHT, &h);
+    check_with_fault(_i, IDLE, &h);
+    check_with_fault(_i, WRONG_IF_LARGE, &h);
+    ck_assert_int_eq(h.failures, 0);
+    check_with_fault(_i, REFUSES, &h);
+    ck_assert_int_eq(h.failures, 1);
+    ck_assert_int_eq(unsetenv("IRN_TEST_BLOCK"), 0);
+}
+END_TEST
+
 /* ---- memory of it ---- */
 
 static size_t launches_of(irn_context *context, unsigned parts)
@@ -469,6 +567,7 @@ int main(void)
     devices_add(check, wrong_sources);
     devices_add(check, no_compilation);
     devices_add(check, wrong_fft);
+    devices_add(check, wrong_blas);
     devices_add(check, remembered);
     devices_add(check, remembered_of_another);
     devices_add(check, forgotten);

@@ -35,7 +35,8 @@ static bool same(const irn_tile *a, const irn_tile *b)
     return memcmp(a, b, sizeof *a) == 0;
 }
 
-/* Each tile of the device's row is one that it may have, or there is none. */
+/* Each tile of the device's row is one that it may have, or there is none; CLBlast is never the
+ * default. */
 static void check_row(const irn_device_info *device)
 {
     irn_tuning tuning = irn_tuning_for(device);
@@ -48,6 +49,7 @@ static void check_row(const irn_device_info *device)
             found = found || same(&tile, row);
         ck_assert_msg(found, "%s: '%s' has a tile that is none of its candidates",
                       irn_tuning_class(device), irn_tile_use_name(use));
+        any = any && use != IRN_TILE_DENSE && use != IRN_TILE_DENSE_GRADIENT;
         ck_assert_msg(any == (row->size[0] > 0), "%s: '%s' has %s", irn_tuning_class(device),
                       irn_tile_use_name(use), any ? "no tile" : "a tile without room for it");
     }
@@ -116,12 +118,18 @@ START_TEST(choices)
         irn_tuning_read(&tuning, &device, " apply=256x8x2x1\n gradient-narrow=32x2x1x1 \n", "x"));
     ck_assert(same(&tuning.tiles[IRN_TILE_APPLY], &wide));
     ck_assert(same(&tuning.tiles[IRN_TILE_GRADIENT_NARROW], &narrow));
+    testing_ok(irn_tuning_read(&tuning, &device, "dense=4096 dense-gradient=16384", "x"));
+    ck_assert_uint_eq(tuning.tiles[IRN_TILE_DENSE].size[0], 4096);
+    testing_ok(irn_tuning_read(&tuning, &device, "dense=0", "x"));
+    ck_assert_uint_eq(tuning.tiles[IRN_TILE_DENSE].size[0], 0);
+    ck_assert_uint_eq(tuning.tiles[IRN_TILE_DENSE_GRADIENT].size[0], 16384);
     before = tuning;
     const char *const bad[] = {
         "apply",          "apply=",           "apply=64x8x2",           "apply=64x8x2x1x1",
         "=64x8x2x1",      "apply=0x0x0x0",    "apply=64x8x2x1,",        "apply =64x8x2x1",
         "cpu=8x2",        "apply=064x8x2x1",  "apply=4294967360x8x2x1", "gradient=128x8x2x1",
         "apply=-1x8x2x1", "apply=64x8x2x1\t", "Apply=64x8x2x1",         "apply=64x8x2x1\v",
+        "dense=1",        "dense=",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[96]; /* the first choice is good: nothing of it may stay */

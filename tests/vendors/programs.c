@@ -9,7 +9,9 @@
 #include "certify/krylov.h"
 #include "flow/logdet.h"
 #include "flow/model.h"
+#include "ops/dense.h"
 #include "ops/tiled.h"
+#include "runtime/blas.h"
 #include "runtime/tuning.h"
 #include "spectral/fft.h"
 #include "spectral/spectrum.h"
@@ -314,12 +316,46 @@ static void use_tiles(bench *b)
     irn_tuning *tuning = &b->context->tuning;
     const irn_tuning usual = *tuning;
     irn_tile tile;
-    for (irn_tile_use use = 0; use < IRN_TILE_USES; use++)
+    for (irn_tile_use use = 0; use < IRN_TILE_DENSE; use++)
         for (size_t k = 0; irn_tile_candidate(&tile, &b->context->info, use, k); k++) {
             irn_tuning_force(tuning, use, &tile);
             use_tile(b, use);
             *tuning = usual;
         }
+}
+
+/* A product that CLBlast has not made. */
+irn_status __wrap_irn_gemm_run(const irn_gemm *product, irn_context *context, cl_mem scratch,
+                               bool add, bool *done);
+irn_status __wrap_irn_gemm_run(const irn_gemm *product, irn_context *context, cl_mem scratch,
+                               bool add, bool *done)
+{
+    (void)product, (void)context, (void)scratch, (void)add;
+    *done = true;
+    return IRN_OK;
+}
+
+/* What stands around CLBlast where it is chosen. */
+static void multiply(bench *b)
+{
+    const irn_tuning saved = b->context->tuning;
+    const irn_conv conv = {CHANNELS, CHANNELS, 1, 1, IRN_PAD_ZEROS, b->activation};
+    const irn_epilogue epilogue = {.activate = true};
+    const irn_place none = {NULL, 0};
+    irn_tensor x;
+    cl_mem scratch = NULL;
+    b->context->tuning.tiles[IRN_TILE_DENSE].size[0] = 1;
+    b->context->tuning.tiles[IRN_TILE_DENSE_GRADIENT].size[0] = 1;
+    NOTE(irn_tensor_create(&x, b->context, IRN_SINGLE, BATCH, CHANNELS, MAP, MAP));
+    NOTE(irn_memory_create(b->context, &scratch,
+                           irn_dense_gradient_scratch(b->context, &conv, BATCH, MAP, MAP),
+                           sizeof(float), true));
+    irn_place weights = {x.memory, 0};
+    NOTE(irn_dense_apply(&conv, weights, &x, &epilogue, &x, scratch));
+    NOTE(irn_dense_weight_gradient(&conv, &x, &x, weights, none, scratch));
+    irn_memory_release(b->context, scratch);
+    irn_tensor_free(&x);
+    b->context->tuning = saved;
 }
 
 /* ---- */
@@ -354,6 +390,7 @@ static bool use(const gpu *gpu)
         density(&b);
         points(&b);
         both(&b);
+        multiply(&b);
     }
     certify(&b);
     measure(&b);
