@@ -54,12 +54,13 @@ static void await(slot *s, const irn_bound_jobs *jobs)
 }
 
 /* Once more without the other, if there is not the memory for both. */
-static irn_status cross_check(const slot *s, slot *other, irn_spectrum *spectrum)
+static irn_status cross_check(const slot *s, slot *other, const irn_bound_jobs *jobs,
+                              irn_spectrum *spectrum)
 {
     irn_status status = irn_cross_check(spectrum, &s->job);
     if (status != IRN_ERROR_MEMORY || !other->running)
         return status;
-    await(other);
+    await(other, jobs);
     return irn_cross_check(spectrum, &s->job);
 }
 
@@ -77,7 +78,7 @@ static irn_status finish(slot *s, slot *other, const irn_bound_jobs *jobs, size_
     if (s->status != IRN_OK)
         return irn_fail(s->status, "%s", s->message);
     if (spectrum && s->job.kernel)
-        IRN_TRY(cross_check(s, other, spectrum));
+        IRN_TRY(cross_check(s, other, jobs, spectrum));
     free(s->job.kernel);
     s->job.kernel = NULL;
     return jobs->sink(jobs->payload, index, &s->job);
