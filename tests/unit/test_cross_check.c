@@ -1,4 +1,5 @@
 /* Proven bounds beside singular values, and bounds that contradict them. */
+#include "devices.h"
 #include "kernels.h"
 #include "testing.h"
 
@@ -73,7 +74,7 @@ START_TEST(agree)
     irn_spectrum_force(spectrum, IRN_ROUTE_FFT);
     for (int arithmetic = IRN_ARITHMETIC_AUTO; arithmetic <= IRN_ARITHMETIC_HOST_FLOAT64;
          arithmetic++) {
-        if (arithmetic == IRN_ARITHMETIC_DEVICE_FLOAT64 && !context->info.has_fp64)
+        if (!devices_prove(context, (irn_arithmetic)arithmetic))
             continue;
         irn_bound_job job = job_of(&shapes[_i], (irn_arithmetic)arithmetic);
         testing_ok(irn_cross_check(spectrum, &job));
