@@ -57,12 +57,15 @@ typedef struct irn_context_options {
     uint64_t seed;         /* root of every random number made in this context */
     irn_log_callback log;  /* may be NULL */
     void *log_payload;
+    bool clblast_parameters; /* lets tuning set CLBlast's own parameters (irn_tune()). They are the
+                                device's in the whole process, for all users of CLBlast, and cannot
+                                be set back; results change within rounding. Default: no */
 } irn_context_options;
 
-#define IRN_CONTEXT_OPTIONS_VERSION 1
+#define IRN_CONTEXT_OPTIONS_VERSION 2
 #define IRN_CONTEXT_OPTIONS_INIT                                                                   \
     {                                                                                              \
-        IRN_CONTEXT_OPTIONS_VERSION, NULL, NULL, 0, NULL, NULL                                     \
+        IRN_CONTEXT_OPTIONS_VERSION, NULL, NULL, 0, NULL, NULL, false                              \
     }
 
 /* Opens a device. options NULL: defaults. Errors: IRN_ERROR_DEVICE (no device, or none or several

@@ -1,7 +1,9 @@
 /* Tuning: measures the tiles that convolutions can be cut into on a device, and remembers the best
  * for this device and driver. Without it a device has the tiles of its class. Results of training
  * and of networks are as good with any tile, but their last bits may differ: sums are divided
- * in other ways. */
+ * in other ways. CLBlast's own parameters are measured, too, in contexts that may set them
+ * (irn_context_options.clblast_parameters), after what it does with its database's: the process
+ * keeps those measured last even where the database's are better, which processes to come get. */
 #ifndef IRESNET_TUNE_H
 #define IRESNET_TUNE_H
 

@@ -55,7 +55,8 @@ typedef struct cli_session {
     bool checking;  /* it is */
 } cli_session;
 
-/* Also checks the device, at its first use with this driver and version. */
+/* Opens the device; and also checks it, at its first use with this driver and version. */
+int cli_session_open(cli_session *session);
 int cli_session_context(cli_session *session);
 /* Checks it for more, if that was not done before. */
 irn_status cli_session_check(cli_session *session, unsigned parts);

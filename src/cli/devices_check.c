@@ -65,6 +65,7 @@ static irn_status open_device(cli_session *session, const char *choice)
 {
     irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
     options.device = choice;
+    options.clblast_parameters = true;
     return irn_context_create(&session->context, &options);
 }
 

@@ -37,18 +37,26 @@ irn_status cli_session_check(cli_session *session, unsigned parts)
     return status;
 }
 
-int cli_session_context(cli_session *session)
+int cli_session_open(cli_session *session)
 {
     irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
     options.device = session->common.device;
     options.seed = session->common.seed;
     options.log = log_library;
     options.log_payload = session;
+    options.clblast_parameters = true; /* nobody else uses CLBlast here */
     cli_interrupt_install();
     irn_status status = irn_context_create(&session->context, &options);
+    return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
+}
+
+int cli_session_context(cli_session *session)
+{
     const unsigned usual = IRN_CHECK_NETWORKS | IRN_CHECK_INVERSES;
-    if (status == IRN_OK)
-        status = cli_session_check(session, session->parts ? session->parts : usual);
+    int result = cli_session_open(session);
+    if (result != CLI_DONE)
+        return result;
+    irn_status status = cli_session_check(session, session->parts ? session->parts : usual);
     return status == IRN_OK ? CLI_DONE : cli_fail(session, status);
 }
 

@@ -1,6 +1,7 @@
 /* iresnet tune */
 #include "output.h"
 
+#include <iresnet/check.h>
 #include <iresnet/tune.h>
 
 #include <stdio.h>
@@ -97,6 +98,8 @@ static int measure(cli_session *session, const tune_options *options)
     cli_progress_begin(&session->progress, "measuring tiles");
     status = irn_tune(session->context, &how, &entries, &count);
     cli_progress_clear(&session->progress);
+    if (status == IRN_OK) /* what was chosen */
+        status = cli_session_check(session, IRN_CHECK_NETWORKS | IRN_CHECK_INVERSES);
     bool remember = !options->dry_run && count > 0;
     if (status == IRN_OK && remember)
         status = irn_tune_remember(session->context);
@@ -142,7 +145,7 @@ static int run(const cli_command *self, int argc, char **argv)
     if (options.forget && other)
         return cli_usage(self, "--%s is not for --forget", other);
     cli_progress_init(&session.progress, session.common.quiet);
-    result = cli_session_context(&session);
+    result = cli_session_open(&session);
     if (result == CLI_DONE)
         result = options.forget ? forget(&session) : measure(&session, &options);
     cli_session_close(&session);
@@ -154,8 +157,9 @@ const cli_command cli_command_tune = {
     .summary = "find the fastest tiles for a device, and remember them",
     .synopsis = "[options]",
     .about = "Measures the tiles that convolutions can be cut into on the device, and remembers\n"
-             "the best for this device and driver, beside the compiled kernels. Another tile\n"
-             "than before is taken if it is at least 3 % faster. Sums are divided differently\n"
+             "the best for this device and driver, beside the compiled kernels; on GPUs also\n"
+             "CLBlast and its own parameters, for kernels of 1x1. Another tile than before is\n"
+             "taken if it is at least 3 % faster, and checked. Sums are divided differently\n"
              "then, so that last bits of results may change: not between a training run and\n"
              "its --resume, if these are to be bit for bit as one run.\n"
              "IRN_TUNING=\"USE=TILE ...\" in the environment overrides both for one run, with\n"

@@ -52,6 +52,10 @@ static const use_shapes table[] = {
      {{1, 128, 128, 16, 16, 1, IRN_SINGLE, false, false, false, true},
       {1, 256, 256, 8, 8, 1, IRN_SINGLE, false, false, false, true},
       {1, 512, 512, 1, 1, 1, IRN_SINGLE, false, false, false, true}}},
+    {IRN_TILE_BLAS,
+     {{1, 128, 128, 16, 16, 1, IRN_SINGLE, false, true, true, true},
+      {1, 256, 256, 8, 8, 1, IRN_SINGLE, false, true, true, true},
+      {1, 512, 512, 1, 1, 1, IRN_SINGLE, false, true, true, true}}},
 };
 enum { USES = sizeof table / sizeof *table };
 
@@ -59,10 +63,19 @@ typedef struct tuner {
     irn_context *context;
     const irn_tune_options *options;
     irn_tuning before;
+    irn_tile blas;           /* what CLBlast has when the rest is measured */
     use_shapes work;         /* of the use at hand, with batches */
     irn_tune_entry *entries; /* total of them, count done */
     size_t count, total;
 } tuner;
+
+/* Whether there is something to choose. */
+static bool offers(const irn_context *context, irn_tile_use use)
+{
+    irn_tile tile;
+    return (use != IRN_TILE_BLAS || context->may_set_blas) &&
+           irn_tile_candidate(&tile, &context->info, use, 0);
+}
 
 /* A batch with which the device takes a while, so that what is timed is not the launch. */
 static irn_status find_batch(irn_context *context, irn_conv_case *shape)
@@ -114,10 +127,18 @@ static irn_status measure(const tuner *t, double *gflops)
     return IRN_OK;
 }
 
+static bool is_dense(irn_tile_use use)
+{
+    return use == IRN_TILE_DENSE || use == IRN_TILE_DENSE_GRADIENT;
+}
+
 /* What was measured then was not CLBlast. */
 static irn_status check_blas(const tuner *t, irn_tile_use use, const irn_tile *tile)
 {
-    bool wanted = (use == IRN_TILE_DENSE || use == IRN_TILE_DENSE_GRADIENT) && tile->size[0] > 0;
+    bool wanted = use == IRN_TILE_BLAS || (is_dense(use) && tile->size[0] > 0);
+    if (use == IRN_TILE_BLAS && tile->size[0] == 0 && t->context->blas_tile.size[0] > 0)
+        return irn_fail(IRN_ERROR_DEVICE, "CLBlast has been given parameters in this process, and "
+                                          "cannot go back to its own");
     if (wanted && t->context->blas_refused)
         return irn_fail(IRN_ERROR_DEVICE, "CLBlast fails on %s", t->context->info.name);
     return IRN_OK;
@@ -128,6 +149,7 @@ static irn_status measure_tile(tuner *t, irn_tile_use use, const irn_tile *tile)
 {
     irn_tune_entry *entry = &t->entries[t->count++];
     irn_tuning *tuning = &t->context->tuning, saved = *tuning;
+    const bool refused = t->context->blas_refused;
     snprintf(entry->use, sizeof entry->use, "%s", irn_tile_use_name(use));
     irn_tile_text(entry->tile, tile);
     entry->before = memcmp(tile, &t->before.tiles[use], sizeof *tile) == 0;
@@ -137,6 +159,7 @@ static irn_status measure_tile(tuner *t, irn_tile_use use, const irn_tile *tile)
         entry->gflops = 0;
     }
     *tuning = saved;
+    t->context->blas_refused = refused; /* with other parameters CLBlast may do better */
     if (t->options->progress &&
         !t->options->progress(t->count, t->total, entry->use, t->options->payload))
         return irn_fail(IRN_ERROR_CANCELLED, "tuning was cancelled");
@@ -169,7 +192,7 @@ static irn_status tune_use(tuner *t, const use_shapes *work)
 {
     irn_tile tile;
     size_t first = t->count;
-    if (!irn_tile_candidate(&tile, &t->context->info, work->use, 0))
+    if (!offers(t->context, work->use))
         return IRN_OK;
     t->work = *work;
     size_work(t, work->use);
@@ -197,14 +220,37 @@ static irn_status check(const irn_context *context, const irn_tune_options *opti
     return check_unused(context);
 }
 
-static size_t count_candidates(const irn_device_info *device)
+/* Measurements at most: what CLBlast does is measured again where it has other parameters. */
+static size_t count_candidates(const irn_context *context)
 {
     size_t count = 0;
     irn_tile tile;
     for (irn_tile_use use = 0; use < IRN_TILE_USES; use++)
-        for (size_t k = 0; irn_tile_candidate(&tile, device, use, k); k++)
-            count++;
+        for (size_t k = 0;
+             offers(context, use) && irn_tile_candidate(&tile, &context->info, use, k); k++)
+            count += is_dense(use) && context->may_set_blas ? 2 : 1;
     return count;
+}
+
+static void forget_best(tuner *t, irn_tile_use use)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (strcmp(t->entries[i].use, irn_tile_use_name(use)) == 0)
+            t->entries[i].best = false;
+}
+
+/* With the parameters that CLBlast has now. Before any were set, for which there is no way back,
+ * the database's had to be measured. */
+static irn_status tune_dense_again(tuner *t)
+{
+    if (memcmp(&t->blas, &t->context->tuning.tiles[IRN_TILE_BLAS], sizeof t->blas) == 0)
+        return IRN_OK;
+    for (size_t i = 0; i < USES; i++)
+        if (is_dense(table[i].use)) {
+            forget_best(t, table[i].use);
+            IRN_TRY(tune_use(t, &table[i]));
+        }
+    return IRN_OK;
 }
 
 irn_status irn_tune(irn_context *context, const irn_tune_options *options, irn_tune_entry **out,
@@ -216,11 +262,13 @@ irn_status irn_tune(irn_context *context, const irn_tune_options *options, irn_t
     options = options ? options : &standard;
     IRN_TRY(check(context, options));
     tuner t = {.context = context, .options = options, .before = context->tuning};
-    t.total = count_candidates(&context->info);
-    IRN_TRY(irn_alloc(&t.entries, t.total, sizeof *t.entries));
-    irn_status status = IRN_OK;
+    t.total = count_candidates(context);
+    context->tuning.tiles[IRN_TILE_BLAS] = t.blas = context->blas_tile;
+    irn_status status = irn_alloc(&t.entries, t.total, sizeof *t.entries);
     for (size_t i = 0; i < USES && status == IRN_OK; i++)
         status = tune_use(&t, &table[i]);
+    if (status == IRN_OK)
+        status = tune_dense_again(&t);
     if (status == IRN_OK) {
         *out = t.entries;
         *count = t.count;

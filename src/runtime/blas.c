@@ -2,14 +2,15 @@
  * and device, tuning parameters by device. Two threads that first use it at a time may fail up to
  * version 1.6.0 (its issue #486), so that one is let in at a time.
  *
- * Its parameters are left to its own database of devices: CLBlastOverrideParameters() would change
- * them for the device in the whole process, for other contexts and other users of CLBlast alike,
- * and its C interface has no way to learn what they were before, nor to go back. An application
- * that knows better parameters may set them itself. */
+ * Its parameters come from its own database of devices, or else from the context's tuning:
+ * CLBlastOverrideParameters() changes them for the device in the whole process, for other contexts
+ * and other users of CLBlast alike, and its C interface has no way to learn what they were before,
+ * nor to go back. So the context's maker has to allow it (irn_context_options). */
 #include "runtime/blas.h"
 
 #include <clblast_c.h>
 #include <pthread.h>
+#include <string.h>
 
 /* Floats: parts of a buffer begin at multiples of 4 KiB, which is more than any driver asks for
  * (CL_DEVICE_MEM_BASE_ADDR_ALIGN); of 128 bytes as a rule, 512 with NVIDIA's. */
@@ -31,6 +32,49 @@ irn_gemm irn_gemm_of(size_t m, size_t n, size_t k)
     return product;
 }
 
+/* ---- parameters ---- */
+
+/* Those of CLBlast's Xgemm, as doc/tuning.md there lists them. Work-items load what they compute
+ * (MDIMA = MDIMC, NDIMB = NDIMC), in vectors as wide as their share of a tile, 4 at most; the
+ * kernel's other form (GEMMK 1) and strided access (STRM, STRN) are left out. */
+static CLBlastStatusCode set_kernel(const irn_context *context, const irn_tile *tile)
+{
+    const char *names[] = {"GEMMK", "KREG", "KWG", "KWI", "MDIMA", "MDIMC", "MWG", "NDIMB",
+                           "NDIMC", "NWG",  "SA",  "SB",  "STRM",  "STRN",  "VWM", "VWN"};
+    const size_t m = tile->size[0], n = tile->size[1], side = tile->size[2], local = tile->size[3];
+    const size_t vm = irn_smaller(m / side, 4), vn = irn_smaller(n / side, 4);
+    const size_t values[] = {0,    1, IRN_BLAS_STEP, 2,     side, side, m,  side,
+                             side, n, local,         local, 0,    0,    vm, vn};
+    return CLBlastOverrideParameters(context->device, "Xgemm", CLBlastPrecisionSingle,
+                                     sizeof values / sizeof *values, names, values);
+}
+
+/* From products of this many sums on, its cube root, CLBlast takes that kernel. Its database asks
+ * for up to 1500, which would leave most of what networks have to the other one. */
+static CLBlastStatusCode set_least(const irn_context *context)
+{
+    const char *name = "XGEMM_MIN_INDIRECT_SIZE";
+    const size_t least = 64;
+    return CLBlastOverrideParameters(context->device, "GemmRoutine", CLBlastPrecisionSingle, 1,
+                                     &name, &least);
+}
+
+/* Has CLBlast take what the tuning says, if it does not yet; its turn is the caller's. */
+static CLBlastStatusCode set_parameters(irn_context *context)
+{
+    const irn_tile *tile = &context->tuning.tiles[IRN_TILE_BLAS];
+    if (tile->size[0] == 0 || memcmp(tile, &context->blas_tile, sizeof *tile) == 0)
+        return CLBlastSuccess;
+    CLBlastStatusCode code = set_kernel(context, tile);
+    if (code == CLBlastSuccess)
+        code = set_least(context);
+    if (code == CLBlastSuccess)
+        context->blas_tile = *tile;
+    return code;
+}
+
+/* ---- products ---- */
+
 /* The most that CLBlast needs for a product of these sizes, or for a smaller one: with offsets it
  * copies every matrix. Its kernel for small products needs nothing. */
 static size_t most_room(irn_context *context, size_t m, size_t n, size_t k)
@@ -38,9 +82,11 @@ static size_t most_room(irn_context *context, size_t m, size_t n, size_t k)
     const size_t offset = 1;
     size_t bytes = 0;
     pthread_mutex_lock(&clblast_turn);
-    CLBlastStatusCode code = CLBlastSGemmTempBufferSize(
-        CLBlastLayoutColMajor, CLBlastTransposeNo, CLBlastTransposeYes, m, n, k, offset, m, offset,
-        n, offset, m, &context->queue, &bytes);
+    CLBlastStatusCode code = set_parameters(context);
+    if (code == CLBlastSuccess)
+        code = CLBlastSGemmTempBufferSize(CLBlastLayoutColMajor, CLBlastTransposeNo,
+                                          CLBlastTransposeYes, m, n, k, offset, m, offset, n,
+                                          offset, m, &context->queue, &bytes);
     pthread_mutex_unlock(&clblast_turn);
     return code == CLBlastSuccess ? bytes / sizeof(float) : 0; /* the product fails as well */
 }
@@ -67,6 +113,9 @@ static const char *status_name(CLBlastStatusCode code)
         return "a matrix is larger than its memory";
     case CLBlastInsufficientMemoryTemp:
         return "it needs more room than it has said";
+    case CLBlastInvalidOverrideKernel:
+    case CLBlastMissingOverrideParameter:
+        return "this version of it has other parameters";
     case CLBlastInvalidLocalMemUsage:
         return "its kernel needs more local memory than the device has";
     case CLBlastDatabaseError:
@@ -98,10 +147,12 @@ static CLBlastStatusCode multiply(const irn_gemm *p, irn_context *context, const
                                   bool add)
 {
     pthread_mutex_lock(&clblast_turn);
-    CLBlastStatusCode code = CLBlastSgemmWithTempBuffer(
-        CLBlastLayoutColMajor, CLBlastTransposeNo, CLBlastTransposeYes, p->m, p->n, p->k, 1,
-        parts[0], 0, p->m, parts[1], 0, p->n, add ? 1.f : 0.f, parts[2], 0, p->m, &context->queue,
-        NULL, parts[3]);
+    CLBlastStatusCode code = set_parameters(context);
+    if (code == CLBlastSuccess)
+        code = CLBlastSgemmWithTempBuffer(CLBlastLayoutColMajor, CLBlastTransposeNo,
+                                          CLBlastTransposeYes, p->m, p->n, p->k, 1, parts[0], 0,
+                                          p->m, parts[1], 0, p->n, add ? 1.f : 0.f, parts[2], 0,
+                                          p->m, &context->queue, NULL, parts[3]);
     pthread_mutex_unlock(&clblast_turn);
     context->blas_used = true;
     return code;

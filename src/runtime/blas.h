@@ -1,4 +1,5 @@
-/* Products of matrices in float32 by CLBlast. */
+/* Products of matrices in float32 by CLBlast, with the parameters that the context's tuning has for
+ * it (IRN_TILE_BLAS) or those of its own database. */
 #ifndef IRN_BLAS_H
 #define IRN_BLAS_H
 

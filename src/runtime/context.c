@@ -52,6 +52,7 @@ static irn_status start(irn_context **out, const irn_context_options *options)
         context->seed = options->seed;
         context->log = options->log;
         context->log_payload = options->log_payload;
+        context->may_set_blas = options->clblast_parameters;
     }
     context->cache_dir = choose_cache_dir(options ? options->cache_dir : NULL);
     *out = context;
@@ -168,6 +169,7 @@ static irn_status open_side(irn_context **out, irn_context *context)
     irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
     options.cache_dir = context->cache_dir ? context->cache_dir : "off";
     options.seed = context->seed;
+    options.clblast_parameters = context->may_set_blas;
     cl_command_queue queue = clCreateCommandQueue(context->cl, context->device, 0, &code);
     IRN_TRY(irn_cl_check(code, "creating a second command queue"));
     irn_status status = irn_context_adopt(out, context->cl, context->device, queue, &options);

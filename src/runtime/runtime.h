@@ -16,6 +16,7 @@ typedef enum irn_tile_use {
     IRN_TILE_CPU,
     IRN_TILE_DENSE, /* 1x1 kernels and dense layers, see ops/dense.h */
     IRN_TILE_DENSE_GRADIENT,
+    IRN_TILE_BLAS, /* CLBlast's kernel for large products, see blas.h */
     IRN_TILE_USES
 } irn_tile_use;
 
@@ -23,12 +24,14 @@ typedef enum irn_tile_use {
  * work-item, quads a step (GROUP, GP, GB, GK there). Its gradient, conv_tiled_gradient.cl:
  * work-items along quads and along blocks, quads and blocks a work-item (NQ, NO, GQ, GO). On CPUs
  * pixels and blocks a work-item (T, OCB of conv.clh). For dense layers pixels that CLBlast
- * multiplies at a time. Further numbers are zero; all zeros: none. */
+ * multiplies at a time. In CLBlast's kernel rows and columns a group, work-items along each, and
+ * whether through local memory. Further numbers are zero; all zeros: none. */
 typedef struct irn_tile {
     unsigned size[4];
 } irn_tile;
 
-enum { IRN_TILE_STEP = 8 }; /* pixels a step of a gradient: KP */
+enum { IRN_TILE_STEP = 8 };  /* pixels a step of a gradient: KP */
+enum { IRN_BLAS_STEP = 16 }; /* products a step of CLBlast's kernel: KWG */
 
 /* How kernels are specialised for a kind of device; one row a class in tuning.c. */
 typedef struct irn_tuning {
@@ -82,6 +85,8 @@ struct irn_context {
     size_t noted_size;
     bool fft_refused;             /* clFFT was found to compute wrongly here */
     bool blas_refused, blas_used; /* CLBlast likewise, or fails; it has programs of the context */
+    bool may_set_blas;            /* irn_context_options.clblast_parameters */
+    irn_tile blas_tile;           /* what CLBlast was last given by this context */
     irn_launches *launches;       /* where calls note what they launch; NULL: nowhere */
 };
 

@@ -88,6 +88,10 @@ static const device_class classes[] = {
     {.name = "GPU without local memory of its own", .simt = true, .tuning = {DIRECT_ON_GPU}},
 };
 
+/* Pixels that CLBlast multiplies at a time: fewer may stay in a cache from step to step, more keep
+ * large devices busy. */
+enum { FEW_PIXELS = 4096, MANY_PIXELS = 16384 };
+
 /* What may be chosen for a use, where there are registers and room for it. */
 static const struct candidate {
     irn_tile_use use;
@@ -115,14 +119,25 @@ static const struct candidate {
     {IRN_TILE_GRADIENT_NARROW, {{16, 4, 1, 1}}},
     {IRN_TILE_GRADIENT_NARROW, {{8, 8, 1, 1}}},
     {IRN_TILE_GRADIENT_NARROW, {{32, 2, 1, 1}}},
-    /* 0: by tiles, as other kernels are. Fewer pixels may stay in a cache from step to step, more
-     * keep large devices busy. */
+    /* 0: by tiles, as other kernels are. */
     {IRN_TILE_DENSE, {{0}}},
-    {IRN_TILE_DENSE, {{4096}}},
-    {IRN_TILE_DENSE, {{16384}}},
+    {IRN_TILE_DENSE, {{FEW_PIXELS}}},
+    {IRN_TILE_DENSE, {{MANY_PIXELS}}},
     {IRN_TILE_DENSE_GRADIENT, {{0}}},
-    {IRN_TILE_DENSE_GRADIENT, {{4096}}},
-    {IRN_TILE_DENSE_GRADIENT, {{16384}}},
+    {IRN_TILE_DENSE_GRADIENT, {{FEW_PIXELS}}},
+    {IRN_TILE_DENSE_GRADIENT, {{MANY_PIXELS}}},
+    /* 0: what CLBlast's database says. */
+    {IRN_TILE_BLAS, {{0}}},
+    {IRN_TILE_BLAS, {{32, 32, 8, 1}}},
+    {IRN_TILE_BLAS, {{64, 32, 8, 1}}},
+    {IRN_TILE_BLAS, {{64, 64, 8, 1}}},
+    {IRN_TILE_BLAS, {{64, 64, 16, 1}}},
+    {IRN_TILE_BLAS, {{128, 64, 16, 1}}},
+    {IRN_TILE_BLAS, {{128, 128, 16, 1}}},
+    {IRN_TILE_BLAS, {{64, 32, 8}}},
+    {IRN_TILE_BLAS, {{64, 64, 8}}},
+    {IRN_TILE_BLAS, {{128, 64, 16}}},
+    {IRN_TILE_BLAS, {{128, 128, 16}}},
     {IRN_TILE_CPU, {{4, 2}}},
     {IRN_TILE_CPU, {{5, 2}}},
     {IRN_TILE_CPU, {{6, 2}}},
@@ -159,6 +174,17 @@ static bool is_gradient(irn_tile_use use)
     return use == IRN_TILE_GRADIENT || use == IRN_TILE_GRADIENT_NARROW;
 }
 
+/* CLBlast's: its kernels are of the same kind as the tiled ones. 0, what it does unasked, it does
+ * on every device. */
+static bool fits_blas(const irn_device_info *device, const device_class *class, const unsigned *t)
+{
+    if (class->local == 0 || t[0] == 0)
+        return class->local > 0;
+    unsigned group = t[2] * t[2], local = t[3] * (t[0] + t[1]) * IRN_BLAS_STEP;
+    return group <= device->max_group && local * sizeof(float) <= device->local_memory &&
+           t[0] * t[1] / group <= class->sums;
+}
+
 /* Bytes of local memory that conv_tiled.cl and conv_tiled_gradient.cl declare. */
 static size_t local_bytes(irn_tile_use use, const unsigned *t)
 {
@@ -187,7 +213,9 @@ static bool fits(const irn_device_info *device, irn_tile_use use, const irn_tile
     if (class->simt != (use != IRN_TILE_CPU))
         return false;
     if (use == IRN_TILE_DENSE || use == IRN_TILE_DENSE_GRADIENT)
-        return class->local > 0; /* CLBlast's kernels are of the same kind */
+        return class->local > 0;
+    if (use == IRN_TILE_BLAS)
+        return fits_blas(device, class, tile->size);
     unsigned sums = accumulators(use, tile->size);
     if (sums > class->sums || too_many_parts(class, use, tile->size))
         return false;
@@ -230,6 +258,11 @@ void irn_tuning_force(irn_tuning *tuning, irn_tile_use use, const irn_tile *tile
         irn_tuning_set(tuning, IRN_TILE_GRADIENT, tile);
         irn_tuning_set(tuning, IRN_TILE_GRADIENT_NARROW, tile);
     }
+    if (use == IRN_TILE_BLAS) {
+        const irn_tile by_blas = {{MANY_PIXELS}};
+        irn_tuning_set(tuning, IRN_TILE_DENSE, &by_blas);
+        irn_tuning_set(tuning, IRN_TILE_DENSE_GRADIENT, &by_blas);
+    }
 }
 
 irn_tuning irn_tuning_for(const irn_device_info *device)
@@ -257,7 +290,7 @@ const char *irn_tile_use_name(irn_tile_use use)
 {
     static const char *const names[] = {"apply",    "apply-narrow",    "apply-double",
                                         "gradient", "gradient-narrow", "cpu",
-                                        "dense",    "dense-gradient"};
+                                        "dense",    "dense-gradient",  "clblast"};
     return names[use];
 }
 

@@ -15,7 +15,8 @@ bool irn_tile_candidate(irn_tile *out, const irn_device_info *device, irn_tile_u
 
 /* Takes a tile for a use. */
 void irn_tuning_set(irn_tuning *tuning, irn_tile_use use, const irn_tile *tile);
-/* Whichever of a family's tiles a convolution would get, it gets this one. */
+/* Whichever of a family's tiles a convolution would get, it gets this one; of CLBlast's, where it
+ * can, CLBlast. */
 void irn_tuning_force(irn_tuning *tuning, irn_tile_use use, const irn_tile *tile);
 
 /* ---- as text, "apply=64x8x2x1" ---- */
@@ -38,8 +39,8 @@ irn_status irn_tuning_read(irn_tuning *tuning, const irn_device_info *device, co
 irn_status irn_tuning_path(char *path, size_t size, const irn_context *context);
 
 /* Takes over what was remembered, if it can be used, and then what the environment's IRN_TUNING
- * says. Errors: IRN_ERROR_ARGUMENT for IRN_TUNING alone; a file that is not as it should be is only
- * logged. */
+ * says; CLBlast's parameters only if the context may set them, else they are logged. Errors:
+ * IRN_ERROR_ARGUMENT for IRN_TUNING alone; a file that is not as it should be is only logged. */
 irn_status irn_tuning_load(irn_context *context);
 
 /* Writes the context's tiles. Errors: IRN_ERROR_FILE. */

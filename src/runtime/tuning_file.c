@@ -55,6 +55,19 @@ static irn_status read_file(irn_context *context, const char *path)
     return status;
 }
 
+/* CLBlast's parameters are the whole process's. */
+static void leave_blas(irn_context *context)
+{
+    const irn_tile none = {{0}};
+    irn_tile *tile = &context->tuning.tiles[IRN_TILE_BLAS];
+    char text[IRN_TILE_TEXT];
+    if (context->may_set_blas || tile->size[0] == 0)
+        return;
+    irn_log(context, "%s=%s is left out: this context may not set CLBlast's parameters",
+            irn_tile_use_name(IRN_TILE_BLAS), irn_tile_text(text, tile));
+    *tile = none;
+}
+
 irn_status irn_tuning_load(irn_context *context)
 {
     char path[4096], sentence[1024]; /* of the last failure, which trouble with the file is not */
@@ -66,11 +79,11 @@ irn_status irn_tuning_load(irn_context *context)
         irn_set_error("%s", sentence);
     }
     const char *environment = getenv("IRN_TUNING");
-    if (!environment)
-        return IRN_OK;
-    irn_status status =
-        irn_tuning_read(&context->tuning, &context->info, environment, "IRN_TUNING");
-    return status == IRN_OK ? IRN_OK : IRN_ERROR_ARGUMENT;
+    if (environment &&
+        irn_tuning_read(&context->tuning, &context->info, environment, "IRN_TUNING") != IRN_OK)
+        return IRN_ERROR_ARGUMENT;
+    leave_blas(context);
+    return IRN_OK;
 }
 
 irn_status irn_tuning_store(const irn_context *context)

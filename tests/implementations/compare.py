@@ -8,6 +8,7 @@ is above its limit.
 import ast
 import json
 import math
+import os
 import struct
 import sys
 
@@ -58,6 +59,12 @@ def main(reference, folder):
     for name in ("classifier/log.jsonl", "density/log.jsonl"):
         rows.append((f"{name}: loss", TRAINED, [last_line(f"{reference}/{name}")["loss"]],
                      [last_line(f"{folder}/{name}")["loss"]]))
+    if os.path.exists(f"{folder}/z-clblast.npy"):
+        rows.append(("z-clblast.npy", ARRAYS["z.npy"], array(f"{reference}/z.npy"),
+                     array(f"{folder}/z-clblast.npy")))
+        rows.append(("classifier-clblast/log.jsonl: loss", TRAINED,
+                     [last_line(f"{reference}/classifier/log.jsonl")["loss"]],
+                     [last_line(f"{folder}/classifier-clblast/log.jsonl")["loss"]]))
     rows.append(("certificate.json: upper", TRAINED, uppers(f"{reference}/certificate.json"),
                  uppers(f"{folder}/certificate.json")))
     status = 0

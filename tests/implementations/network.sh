@@ -33,7 +33,7 @@ iresnet() { # iresnet ARGUMENTS...: one test, passed if the status is 0.
 
 # shellcheck disable=SC2086
 train_and_test() {
-    iresnet tune --repeats 1 --dry-run --quiet
+    iresnet tune --repeats 1 --dry-run --quiet --json >tune.json
     iresnet train --data digits --out classifier $tiny
     iresnet train --data digits --out density --task density $tiny
     iresnet eval classifier/model.safetensors --data digits --count 20
@@ -53,8 +53,29 @@ apply() {
     iresnet sample "$density" --count 10 --seed 3 --out samples.npy
 }
 
+# CLBlast's parameters that were measured to be the best, or nothing where it is not to choose.
+clblast_parameters() {
+    python3 -c '
+import json
+tiles = [t for t in json.load(open("tune.json"))["tiles"] if t["use"] == "clblast" and t["tile"] != "0"]
+best = max(tiles, key=lambda t: t["gflops"], default=None)
+print("clblast=" + best["tile"] if best else "")'
+}
+
+# 1x1 kernels by CLBlast, with parameters of ours, as far as that is to choose.
+apply_by_clblast() {
+    parameters=$(clblast_parameters)
+    [ -n "$parameters" ] || return 0
+    export IRN_TUNING="dense=4096 dense-gradient=4096 $parameters"
+    iresnet encode "$model" --data digits --count 20 --out z-clblast.npy
+    # shellcheck disable=SC2086
+    iresnet train --data digits --out classifier-clblast $tiny
+    unset IRN_TUNING
+}
+
 train_and_test
 apply
+apply_by_clblast
 if [ -n "${reference:-}" ]; then
     python3 -B "$here/compare.py" "$reference" .
     count 'the same numbers as on the other implementation' $?

@@ -222,6 +222,25 @@ START_TEST(large_products)
 }
 END_TEST
 
+/* Sets of parameters that CLBlast may be given, each of which it compiles anew. */
+START_TEST(parameters_of_clblast)
+{
+    enum { PIXELS = 4 * 13 * 11, CHANNELS = 70 };
+    irn_context *context = devices_open(_i);
+    const irn_tuning saved = context->tuning;
+    const size_t step = host_thorough() ? 1 : (size_t)host_step(3);
+    irn_tile tile;
+    for (size_t k = 1; irn_tile_candidate(&tile, &context->info, IRN_TILE_BLAS, k); k += step) {
+        irn_tuning_force(&context->tuning, IRN_TILE_BLAS, &tile);
+        ck_assert(irn_gemm_is_large(context, PIXELS, CHANNELS, CHANNELS));
+        check_large(context, CHANNELS, PIXELS);
+        ck_assert_mem_eq(&context->blas_tile, &tile, sizeof tile);
+        context->tuning = saved;
+    }
+    devices_close(context);
+}
+END_TEST
+
 /* Scratch for a batch does for smaller ones, though outputs are divided further for these. */
 static void check_scratch(irn_context *context, convolver how, const oracle_conv *c)
 {
@@ -427,6 +446,7 @@ int main(void)
     devices_add(test, narrow_convolutions);
     devices_add(test, convolutions_by_clblast);
     devices_add(test, large_products);
+    devices_add(test, parameters_of_clblast);
     devices_add(test, other_activations);
     devices_add(test, convolutions_in_double);
     devices_add(test, weight_gradients);

@@ -49,7 +49,7 @@ static void check_row(const irn_device_info *device)
             found = found || same(&tile, row);
         ck_assert_msg(found, "%s: '%s' has a tile that is none of its candidates",
                       irn_tuning_class(device), irn_tile_use_name(use));
-        any = any && use != IRN_TILE_DENSE && use != IRN_TILE_DENSE_GRADIENT;
+        any = any && use < IRN_TILE_DENSE;
         ck_assert_msg(any == (row->size[0] > 0), "%s: '%s' has %s", irn_tuning_class(device),
                       irn_tile_use_name(use), any ? "no tile" : "a tile without room for it");
     }
@@ -85,6 +85,8 @@ START_TEST(limits)
         ck_assert_uint_le(tile.size[0], 64);
     for (irn_tile_use use = 0; use < IRN_TILE_USES; use++)
         ck_assert(!irn_tile_candidate(&tile, &none, use, 0));
+    for (size_t k = 0; irn_tile_candidate(&tile, &small, IRN_TILE_BLAS, k); k++)
+        ck_assert_uint_le(tile.size[2] * tile.size[2], 64);
     ck_assert(irn_tile_candidate(&tile, &large, IRN_TILE_APPLY_DOUBLE, 0));
     ck_assert(!irn_tile_candidate(&tile, &single, IRN_TILE_APPLY_DOUBLE, 0));
     const irn_device_info processor = cpu(16);
@@ -111,7 +113,7 @@ END_TEST
 START_TEST(choices)
 {
     const irn_device_info device = gpu(32, 64 << 10, 1024, true);
-    const irn_tile wide = {{256, 8, 2, 1}}, narrow = {{32, 2, 1, 1}};
+    const irn_tile wide = {{256, 8, 2, 1}}, narrow = {{32, 2, 1, 1}}, blas = {{64, 64, 8}};
     irn_tuning tuning = irn_tuning_for(&device), before;
     testing_ok(irn_tuning_read(&tuning, &device, "", "x"));
     testing_ok(
@@ -123,13 +125,15 @@ START_TEST(choices)
     testing_ok(irn_tuning_read(&tuning, &device, "dense=0", "x"));
     ck_assert_uint_eq(tuning.tiles[IRN_TILE_DENSE].size[0], 0);
     ck_assert_uint_eq(tuning.tiles[IRN_TILE_DENSE_GRADIENT].size[0], 16384);
+    testing_ok(irn_tuning_read(&tuning, &device, "clblast=64x64x8", "x"));
+    ck_assert(same(&tuning.tiles[IRN_TILE_BLAS], &blas));
     before = tuning;
     const char *const bad[] = {
         "apply",          "apply=",           "apply=64x8x2",           "apply=64x8x2x1x1",
         "=64x8x2x1",      "apply=0x0x0x0",    "apply=64x8x2x1,",        "apply =64x8x2x1",
         "cpu=8x2",        "apply=064x8x2x1",  "apply=4294967360x8x2x1", "gradient=128x8x2x1",
         "apply=-1x8x2x1", "apply=64x8x2x1\t", "Apply=64x8x2x1",         "apply=64x8x2x1\v",
-        "dense=1",        "dense=",
+        "dense=1",        "dense=",           "clblast=64x64x8x2",      "clblast=64x64",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char text[96]; /* the first choice is good: nothing of it may stay */
@@ -144,12 +148,14 @@ END_TEST
 /* ---- files ---- */
 
 typedef struct heard {
-    int left_out;
+    int left_out, not_allowed;
 } heard;
 
 static void listen(const char *message, void *payload)
 {
-    ((heard *)payload)->left_out += strstr(message, "what was tuned is left out") != NULL;
+    heard *self = payload;
+    self->left_out += strstr(message, "what was tuned is left out") != NULL;
+    self->not_allowed += strstr(message, "may not set CLBlast's parameters") != NULL;
 }
 
 static irn_context *open_context(int device, heard *heard)
@@ -160,7 +166,7 @@ static irn_context *open_context(int device, heard *heard)
     options.cache_dir = testing_path("cache");
     options.log = listen;
     options.log_payload = heard;
-    heard->left_out = 0;
+    heard->left_out = heard->not_allowed = 0;
     testing_ok(irn_context_create(&context, &options));
     return context;
 }
@@ -303,6 +309,34 @@ START_TEST(overriding)
 }
 END_TEST
 
+/* CLBlast's parameters are for those who may set them, and others are told. */
+START_TEST(parameters_of_clblast)
+{
+    heard heard;
+    irn_tile tile, none = {{0}};
+    char choice[256], text[IRN_TILE_TEXT];
+    irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
+    irn_context *context = open_context(_i, &heard);
+    bool any = irn_tile_candidate(&tile, &context->info, IRN_TILE_BLAS, 1);
+    ck_assert(any == context->info.is_simt);
+    irn_context_free(context);
+    if (!any)
+        return;
+    snprintf(choice, sizeof choice, "clblast=%s", irn_tile_text(text, &tile));
+    setenv("IRN_TUNING", choice, 1);
+    context = open_context(_i, &heard);
+    ck_assert_int_eq(heard.not_allowed, 1);
+    ck_assert(same(&context->tuning.tiles[IRN_TILE_BLAS], &none));
+    irn_context_free(context);
+    options.device = devices_choice(_i);
+    options.clblast_parameters = true;
+    testing_ok(irn_context_create(&context, &options));
+    ck_assert(same(&context->tuning.tiles[IRN_TILE_BLAS], &tile));
+    irn_context_free(context);
+    unsetenv("IRN_TUNING");
+}
+END_TEST
+
 /* ---- measuring ---- */
 
 START_TEST(refusals)
@@ -391,6 +425,7 @@ int main(void)
     devices_add(test, remembering);
     devices_add(test, hostile_files);
     devices_add(test, overriding);
+    devices_add(test, parameters_of_clblast);
     devices_add(test, refusals);
     devices_add(test, cancelling);
     devices_add(test, present_fails);
