@@ -16,13 +16,16 @@
 #   matrix    what has passed where, from the logs of the stages before: $IRN_TEST_BUILD/implementations.md
 #   bounds    10,000 kernels, most of them hard on bounds, against their true norms
 #
-# Default: all. Environment: IRN_TEST_BUILD, where things are built and logged (default
-# build/tests); IRN_FUZZ_ROUNDS. The last line counts: Check's checks, the lines of cli, limits and install,
-# and one for each other stage.
+# Default: all. Two run at a time: one of those from oclgrind to intel beside one of the others; matrix comes
+# last. Environment: IRN_TEST_BUILD, where things are built and logged (default build/tests);
+# IRN_FUZZ_ROUNDS. The last line counts: Check's checks, the lines of cli, limits and install, and one for
+# each other stage.
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-all="lint unit cli limits install sanitize valgrind oclgrind vendors basic rusticl intel matrix bounds"
+usual="lint unit cli limits install sanitize valgrind bounds"
+others="oclgrind vendors basic rusticl intel"
+all="$usual $others matrix"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
 for stage in "$@"; do
@@ -36,13 +39,11 @@ mkdir -p "${IRN_TEST_BUILD:=$root/build/tests}/logs"
 work=$(cd "$IRN_TEST_BUILD" && pwd)
 logs=$work/logs
 passed=0 failed=0
+wanted=" $* "
 
-# The user's caches stay as they are. Compiled kernels are kept from run to run.
-export IRN_CACHE_DIR=$work/cache POCL_CACHE_DIR=$work/pocl MESA_SHADER_CACHE_DIR=$work/mesa
-mkdir -p "$IRN_CACHE_DIR" "$POCL_CACHE_DIR" "$MESA_SHADER_CACHE_DIR"
 export IRN_TEST_DATA=$root/tests IRN_GOLDEN=$root/tests/golden
 unset IRN_DEVICE IRN_TUNING IRN_BUILD_OPTIONS RUSTICL_ENABLE OCL_ICD_VENDORS POCL_DEVICES CK_FORK
-export CK_VERBOSITY=normal CK_TIMEOUT_MULTIPLIER=10 MESA_SHADER_CACHE_DIR=$work/mesa
+export CK_VERBOSITY=normal CK_TIMEOUT_MULTIPLIER=10
 
 finish() {
     echo "$passed passed, $failed failed"
@@ -59,14 +60,13 @@ count() {
 run_stage() {
     local name=$1 begun=$SECONDS status=0 log=$logs/$1.log
     stage_passed=0 stage_failed=0
-    printf '%-9s ' "$name"
     "stage_$name" >"$log" 2>&1 </dev/null || status=$?
     if [ $((stage_passed + stage_failed)) -eq 0 ]; then
         count $((status == 0)) $((status != 0))
     elif [ $status -ne 0 ] && [ "$stage_failed" -eq 0 ]; then
         count 0 1
     fi
-    printf '%5d passed  %3d failed  %4d s\n' "$stage_passed" "$stage_failed" $((SECONDS - begun))
+    printf '%-9s %5d passed  %3d failed  %4d s\n' "$name" "$stage_passed" "$stage_failed" $((SECONDS - begun))
     grep -a '^SKIPPED' "$log" | sed 's/^/    /'
     if [ "$stage_failed" -gt 0 ]; then
         grep -aE '^FAILED|:[FE]:|error:|ERROR|Error' "$log" | grep -av '^100%' | head -n 40 | sed 's/^/    /'
@@ -74,6 +74,28 @@ run_stage() {
         tail -n 15 "$log" | sed 's/^/    /'
     fi
     passed=$((passed + stage_passed)) failed=$((failed + stage_failed))
+}
+
+# run_lane NAME STAGE...: those of the stages that are wanted, one after the other. The user's caches stay as
+# they are; compiled kernels are kept from run to run, by lane, since drivers may not share theirs.
+run_lane() {
+    local stage
+    lane=$work/$1
+    shift
+    export IRN_CACHE_DIR=$lane/cache POCL_CACHE_DIR=$lane/pocl MESA_SHADER_CACHE_DIR=$lane/mesa
+    mkdir -p "$IRN_CACHE_DIR" "$POCL_CACHE_DIR" "$MESA_SHADER_CACHE_DIR"
+    rm -f "$lane/counts"
+    for stage in "$@"; do
+        [[ $wanted != *" $stage "* ]] || run_stage "$stage"
+    done
+    echo "$passed $failed" >"$lane/counts"
+}
+
+# Adds what a lane has counted. One that was killed has failed.
+count_lane() {
+    local lane_passed=0 lane_failed=1
+    read -r lane_passed lane_failed 2>/dev/null <"$work/$1/counts" || echo "$1 did not come to its end"
+    passed=$((passed + lane_passed)) failed=$((failed + lane_failed))
 }
 
 # configure_and_build DIRECTORY OPTION...
@@ -85,9 +107,9 @@ configure_and_build() {
 }
 
 # run_check PROGRAM [WRAPPER...]: a Check program; counts its checks. It may take $limit seconds.
-limit=600
+limit=900
 run_check() {
-    local program=$1 output=$work/check.out begun=$SECONDS status=0 checks=0 failures=0 errors=0
+    local program=$1 output=$lane/check.out begun=$SECONDS status=0 checks=0 failures=0 errors=0
     shift
     echo "== ${program##*/}"
     timeout -k 10 "$limit" "$@" "$program" >"$output" 2>&1 || status=$?
@@ -106,7 +128,7 @@ run_check() {
 
 # Counts by the last line of a script's output: N passed, N failed.
 run_script() {
-    local output=$work/script.out begun=$SECONDS
+    local output=$lane/script.out begun=$SECONDS
     "$@" 2>&1 | tee "$output"
     echo "took $((SECONDS - begun)) s"
     if [[ $(tail -n 1 "$output") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
@@ -199,7 +221,7 @@ stage_valgrind() {
 # Oclgrind exits 0 whatever it finds, so its log must be empty. One process a program: a second one
 # would begin the log anew. Optimised kernels have instructions that it does not know.
 stage_oclgrind() {
-    local program run name log status=0 limit=900
+    local program run name log status=0
     local -x IRN_TEST_BLOCK
     gcc -shared -fPIC "$root/tests/oclgrind_writes.c" -o "$work/oclgrind_writes.so" -ldl || return
     export CK_FORK=no IRN_BUILD_OPTIONS=-cl-opt-disable IRN_TEST_EFFORT=small IRN_TEST_DEVICE=Oclgrind
@@ -259,7 +281,7 @@ exception() {
 # on_implementation NAME VARIABLE=VALUE...: the unit tests that use a device, but for exceptions.txt, then
 # the program, whose numbers must be those that it computes on PoCL.
 on_implementation() {
-    local name=$1 program cause network=$root/tests/implementations/network.sh limit=900
+    local name=$1 program cause network=$root/tests/implementations/network.sh
     shift
     for program in $(device_programs); do
         cause=$(exception "$name" "$program")
@@ -315,7 +337,13 @@ stage_bounds() {
 }
 run_stage build
 [ "$failed" -eq 0 ] || finish
-for stage in "$@"; do
-    run_stage "$stage"
-done
+trap 'trap - TERM && kill 0' INT TERM
+# shellcheck disable=SC2086
+(passed=0 && run_lane usual $usual) &
+# shellcheck disable=SC2086
+(passed=0 && run_lane others $others) &
+wait
+count_lane usual
+count_lane others
+[[ $wanted != *" matrix "* ]] || run_stage matrix
 finish
