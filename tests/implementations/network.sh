@@ -53,6 +53,17 @@ apply() {
     iresnet sample "$density" --count 10 --seed 3 --out samples.npy
 }
 
+# Each use has one best tile, also where CLBlast was measured twice.
+check_tuning() {
+    python3 -c '
+import json
+tiles = json.load(open("tune.json"))["tiles"]
+for use in {t["use"] for t in tiles}:
+    assert sum(t["best"] for t in tiles if t["use"] == use) == 1, use
+assert all(t["gflops"] > 0 for t in tiles if t["best"])'
+    count 'one tile of each use is the best' $?
+}
+
 # CLBlast's parameters that were measured to be the best, or nothing where it is not to choose.
 clblast_parameters() {
     python3 -c '
@@ -74,6 +85,7 @@ apply_by_clblast() {
 }
 
 train_and_test
+check_tuning
 apply
 apply_by_clblast
 if [ -n "${reference:-}" ]; then
