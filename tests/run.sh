@@ -91,6 +91,15 @@ run_lane() {
     echo "$passed $failed" >"$lane/counts"
 }
 
+# Ends a process and all that it has begun, in whatever group that is.
+end_tree() {
+    local child
+    for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
+        end_tree "$child"
+    done
+    kill "$1" 2>/dev/null
+}
+
 # Adds what a lane has counted. One that was killed has failed.
 count_lane() {
     local lane_passed=0 lane_failed=1
@@ -337,11 +346,11 @@ stage_bounds() {
 }
 run_stage build
 [ "$failed" -eq 0 ] || finish
-trap 'trap - TERM && kill 0' INT TERM
 # shellcheck disable=SC2086
 (passed=0 && run_lane usual $usual) &
 # shellcheck disable=SC2086
 (passed=0 && run_lane others $others) &
+trap 'for lane in $(jobs -p); do end_tree "$lane"; done; exit 130' INT TERM
 wait
 count_lane usual
 count_lane others

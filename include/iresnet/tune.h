@@ -1,9 +1,12 @@
 /* Tuning: measures the tiles that convolutions can be cut into on a device, and remembers the best
  * for this device and driver. Without it a device has the tiles of its class. Results of training
  * and of networks are as good with any tile, but their last bits may differ: sums are divided
- * in other ways. CLBlast's own parameters are measured, too, in contexts that may set them
- * (irn_context_options.clblast_parameters), after what it does with its database's: the process
- * keeps those measured last even where the database's are better, which processes to come get. */
+ * in other ways.
+ *
+ * CLBlast's own parameters are measured, too, in contexts that may set them
+ * (irn_context_options.clblast_parameters). They stay in the process, whatever becomes of the
+ * context: also where its database's are better, which the next process has again. Contexts that
+ * may not set them leave CLBlast out where it was found to be faster with them. */
 #ifndef IRESNET_TUNE_H
 #define IRESNET_TUNE_H
 
@@ -41,7 +44,8 @@ IRN_API const char *irn_tune_class(const irn_context *context);
 /* Measures every tile that the device's class may have, and has the context use the best: another
  * than before only if it is at least 3 % faster. *out, of the caller to free(), has *count entries;
  * none where there is nothing to choose. Nothing made from the context may be alive. Errors:
- * IRN_ERROR_ARGUMENT, IRN_ERROR_CANCELLED, and of the device; the context's tiles are as before. */
+ * IRN_ERROR_ARGUMENT, IRN_ERROR_CANCELLED, and of the device; the context's tiles are as before
+ * (CLBlast's parameters may not be). A CLBlast that fails is no error: its entries have failed. */
 IRN_API irn_status irn_tune(irn_context *context, const irn_tune_options *options,
                             irn_tune_entry **out, size_t *count);
 

@@ -1,5 +1,6 @@
 /* Measuring tiles: see tune.h of the public interface, and tuning.h for what there is to choose. */
 #include "ops/bench.h"
+#include "runtime/blas.h"
 #include "runtime/tuning.h"
 #include "io/file.h"
 
@@ -65,8 +66,9 @@ typedef struct tuner {
     irn_tuning before;
     irn_tile blas;           /* what CLBlast has when the rest is measured */
     use_shapes work;         /* of the use at hand, with batches */
-    irn_tune_entry *entries; /* total of them, count done */
-    size_t count, total;
+    irn_tune_entry *entries; /* of the uses so far */
+    size_t count;
+    size_t done, total; /* measurements, at most */
 } tuner;
 
 /* Whether there is something to choose. */
@@ -101,16 +103,17 @@ static irn_status find_batches(tuner *t)
  * fails on all, so it does when they are measured. */
 static void size_work(tuner *t, irn_tile_use use)
 {
-    irn_tuning *tuning = &t->context->tuning;
-    const irn_tuning saved = *tuning;
-    irn_status status = IRN_ERROR_DEVICE;
+    irn_context *context = t->context;
+    const irn_tuning saved = context->tuning;
+    const bool refused = context->blas_refused;
+    bool sized = false;
     irn_tile tile;
-    for (size_t k = 0; status != IRN_OK && irn_tile_candidate(&tile, &t->context->info, use, k);
-         k++) {
-        irn_tuning_force(tuning, use, &tile);
-        status = find_batches(t);
+    for (size_t k = 0; !sized && irn_tile_candidate(&tile, &context->info, use, k); k++) {
+        irn_tuning_force(&context->tuning, use, &tile);
+        sized = find_batches(t) == IRN_OK && context->blas_refused == refused;
+        context->blas_refused = refused;
     }
-    *tuning = saved;
+    context->tuning = saved;
 }
 
 static irn_status measure(const tuner *t, double *gflops)
@@ -136,7 +139,7 @@ static bool is_dense(irn_tile_use use)
 static irn_status check_blas(const tuner *t, irn_tile_use use, const irn_tile *tile)
 {
     bool wanted = use == IRN_TILE_BLAS || (is_dense(use) && tile->size[0] > 0);
-    if (use == IRN_TILE_BLAS && tile->size[0] == 0 && t->context->blas_tile.size[0] > 0)
+    if (use == IRN_TILE_BLAS && tile->size[0] == 0 && irn_blas_parameters(t->context).size[0] > 0)
         return irn_fail(IRN_ERROR_DEVICE, "CLBlast has been given parameters in this process, and "
                                           "cannot go back to its own");
     if (wanted && t->context->blas_refused)
@@ -148,6 +151,7 @@ static irn_status check_blas(const tuner *t, irn_tile_use use, const irn_tile *t
 static irn_status measure_tile(tuner *t, irn_tile_use use, const irn_tile *tile)
 {
     irn_tune_entry *entry = &t->entries[t->count++];
+    *entry = (irn_tune_entry){.best = false};
     irn_tuning *tuning = &t->context->tuning, saved = *tuning;
     const bool refused = t->context->blas_refused;
     snprintf(entry->use, sizeof entry->use, "%s", irn_tile_use_name(use));
@@ -161,13 +165,13 @@ static irn_status measure_tile(tuner *t, irn_tile_use use, const irn_tile *tile)
     *tuning = saved;
     t->context->blas_refused = refused; /* with other parameters CLBlast may do better */
     if (t->options->progress &&
-        !t->options->progress(t->count, t->total, entry->use, t->options->payload))
+        !t->options->progress(++t->done, t->total, entry->use, t->options->payload))
         return irn_fail(IRN_ERROR_CANCELLED, "tuning was cancelled");
     return IRN_OK;
 }
 
 /* The fastest of a use's entries, which are from `first` on; the present one if none is clearly
- * faster. */
+ * faster. Where CLBlast fails, whatever its parameters, tiles do without. */
 static irn_status choose(tuner *t, irn_tile_use use, size_t first)
 {
     const double clearly = 1.03;
@@ -175,13 +179,17 @@ static irn_status choose(tuner *t, irn_tile_use use, size_t first)
     for (size_t i = first; i < t->count; i++)
         if (t->entries[i].gflops > t->entries[best].gflops)
             best = i;
+    irn_tile tile = {{0}};
+    if (!(t->entries[best].gflops > 0) && use == IRN_TILE_BLAS) {
+        irn_tuning_set(&t->context->tuning, use, &tile);
+        return IRN_OK;
+    }
     if (!(t->entries[best].gflops > 0))
         return irn_fail(IRN_ERROR_DEVICE, "no tile for '%s' works on %s: %s",
                         irn_tile_use_name(use), t->context->info.name, irn_last_error());
     for (size_t i = first; i < t->count; i++)
         if (t->entries[i].before && t->entries[best].gflops < clearly * t->entries[i].gflops)
             best = i;
-    irn_tile tile = {{0}};
     irn_tile_candidate(&tile, &t->context->info, use, best - first);
     t->entries[best].best = true;
     irn_tuning_set(&t->context->tuning, use, &tile);
@@ -232,11 +240,14 @@ static size_t count_candidates(const irn_context *context)
     return count;
 }
 
-static void forget_best(tuner *t, irn_tile_use use)
+/* Drops a use's entries. */
+static void forget(tuner *t, irn_tile_use use)
 {
+    size_t kept = 0;
     for (size_t i = 0; i < t->count; i++)
-        if (strcmp(t->entries[i].use, irn_tile_use_name(use)) == 0)
-            t->entries[i].best = false;
+        if (strcmp(t->entries[i].use, irn_tile_use_name(use)) != 0)
+            t->entries[kept++] = t->entries[i];
+    t->count = kept;
 }
 
 /* With the parameters that CLBlast has now. Before any were set, for which there is no way back,
@@ -247,7 +258,7 @@ static irn_status tune_dense_again(tuner *t)
         return IRN_OK;
     for (size_t i = 0; i < USES; i++)
         if (is_dense(table[i].use)) {
-            forget_best(t, table[i].use);
+            forget(t, table[i].use);
             IRN_TRY(tune_use(t, &table[i]));
         }
     return IRN_OK;
@@ -263,7 +274,8 @@ irn_status irn_tune(irn_context *context, const irn_tune_options *options, irn_t
     IRN_TRY(check(context, options));
     tuner t = {.context = context, .options = options, .before = context->tuning};
     t.total = count_candidates(context);
-    context->tuning.tiles[IRN_TILE_BLAS] = t.blas = context->blas_tile;
+    if (context->may_set_blas)
+        context->tuning.tiles[IRN_TILE_BLAS] = t.blas = irn_blas_parameters(context);
     irn_status status = irn_alloc(&t.entries, t.total, sizeof *t.entries);
     for (size_t i = 0; i < USES && status == IRN_OK; i++)
         status = tune_use(&t, &table[i]);

@@ -34,6 +34,34 @@ irn_gemm irn_gemm_of(size_t m, size_t n, size_t k)
 
 /* ---- parameters ---- */
 
+/* What CLBlast was given in this process, with its turn: it keeps that as long as the process
+ * lives, and would not tell. Devices without a row have its database's; NULL ends the table. */
+enum { MOST_DEVICES = 64 };
+static struct given {
+    cl_device_id device;
+    irn_tile tile;
+} given_parameters[MOST_DEVICES];
+
+/* The device's row, or the first without a device; NULL: there is no more room. */
+static struct given *given_to(cl_device_id device)
+{
+    for (size_t i = 0; i < MOST_DEVICES; i++)
+        if (!given_parameters[i].device || given_parameters[i].device == device)
+            return &given_parameters[i];
+    return NULL;
+}
+
+irn_tile irn_blas_parameters(const irn_context *context)
+{
+    irn_tile tile = {{0}};
+    pthread_mutex_lock(&clblast_turn);
+    const struct given *given = given_to(context->device);
+    if (given && given->device)
+        tile = given->tile;
+    pthread_mutex_unlock(&clblast_turn);
+    return tile;
+}
+
 /* Those of CLBlast's Xgemm, as doc/tuning.md there lists them. Work-items load what they compute
  * (MDIMA = MDIMC, NDIMB = NDIMC), in vectors as wide as their share of a tile, 4 at most; the
  * kernel's other form (GEMMK 1) and strided access (STRM, STRN) are left out. */
@@ -60,16 +88,21 @@ static CLBlastStatusCode set_least(const irn_context *context)
 }
 
 /* Has CLBlast take what the tuning says, if it does not yet; its turn is the caller's. */
-static CLBlastStatusCode set_parameters(irn_context *context)
+static CLBlastStatusCode set_parameters(const irn_context *context)
 {
     const irn_tile *tile = &context->tuning.tiles[IRN_TILE_BLAS];
-    if (tile->size[0] == 0 || memcmp(tile, &context->blas_tile, sizeof *tile) == 0)
+    struct given *given = given_to(context->device);
+    if (tile->size[0] == 0)
         return CLBlastSuccess;
-    CLBlastStatusCode code = set_kernel(context, tile);
+    if (!given)
+        return CLBlastUnexpectedError;
+    if (given->device && memcmp(tile, &given->tile, sizeof *tile) == 0)
+        return CLBlastSuccess;
+    CLBlastStatusCode code = set_least(context);
     if (code == CLBlastSuccess)
-        code = set_least(context);
+        code = set_kernel(context, tile);
     if (code == CLBlastSuccess)
-        context->blas_tile = *tile;
+        *given = (struct given){context->device, *tile};
     return code;
 }
 

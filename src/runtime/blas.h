@@ -28,6 +28,11 @@ bool irn_gemm_is_large(irn_context *context, size_t m, size_t n, size_t k);
 irn_status irn_gemm_run(const irn_gemm *product, irn_context *context, cl_mem scratch, bool add,
                         bool *done);
 
+/* The parameters that CLBlast has for the device: those that this library has given it in this
+ * process, for whichever context. Zeros: its database's. Without tuning that says otherwise a
+ * context takes them as they are. */
+irn_tile irn_blas_parameters(const irn_context *context);
+
 /* Has CLBlast forget its programs, if the context has used any. It keeps them, and with them the
  * OpenCL context, for the whole process and to its end. Others in the process lose theirs as well
  * and compile anew. */

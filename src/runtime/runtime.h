@@ -86,7 +86,6 @@ struct irn_context {
     bool fft_refused;             /* clFFT was found to compute wrongly here */
     bool blas_refused, blas_used; /* CLBlast likewise, or fails; it has programs of the context */
     bool may_set_blas;            /* irn_context_options.clblast_parameters */
-    irn_tile blas_tile;           /* what CLBlast was last given by this context */
     irn_launches *launches;       /* where calls note what they launch; NULL: nowhere */
 };
 

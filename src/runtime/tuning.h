@@ -39,7 +39,7 @@ irn_status irn_tuning_read(irn_tuning *tuning, const irn_device_info *device, co
 irn_status irn_tuning_path(char *path, size_t size, const irn_context *context);
 
 /* Takes over what was remembered, if it can be used, and then what the environment's IRN_TUNING
- * says; CLBlast's parameters only if the context may set them, else they are logged. Errors:
+ * says; CLBlast with parameters only if the context may set them, which is logged. Errors:
  * IRN_ERROR_ARGUMENT for IRN_TUNING alone; a file that is not as it should be is only logged. */
 irn_status irn_tuning_load(irn_context *context);
 

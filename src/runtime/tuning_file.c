@@ -55,17 +55,20 @@ static irn_status read_file(irn_context *context, const char *path)
     return status;
 }
 
-/* CLBlast's parameters are the whole process's. */
-static void leave_blas(irn_context *context)
+/* CLBlast's parameters are the whole process's; and what was measured with them says nothing of
+ * CLBlast without. */
+static void leave_blas(irn_context *context, const char *source)
 {
     const irn_tile none = {{0}};
-    irn_tile *tile = &context->tuning.tiles[IRN_TILE_BLAS];
+    irn_tile *tiles = context->tuning.tiles;
     char text[IRN_TILE_TEXT];
-    if (context->may_set_blas || tile->size[0] == 0)
+    if (context->may_set_blas || tiles[IRN_TILE_BLAS].size[0] == 0)
         return;
-    irn_log(context, "%s=%s is left out: this context may not set CLBlast's parameters",
-            irn_tile_use_name(IRN_TILE_BLAS), irn_tile_text(text, tile));
-    *tile = none;
+    irn_log(context,
+            "%s: %s=%s is left out, and CLBlast with it: this context may not set its "
+            "parameters",
+            source, irn_tile_use_name(IRN_TILE_BLAS), irn_tile_text(text, &tiles[IRN_TILE_BLAS]));
+    tiles[IRN_TILE_BLAS] = tiles[IRN_TILE_DENSE] = tiles[IRN_TILE_DENSE_GRADIENT] = none;
 }
 
 irn_status irn_tuning_load(irn_context *context)
@@ -77,12 +80,13 @@ irn_status irn_tuning_load(irn_context *context)
         if (read_file(context, path) != IRN_OK)
             irn_log(context, "%s; what was tuned is left out", irn_last_error());
         irn_set_error("%s", sentence);
+        leave_blas(context, path);
     }
     const char *environment = getenv("IRN_TUNING");
     if (environment &&
         irn_tuning_read(&context->tuning, &context->info, environment, "IRN_TUNING") != IRN_OK)
         return IRN_ERROR_ARGUMENT;
-    leave_blas(context);
+    leave_blas(context, "IRN_TUNING");
     return IRN_OK;
 }
 

@@ -9,6 +9,7 @@
 #include "trial/trial.h"
 #include "io/file.h"
 #include "io/sha256.h"
+#include "runtime/blas.h"
 #include "spectral/fft.h"
 
 #include <errno.h>
@@ -125,6 +126,16 @@ unsigned irn_trial_remembered(irn_context *context, unsigned parts)
     return kept;
 }
 
+/* Others in the process have given CLBlast parameters that this context's tuning, which the file is
+ * named by, knows nothing of: what was found is not of CLBlast as other processes have it. */
+static bool is_of_other_blas(const irn_context *context, unsigned part)
+{
+    const irn_tile *tiles = context->tuning.tiles, given = irn_blas_parameters(context);
+    bool used = tiles[IRN_TILE_DENSE].size[0] > 0 || tiles[IRN_TILE_DENSE_GRADIENT].size[0] > 0;
+    return part == IRN_CHECK_NETWORKS && used &&
+           memcmp(&given, &tiles[IRN_TILE_BLAS], sizeof given) != 0;
+}
+
 static void keep(irn_context *context, unsigned part, const char *path)
 {
     char text[MOST_BYTES];
@@ -148,7 +159,7 @@ void irn_trial_remember(irn_context *context, unsigned parts)
     snprintf(sentence, sizeof sentence, "%s", irn_last_error());
     for (unsigned part = 1; part <= parts; part <<= 1) {
         file_path(context, part, path, sizeof path);
-        if ((parts & part) && *path)
+        if ((parts & part) && *path && !is_of_other_blas(context, part))
             keep(context, part, path);
     }
     irn_set_error("%s", sentence);

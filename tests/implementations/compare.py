@@ -60,7 +60,7 @@ def main(reference, folder):
         rows.append((f"{name}: loss", TRAINED, [last_line(f"{reference}/{name}")["loss"]],
                      [last_line(f"{folder}/{name}")["loss"]]))
     if os.path.exists(f"{folder}/z-clblast.npy"):
-        rows.append(("z-clblast.npy", ARRAYS["z.npy"], array(f"{reference}/z.npy"),
+        rows.append(("z-clblast.npy", ARRAYS["z.npy"], array(f"{folder}/z-tiles.npy"),
                      array(f"{folder}/z-clblast.npy")))
         rows.append(("classifier-clblast/log.jsonl: loss", TRAINED,
                      [last_line(f"{reference}/classifier/log.jsonl")["loss"]],

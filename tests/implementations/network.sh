@@ -73,15 +73,20 @@ best = max(tiles, key=lambda t: t["gflops"], default=None)
 print("clblast=" + best["tile"] if best else "")'
 }
 
-# 1x1 kernels by CLBlast, with parameters of ours, as far as that is to choose.
+# 1x1 kernels by CLBlast, with parameters of ours where there are some to choose: enough images for its kernel
+# for large products.
 apply_by_clblast() {
     parameters=$(clblast_parameters)
     [ -n "$parameters" ] || return 0
-    export IRN_TUNING="dense=4096 dense-gradient=4096 $parameters"
-    iresnet encode "$model" --data digits --count 20 --out z-clblast.npy
+    iresnet encode "$model" --data digits --count 200 --out z-tiles.npy
+    export IRN_TUNING="dense=16384 dense-gradient=16384 $parameters"
+    iresnet encode "$model" --data digits --count 200 --out z-clblast.npy 2>clblast.txt
     # shellcheck disable=SC2086
-    iresnet train --data digits --out classifier-clblast $tiny
+    iresnet train --data digits --out classifier-clblast $tiny 2>>clblast.txt
     unset IRN_TUNING
+    cat clblast.txt
+    ! grep -q 'CLBlast.*\(fails\|wrong\)' clblast.txt
+    count 'CLBlast has not failed' $?
 }
 
 train_and_test

@@ -234,7 +234,8 @@ START_TEST(parameters_of_clblast)
         irn_tuning_force(&context->tuning, IRN_TILE_BLAS, &tile);
         ck_assert(irn_gemm_is_large(context, PIXELS, CHANNELS, CHANNELS));
         check_large(context, CHANNELS, PIXELS);
-        ck_assert_mem_eq(&context->blas_tile, &tile, sizeof tile);
+        irn_tile given = irn_blas_parameters(context);
+        ck_assert_mem_eq(&given, &tile, sizeof tile);
         context->tuning = saved;
     }
     devices_close(context);

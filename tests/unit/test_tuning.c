@@ -155,7 +155,7 @@ static void listen(const char *message, void *payload)
 {
     heard *self = payload;
     self->left_out += strstr(message, "what was tuned is left out") != NULL;
-    self->not_allowed += strstr(message, "may not set CLBlast's parameters") != NULL;
+    self->not_allowed += strstr(message, "may not set its parameters") != NULL;
 }
 
 static irn_context *open_context(int device, heard *heard)
@@ -309,11 +309,33 @@ START_TEST(overriding)
 }
 END_TEST
 
-/* CLBlast's parameters are for those who may set them, and others are told. */
+/* Who may not set them has no products by CLBlast that were measured with them either. */
+static void check_parameters(int device, const irn_tile *tile)
+{
+    heard heard;
+    const irn_tile none = {{0}};
+    irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
+    irn_context *context = open_context(device, &heard);
+    ck_assert_int_eq(heard.not_allowed, 1);
+    ck_assert(same(&context->tuning.tiles[IRN_TILE_BLAS], &none));
+    ck_assert(same(&context->tuning.tiles[IRN_TILE_DENSE], &none));
+    ck_assert(same(&context->tuning.tiles[IRN_TILE_DENSE_GRADIENT], &none));
+    irn_context_free(context);
+    options.device = devices_choice(device);
+    options.cache_dir = testing_path("cache");
+    options.clblast_parameters = true;
+    testing_ok(irn_context_create(&context, &options));
+    ck_assert(same(&context->tuning.tiles[IRN_TILE_BLAS], tile));
+    ck_assert_uint_gt(context->tuning.tiles[IRN_TILE_DENSE].size[0], 0);
+    irn_context_free(context);
+}
+
+/* CLBlast's parameters, of the environment or remembered, are for those who may set them; others
+ * are told. */
 START_TEST(parameters_of_clblast)
 {
     heard heard;
-    irn_tile tile, none = {{0}};
+    irn_tile tile;
     char choice[256], text[IRN_TILE_TEXT];
     irn_context_options options = IRN_CONTEXT_OPTIONS_INIT;
     irn_context *context = open_context(_i, &heard);
@@ -322,18 +344,18 @@ START_TEST(parameters_of_clblast)
     irn_context_free(context);
     if (!any)
         return;
-    snprintf(choice, sizeof choice, "clblast=%s", irn_tile_text(text, &tile));
+    snprintf(choice, sizeof choice, "dense=4096 clblast=%s", irn_tile_text(text, &tile));
     setenv("IRN_TUNING", choice, 1);
-    context = open_context(_i, &heard);
-    ck_assert_int_eq(heard.not_allowed, 1);
-    ck_assert(same(&context->tuning.tiles[IRN_TILE_BLAS], &none));
-    irn_context_free(context);
+    check_parameters(_i, &tile);
+    unsetenv("IRN_TUNING");
     options.device = devices_choice(_i);
+    options.cache_dir = testing_path("cache");
     options.clblast_parameters = true;
     testing_ok(irn_context_create(&context, &options));
-    ck_assert(same(&context->tuning.tiles[IRN_TILE_BLAS], &tile));
+    irn_tuning_force(&context->tuning, IRN_TILE_BLAS, &tile);
+    testing_ok(irn_tune_remember(context));
     irn_context_free(context);
-    unsetenv("IRN_TUNING");
+    check_parameters(_i, &tile);
 }
 END_TEST
 
