@@ -267,8 +267,9 @@ stage_vendors() {
     rm -rf "$folder/list" && mkdir "$folder/list" || return
     "$work/gcc/vendor_programs" "$folder/list" || return
     PATH=$folder/tools/bin:$PATH python3 -B "$root/tests/vendors/report.py" "$folder" || status=1
-    "$work/gcc/iresnet" bench conv --repeats 1 --json --quiet >"$folder/bench.json" || status=1
-    python3 -B "$root/tests/vendors/roofline.py" "$folder" "$folder/bench.json" || status=1
+    "$work/gcc/iresnet" bench conv --repeats 1 --json --quiet >"$folder/conv.json" || status=1
+    "$work/gcc/iresnet" bench kernels --repeats 1 --json --quiet >"$folder/kernels.json" || status=1
+    python3 -B "$root/tests/vendors/roofline.py" "$folder" "$folder/conv.json" "$folder/kernels.json" || status=1
     return $status
 }
 

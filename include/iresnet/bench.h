@@ -27,6 +27,21 @@ IRN_API irn_status irn_bench_conv(irn_context *context, size_t batch, size_t inp
                                   size_t height, size_t width, size_t kernel, bool direct,
                                   size_t repeats, irn_conv_rates *rates);
 
+/* What a kernel beside the convolutions takes. */
+typedef struct irn_kernel_time {
+    char name[32];
+    double seconds;
+    double operations; /* sums, products and the like, one each */
+    double bytes;      /* that come from memory and go there, each value once */
+} irn_kernel_time;
+
+/* The other kernels that much of the time goes to, on maps of 128 images of 32 x 32 pixels with 32
+ * channels, and the optimiser's on the parameters of cifar10's classifier; a convolution in float64
+ * where the device has that. *out, of the caller to free(), has *count entries. Errors:
+ * IRN_ERROR_CANCELLED, and of the device. */
+IRN_API irn_status irn_bench_kernels(irn_context *context, size_t repeats, irn_progress progress,
+                                     void *payload, irn_kernel_time **out, size_t *count);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const bench_words[] = {"conv", "step", "inverse", "certify", NULL};
+static const char *const bench_words[] = {"conv", "kernels", "step", "inverse", "certify", NULL};
 
 static const cli_option bench_table[] = {
     {.name = "preset",
@@ -13,7 +13,7 @@ static const cli_option bench_table[] = {
      .offset = offsetof(bench_options, preset),
      .argument = "NAME",
      .help = "network: see `iresnet train --help` (default\n"
-             "cifar10); not for conv"},
+             "cifar10); not for conv and kernels"},
     {.name = "batch",
      .kind = CLI_COUNT,
      .offset = offsetof(bench_options, batch),
@@ -160,17 +160,18 @@ static const char *useless_option(int what, const cli_group *groups)
 {
     const char *model = cli_first_given(&groups[MODEL], NULL);
     const char *schedule = cli_first_given(&groups[SCHEDULE], NULL);
-    if (what == BENCH_CONV && model)
+    const bool plain = what == BENCH_CONV || what == BENCH_KERNELS;
+    if (plain && model)
         return model;
     if (what != BENCH_STEP && schedule)
         return schedule;
-    if (what == BENCH_CONV && cli_given(&groups[OPTIONS], "preset"))
+    if (plain && cli_given(&groups[OPTIONS], "preset"))
         return "preset";
-    if ((what == BENCH_CONV || what == BENCH_CERTIFY) && cli_given(&groups[OPTIONS], "batch"))
+    if ((plain || what == BENCH_CERTIFY) && cli_given(&groups[OPTIONS], "batch"))
         return "batch";
     if (what != BENCH_CERTIFY && cli_given(&groups[OPTIONS], "arithmetic"))
         return "arithmetic";
-    if (what == BENCH_CONV && cli_given(&groups[COMMON], "seed"))
+    if (plain && cli_given(&groups[COMMON], "seed"))
         return "seed";
     return NULL;
 }
@@ -222,14 +223,16 @@ static int run(const cli_command *self, int argc, char **argv)
     keep_step_options(&groups[SCHEDULE]);
     options.model = &groups[MODEL];
     options.schedule = &groups[SCHEDULE];
-    cli_operands operands = {.names = "conv, step, inverse or certify", .least = 1, .most = 1};
+    cli_operands operands = {
+        .names = "conv, kernels, step, inverse or certify", .least = 1, .most = 1};
     int result = CLI_DONE, what = 0;
     if (!cli_parse(self, groups, GROUPS, argc, argv, &operands, &result))
         return result;
     while (bench_words[what] && strcmp(bench_words[what], operands.values[0]) != 0)
         what++;
     if (!bench_words[what])
-        return cli_usage(self, "'%s' is none of conv, step, inverse, certify", operands.values[0]);
+        return cli_usage(self, "'%s' is none of conv, kernels, step, inverse, certify",
+                         operands.values[0]);
     const char *useless = useless_option(what, groups);
     if (useless)
         return cli_usage(self, "--%s is not for %s", useless, bench_words[what]);
@@ -244,19 +247,21 @@ static int run(const cli_command *self, int argc, char **argv)
     if (kernel && options.kernel_sizes != 4)
         return cli_usage(self, "--kernel has %zu sizes, not 4: O,I,H,W", options.kernel_sizes);
     cli_progress_init(&session.progress, session.common.quiet);
-    result = what == BENCH_CONV ? bench_conv(&session, &options)
-             : kernel           ? bench_kernel(&session, &options)
-                                : bench_network(&session, &options, what, bench_words[what]);
+    result = what == BENCH_CONV      ? bench_conv(&session, &options)
+             : what == BENCH_KERNELS ? bench_streams(&session, &options)
+             : kernel                ? bench_kernel(&session, &options)
+                                     : bench_network(&session, &options, what, bench_words[what]);
     cli_session_close(&session);
     return result;
 }
 
 const cli_command cli_command_bench = {
     .name = "bench",
-    .summary = "measure speed: conv, step, inverse or certify",
-    .synopsis = "conv|step|inverse|certify [options]",
+    .summary = "measure speed: conv, kernels, step, inverse or certify",
+    .synopsis = "conv|kernels|step|inverse|certify [options]",
     .about = "conv      GFLOP/s of convolutions and their gradients, and the share of what\n"
              "          the device can do at most (measured)\n"
+             "kernels   seconds and bytes a second of other kernels that much time goes to\n"
              "step      seconds of a training step, and the device memory it takes at most\n"
              "inverse   seconds of inverting a batch with 20 steps in each block\n"
              "certify   seconds of bounding all layers of a network, or one kernel\n"

@@ -30,8 +30,11 @@ void bench_fill(float *values, size_t count, size_t levels, uint64_t seed);
 /* Times irn_certify_kernel() on the options' kernel. Returns an exit status. */
 int bench_kernel(cli_session *session, const bench_options *options);
 
+/* Times the kernels beside the convolutions. Returns an exit status. */
+int bench_streams(cli_session *session, const bench_options *options);
+
 /* In the order of the words on the command line. */
-enum { BENCH_CONV, BENCH_STEP, BENCH_INVERSE, BENCH_CERTIFY };
+enum { BENCH_CONV, BENCH_KERNELS, BENCH_STEP, BENCH_INVERSE, BENCH_CERTIFY };
 
 /* Times a whole network: step, inverse or certify. Returns an exit status. */
 int bench_network(cli_session *session, const bench_options *options, int what, const char *name);

@@ -49,7 +49,7 @@ _iresnet() {
         if [ -z "$words" ]; then
             case $word in
             -*) words=$(_iresnet_options "$program" "${COMP_WORDS[1]}") ;;
-            *) [ "${COMP_WORDS[1]} $COMP_CWORD" = "bench 2" ] && words="conv step inverse certify" ;;
+            *) [ "${COMP_WORDS[1]} $COMP_CWORD" = "bench 2" ] && words="conv kernels step inverse certify" ;;
             esac
         fi
     fi

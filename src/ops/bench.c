@@ -51,6 +51,21 @@ irn_status irn_bench_peak(irn_context *context, double *gflops)
     return status;
 }
 
+irn_status irn_bench_seconds(irn_context *context, irn_status (*work)(const void *),
+                             const void *payload, size_t repeats, double *seconds)
+{
+    *seconds = INFINITY;
+    IRN_TRY(work(payload));
+    IRN_TRY(irn_finish(context));
+    for (size_t i = 0; i < repeats; i++) {
+        double start = seconds_now();
+        IRN_TRY(work(payload));
+        IRN_TRY(irn_finish(context));
+        *seconds = fmin(*seconds, seconds_now() - start);
+    }
+    return IRN_OK;
+}
+
 /* ---- convolutions ---- */
 
 typedef struct conv_bench {
@@ -61,10 +76,11 @@ typedef struct conv_bench {
     cl_mem memory[7]; /* three kernels, partial sums, Winograd's two kernels, scratch */
 } conv_bench;
 
-typedef irn_status (*conv_work)(const conv_bench *);
+typedef irn_status (*conv_work)(const void *);
 
-static irn_status forward(const conv_bench *b)
+static irn_status forward(const void *payload)
 {
+    const conv_bench *b = payload;
     const irn_epilogue plain = {.activate = false};
     if (b->winograd)
         return irn_winograd_forward(&b->conv, (irn_place){b->memory[4], 0}, &b->x, &plain, &b->y,
@@ -74,8 +90,9 @@ static irn_status forward(const conv_bench *b)
     return irn_conv_forward(&b->conv, b->weights, &b->x, &plain, &b->y);
 }
 
-static irn_status data_gradient(const conv_bench *b)
+static irn_status data_gradient(const void *payload)
 {
+    const conv_bench *b = payload;
     const irn_epilogue plain = {.activate = false};
     if (b->winograd)
         return irn_winograd_backward(&b->conv, (irn_place){b->memory[5], 0}, &b->y, &plain, &b->x,
@@ -85,8 +102,9 @@ static irn_status data_gradient(const conv_bench *b)
     return irn_conv_backward(&b->conv, b->transposed, &b->y, &plain, &b->x);
 }
 
-static irn_status weight_gradient(const conv_bench *b)
+static irn_status weight_gradient(const void *payload)
 {
+    const conv_bench *b = payload;
     const irn_place none = {NULL, 0};
     if (b->winograd)
         return irn_winograd_weight_gradient(&b->conv, &b->x, &b->y, b->gradient, none,
@@ -103,25 +121,10 @@ static double operations_of(const conv_bench *b)
            (double)(b->conv.kernel_height * b->conv.kernel_width);
 }
 
-static irn_status best_seconds(const conv_bench *b, conv_work work, size_t repeats, double *best)
-{
-    irn_context *context = b->x.context;
-    *best = INFINITY;
-    IRN_TRY(work(b));
-    IRN_TRY(irn_finish(context));
-    for (size_t i = 0; i < repeats; i++) {
-        double start = seconds_now();
-        IRN_TRY(work(b));
-        IRN_TRY(irn_finish(context));
-        *best = fmin(*best, seconds_now() - start);
-    }
-    return IRN_OK;
-}
-
 static irn_status rate_of(const conv_bench *b, conv_work work, size_t repeats, double *gflops)
 {
     double best;
-    IRN_TRY(best_seconds(b, work, repeats, &best));
+    IRN_TRY(irn_bench_seconds(b->x.context, work, b, repeats, &best));
     *gflops = operations_of(b) / best * 1e-9;
     return IRN_OK;
 }
@@ -214,7 +217,7 @@ irn_status irn_bench_case(irn_context *context, const irn_conv_case *what, size_
         double best = 0;
         if (!wanted[i])
             continue;
-        status = best_seconds(&b, works[i], repeats, &best);
+        status = irn_bench_seconds(context, works[i], &b, repeats, &best);
         *seconds += best;
         *operations += operations_of(&b);
     }

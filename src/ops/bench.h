@@ -17,4 +17,9 @@ typedef struct irn_conv_case {
 irn_status irn_bench_case(irn_context *context, const irn_conv_case *what, size_t repeats,
                           double *seconds, double *operations);
 
+/* The least of `repeats` times that work(payload) takes to its end on the device, after one that
+ * does not count. */
+irn_status irn_bench_seconds(irn_context *context, irn_status (*work)(const void *),
+                             const void *payload, size_t repeats, double *seconds);
+
 #endif

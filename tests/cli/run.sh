@@ -330,9 +330,15 @@ combination_tests() {
         import w --out o.st --no-certify --arithmetic host
     iresnet 2 '--arithmetic is not for step' bench step --arithmetic host
     iresnet 2 '--out is needed' import w
-    iresnet 2 'none of conv, step, inverse, certify' bench everything
+    iresnet 2 'none of conv, kernels, step, inverse, certify' bench everything
     iresnet 2 '--batch is not for conv' bench conv --batch 3
     iresnet 2 '--preset is not for conv' bench conv --preset mnist
+    iresnet 2 '--seed is not for kernels' bench kernels --seed 1
+    iresnet 0 '^adam  *[0-9]' bench kernels --repeats 1
+    iresnet 0 '"kernels"' bench kernels --repeats 1 --json
+    cp "$work/.out" kernels.json
+    check 'bench kernels --json: each took its time' json kernels.json \
+        'all(k["seconds"] > 0 and k["bytes"] > 0 for k in d["kernels"]) and len(d["kernels"]) > 7'
     iresnet 2 '--batch is not for certify' bench certify --batch 3
     iresnet 2 '--kernel is not for step' bench step --kernel 1,1,3,3
     iresnet 2 '--size is not for certify without --kernel' bench certify --size 3x3

@@ -2,8 +2,9 @@
 """For each hot kernel: operations, bytes, arithmetic intensity, and how long four GPUs take at least,
 beside what the compilers report of it. Writes FOLDER/roofline.md.
 
-Usage: roofline.py FOLDER [BENCH.json]     FOLDER/kernels.csv is report.py's
-BENCH.json is what `iresnet bench conv --json` printed on some device: its times fill a column.
+Usage: roofline.py FOLDER [CONV.json KERNELS.json]     FOLDER/kernels.csv is report.py's
+The others are what `iresnet bench conv --json` and `iresnet bench kernels --json` printed on some
+device: their times fill a column.
 
 A kernel takes at least operations / peak and at least bytes / bandwidth. Operations are those of
 plain sums of products, two each; bytes are what has to come from memory and go there once, as if
@@ -29,8 +30,9 @@ SOURCES = """\
   1/64 (Ada architecture white paper). Beside it stands sm_80, the nearest that is compiled for.
 """
 
-# As src/cli/bench.c: images, side, input and output channels, of 3x3 kernels.
-CONVOLUTIONS = [(128, 32, 32, 32), (128, 16, 64, 64), (128, 8, 128, 128), (32, 16, 512, 512)]
+# As src/cli/bench.c: kernel, images, side, input and output channels.
+CONVOLUTIONS = [(3, 128, 32, 32, 32), (3, 128, 16, 64, 64), (3, 128, 8, 128, 128),
+                (3, 32, 16, 512, 512), (1, 128, 8, 256, 256)]
 FORMS = {
     "forward": ["conv_tiled", "conv_apply"],
     "data_gradient": ["conv_tiled", "conv_apply"],
@@ -39,7 +41,8 @@ FORMS = {
 
 
 class Work:
-    """What a launch has to do. kernels: names it may go by, the first that was compiled counts."""
+    """What a launch has to do. kernels: names it may go by, the first that was compiled counts.
+    key: by which the bench's times are found, None: it has none."""
 
     def __init__(self, what, kernels, operations, moved, double=False, key=None):
         self.what, self.kernels, self.double, self.key = what, kernels, double, key
@@ -47,26 +50,41 @@ class Work:
 
 
 def convolutions():
-    for images, side, inputs, outputs in CONVOLUTIONS:
-        pixels, weights = images * side * side, 9 * inputs * outputs
+    for size, images, side, inputs, outputs in CONVOLUTIONS:
+        pixels, weights = images * side * side, size * size * inputs * outputs
         for form, kernels in FORMS.items():
-            yield Work(f"{form.replace('_', ' ')}, {images} x {side}x{side}, {inputs} -> {outputs}",
-                       kernels, 2 * pixels * weights,
+            yield Work(f"{form.replace('_', ' ')} {size}x{size}, {images} x {side}x{side}, "
+                       f"{inputs} -> {outputs}", kernels, 2 * pixels * weights,
                        4 * (pixels * (inputs + outputs) + weights), False,
-                       (images, side, inputs, outputs, form))
+                       (size, images, side, inputs, outputs, form))
+    pixels, channels = 32 * 16 * 16, 64
+    yield Work("forward 3x3 in float64, 32 x 16x16, 64 -> 64", ["conv_tiled", "conv_apply"],
+               2 * 9 * pixels * channels**2, 8 * (2 * pixels * channels + 9 * channels**2), True,
+               "conv_float64")
 
 
 def streams():
     """Kernels that read and write tensors once: a layer of the largest shape of cifar10's."""
     count, terms = 128 * 32 * 32 * 32, 10
     exponential = 20  # of activation.clh: products and sums of ELU, the reduction included
-    yield Work("activation (ELU)", ["activation"], exponential * count, 8 * count)
-    yield Work("its derivative times a tensor", ["activation_derivative"], 2 * count, 12 * count)
+    yield Work("activation (ELU)", ["activation"], exponential * count, 8 * count, key="activation")
+    yield Work("its derivative times a tensor", ["activation_derivative"], 2 * count, 12 * count,
+               key="activation_derivative")
+    yield Work("a multiple added to a tensor", ["add_scaled"], 2 * count, 12 * count,
+               key="add_scaled")
+    yield Work("sums by channel, in two stages", ["channel_sums"], count, 4 * count,
+               key="channel_sums")
+    yield Work("inner products by sample", ["sample_dots"], 2 * count, 8 * count, key="sample_dots")
+    yield Work("a map to a matrix for CLBlast", ["dense_pack"], 0, 8 * count)
+    yield Work("the product to a map, with bias and activation", ["dense_finish"],
+               (2 + exponential) * count, 8 * count)
     yield Work(f"pairs of a series of {terms} terms", ["combine_pairs"],
                (terms * (terms + 1) + 2 * terms) * count, 4 * (3 * terms + 2) * count)
-    yield Work("a probe of signs", ["sign_probes"], 0, 4 * count)
-    parameters = 7_000_000
-    yield Work("Adam, 7 million parameters", ["adam"], 12 * parameters, 28 * parameters)
+    yield Work("a probe of signs", ["sign_probes"], 0, 4 * count, key="sign_probes")
+    yield Work("a normal probe", ["normal_probes"], 0, 4 * count, key="normal_probes")
+    parameters = 4_876_224  # of cifar10's classifier, in blocks of 16
+    yield Work("Adam, 4.9 million parameters", ["adam"], 12 * parameters, 28 * parameters,
+               key="adam")
 
 
 def proofs():
@@ -95,16 +113,24 @@ def read_reports(path):
     return found
 
 
-def read_bench(path):
-    """The device, and {(images, side, inputs, outputs, form): FLOP/s}, the faster method's."""
+def read_json(path):
     with open(path, encoding="utf-8") as file:
-        bench = json.load(file)
-    rates = {}
-    for row in bench["shapes"]:
+        return json.load(file)
+
+
+def read_bench(conv, kernels):
+    """The device, and {key: a function from Work to seconds}: of convolutions the faster method's."""
+    rates, times = {}, {}
+    for row in conv["shapes"]:
         for form in FORMS:
-            key = (row["batch"], row["height"], row["inputs"], row["outputs"], form)
+            key = (row["kernel"], row["batch"], row["height"], row["inputs"], row["outputs"], form)
             rates[key] = max(rates.get(key, 0), 1e9 * row[form + "_gflops"])
-    return bench["device"], rates
+    for key, rate in rates.items():
+        if rate > 0:
+            times[key] = lambda work, rate=rate: work.operations / rate
+    for row in kernels["kernels"]:
+        times[row["name"]] = lambda work, row=row: work.bytes / row["bytes"] * row["seconds"]
+    return conv["device"], times
 
 
 def bound(work, gpu):
@@ -132,11 +158,11 @@ def report_text(work, target, reports):
 
 
 def write(works, reports, measured, path):
-    device, rates = measured
+    device, times = measured
     compiled = list(dict.fromkeys(gpu[3] for gpu in GPUS.values()))
     heads = ["work", "operations", "bytes", "FLOP/byte"] + list(GPUS)
     heads += [f"{target}: registers, occupancy" for target in compiled]
-    heads += [f"measured on {device or '(iresnet bench conv --json)'}"]
+    heads += [f"measured on {device or '(iresnet bench conv, bench kernels)'}"]
     with open(path, "w", encoding="utf-8") as file:
         file.write("# What hot kernels take at least\n\n" + __doc__.split("\n\n")[2] + "\n\nPeaks:\n"
                    + SOURCES + "\n| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|\n")
@@ -144,24 +170,26 @@ def write(works, reports, measured, path):
             cells = [w.what, f"{w.operations:.3g}", f"{w.bytes:.3g}", f"{w.operations / w.bytes:.3g}"]
             cells += [time_text(w, gpu) for gpu in GPUS]
             cells += [report_text(w, target, reports) for target in compiled]
-            cells += [f"{w.operations / rates[w.key] * 1e6:.3g} µs" if rates.get(w.key) else ""]
+            cells += [f"{times[w.key](w) * 1e6:.3g} µs" if w.key in times else ""]
             file.write("| " + " | ".join(cells) + " |\n")
 
 
 def main():
-    if len(sys.argv) not in (2, 3):
+    if len(sys.argv) not in (2, 4):
         sys.exit(__doc__)
-    folder = sys.argv[1]
+    folder, bench = sys.argv[1], [read_json(path) for path in sys.argv[2:]]
     works = [*convolutions(), *streams(), *proofs()]
     reports = read_reports(os.path.join(folder, "kernels.csv"))
-    measured = read_bench(sys.argv[2]) if len(sys.argv) == 3 else (None, {})
+    measured = read_bench(*bench) if bench else (None, {})
     write(works, reports, measured, os.path.join(folder, "roofline.md"))
     unknown = [w.kernels[-1] for w in works
                if not any((k, "double" if w.double else "float", t) in reports
                           for k in w.kernels for _, _, _, t in GPUS.values())]
-    unmeasured = [w.what for w in works if w.key and len(sys.argv) == 3 and not measured[1].get(w.key)]
-    if unmeasured:
-        sys.exit(sys.argv[2] + " has no times of: " + "; ".join(unmeasured))
+    unmeasured = [w.what for w in works if bench and w.key and w.key not in measured[1]
+                  and w.key != "conv_float64"]  # not every device has it
+    unknown_times = set(measured[1]) - {w.key for w in works}
+    if unmeasured or unknown_times:
+        sys.exit(f"no times of: {unmeasured}; not in the table: {sorted(unknown_times, key=str)}")
     if unknown and reports:
         sys.exit("not among the compiled kernels: " + ", ".join(sorted(set(unknown))))
 
