@@ -67,14 +67,35 @@ irn_tile irn_blas_parameters(const irn_context *context)
  * kernel's other form (GEMMK 1) and strided access (STRM, STRN) are left out. */
 static CLBlastStatusCode set_kernel(const irn_context *context, const irn_tile *tile)
 {
-    const char *names[] = {"GEMMK", "KREG", "KWG", "KWI", "MDIMA", "MDIMC", "MWG", "NDIMB",
-                           "NDIMC", "NWG",  "SA",  "SB",  "STRM",  "STRN",  "VWM", "VWN"};
     const size_t m = tile->size[0], n = tile->size[1], side = tile->size[2], local = tile->size[3];
-    const size_t vm = irn_smaller(m / side, 4), vn = irn_smaller(n / side, 4);
-    const size_t values[] = {0,    1, IRN_BLAS_STEP, 2,     side, side, m,  side,
-                             side, n, local,         local, 0,    0,    vm, vn};
-    return CLBlastOverrideParameters(context->device, "Xgemm", CLBlastPrecisionSingle,
-                                     sizeof values / sizeof *values, names, values);
+    const struct {
+        const char *name;
+        size_t value;
+    } parameters[] = {{"GEMMK", 0},
+                      {"KREG", 1},
+                      {"MWG", m},
+                      {"NWG", n},
+                      {"KWG", IRN_BLAS_STEP},
+                      {"KWI", 2},
+                      {"MDIMC", side},
+                      {"NDIMC", side},
+                      {"MDIMA", side},
+                      {"NDIMB", side},
+                      {"SA", local},
+                      {"SB", local},
+                      {"STRM", 0},
+                      {"STRN", 0},
+                      {"VWM", irn_smaller(m / side, 4)},
+                      {"VWN", irn_smaller(n / side, 4)}};
+    enum { COUNT = sizeof parameters / sizeof *parameters };
+    const char *names[COUNT];
+    size_t values[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        names[i] = parameters[i].name;
+        values[i] = parameters[i].value;
+    }
+    return CLBlastOverrideParameters(context->device, "Xgemm", CLBlastPrecisionSingle, COUNT, names,
+                                     values);
 }
 
 /* From products of this many sums on, its cube root, CLBlast takes that kernel. Its database asks
