@@ -257,6 +257,7 @@ stage_vendors() {
     "$root/tests/packages.sh" vendor && "$root/tests/vendors/tools.sh" "$folder/tools" || return
     rm -rf "$folder/list" && mkdir "$folder/list" || return
     "$work/gcc/vendor_programs" "$folder/list" || return
+    PATH=$folder/tools/bin:$PATH python3 -B "$root/tests/vendors/canary.py" || status=1
     PATH=$folder/tools/bin:$PATH python3 -B "$root/tests/vendors/report.py" "$folder" || status=1
     "$work/gcc/iresnet" bench conv --repeats 1 --json --quiet >"$folder/bench.json" || status=1
     python3 -B "$root/tests/vendors/roofline.py" "$folder" "$folder/bench.json" || status=1
