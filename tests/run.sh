@@ -169,8 +169,10 @@ stage_unit() {
     for program in "$work"/gcc/test_*; do
         [ -x "$program" ] && run_check "$program"
     done
-    # The kernels of GPUs with local memory, also in double, by PoCL.
-    IRN_TEST_BLOCK=4 run_check "$work/gcc/test_conv"
+    # The kernels of GPUs with local memory, also in double, by PoCL, and networks of them.
+    for program in test_conv test_device_check test_inverse test_log_density; do
+        IRN_TEST_BLOCK=4 run_check "$work/gcc/$program"
+    done
 }
 
 stage_cli() {
