@@ -178,8 +178,10 @@ stage_unit() {
     for program in "$work"/gcc/test_*; do
         [ -x "$program" ] && run_check "$program"
     done
-    # The kernels of GPUs with local memory, also in double, by PoCL.
-    IRN_TEST_BLOCK=4 run_check "$work/gcc/test_conv"
+    # The kernels of GPUs with local memory, also in double, by PoCL, and networks of them.
+    for program in test_conv test_device_check test_inverse test_log_density; do
+        IRN_TEST_BLOCK=4 run_check "$work/gcc/$program"
+    done
 }
 
 stage_cli() {
@@ -266,6 +268,7 @@ stage_vendors() {
     "$root/tests/packages.sh" vendor && "$root/tests/vendors/tools.sh" "$folder/tools" || return
     rm -rf "$folder/list" && mkdir "$folder/list" || return
     "$work/gcc/vendor_programs" "$folder/list" || return
+    PATH=$folder/tools/bin:$PATH python3 -B "$root/tests/vendors/canary.py" || status=1
     PATH=$folder/tools/bin:$PATH python3 -B "$root/tests/vendors/report.py" "$folder" || status=1
     "$work/gcc/iresnet" bench conv --repeats 1 --json --quiet >"$folder/conv.json" || status=1
     "$work/gcc/iresnet" bench kernels --repeats 1 --json --quiet >"$folder/kernels.json" || status=1

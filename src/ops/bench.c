@@ -179,15 +179,16 @@ static irn_status prepare(conv_bench *b, irn_context *context, const irn_conv_ca
                          .outputs = what->outputs,
                          .kernel_height = what->kernel,
                          .kernel_width = what->kernel};
+    IRN_TRY(irn_conv_check(context, &b->conv));
     bool models = !what->direct && what->precision == IRN_SINGLE;
     b->winograd = models && irn_winograd_suits(context, &b->conv, what->height, what->width);
     b->dense = models && irn_dense_suits(context, &b->conv);
     b->dense_gradient = models && irn_dense_gradient_suits(context, &b->conv);
-    buffer_sizes(b, context, what->batch, what->height, what->width, sizes);
     IRN_TRY(irn_tensor_create(&b->x, context, what->precision, what->batch, what->inputs,
                               what->height, what->width));
     IRN_TRY(irn_tensor_create(&b->y, context, what->precision, what->batch, what->outputs,
                               what->height, what->width));
+    buffer_sizes(b, context, what->batch, what->height, what->width, sizes);
     for (size_t i = 0; i < 7; i++)
         IRN_TRY(irn_memory_create(context, &b->memory[i], sizes[i],
                                   irn_precision_size(what->precision), true));

@@ -1,8 +1,29 @@
 #include "ops/application.h"
 #include "ops/pointwise.h"
 #include "ops/tiled.h"
+#include "tensor/arena.h"
 
 static const char sources[] = "common.clh activation.clh epilogue.clh conv.clh conv.cl";
+
+irn_status irn_conv_check(const irn_context *context, const irn_conv *conv)
+{
+    size_t block = context->tuning.channel_block, count;
+    const size_t sizes[] = {irn_channel_blocks(context, conv->outputs),
+                            irn_channel_blocks(context, conv->inputs),
+                            conv->kernel_height,
+                            conv->kernel_width,
+                            block,
+                            block};
+    if (!irn_product(&count, sizes, 6) || count > IRN_MOST_WEIGHTS)
+        return irn_fail(IRN_ERROR_UNSUPPORTED,
+                        "a kernel of %zu x %zu x %zu x %zu is beyond the limit of %d weights",
+                        conv->outputs, conv->inputs, conv->kernel_height, conv->kernel_width,
+                        IRN_MOST_WEIGHTS);
+    if (count == 0)
+        return irn_fail(IRN_ERROR_ARGUMENT, "a kernel of %zu x %zu x %zu x %zu has no weights",
+                        conv->outputs, conv->inputs, conv->kernel_height, conv->kernel_width);
+    return IRN_OK;
+}
 
 size_t irn_conv_weights(const irn_context *context, const irn_conv *conv)
 {

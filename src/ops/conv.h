@@ -36,6 +36,10 @@ typedef struct irn_epilogue {
     const irn_tensor *derivative, *residual;
 } irn_epilogue;
 
+/* Whether kernels can count the weights of a convolution, and it has some; models' are checked by
+ * their arenas. */
+irn_status irn_conv_check(const irn_context *context, const irn_conv *conv);
+
 /* Elements of the kernel on the device. */
 size_t irn_conv_weights(const irn_context *context, const irn_conv *conv);
 

@@ -1,14 +1,11 @@
 #include "tensor/arena.h"
 
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ALIGNMENT = 64 }; /* elements: 256 bytes, what devices ask at most of buffer regions */
-/* Of an entry: kernels count its elements, and those of a bias with them, in ints. */
-enum { MOST_ELEMENTS = INT_MAX / 2 };
 
 void irn_arena_init(irn_arena *arena, irn_context *context)
 {
@@ -52,12 +49,12 @@ irn_status irn_arena_add(irn_arena *arena, irn_entry_kind kind, const size_t sha
     if (!irn_product(&entry.size, sizes, 5) || entry.size > SIZE_MAX / 8 - arena->size)
         return irn_fail(IRN_ERROR_MEMORY, "%s of %zu x %zu x %zu x %zu does not fit in memory",
                         entry.name, shape[0], shape[1], shape[2], shape[3]);
-    if (entry.size > MOST_ELEMENTS)
+    if (entry.size > IRN_MOST_WEIGHTS)
         return irn_fail(IRN_ERROR_UNSUPPORTED,
                         "%s of %zu x %zu x %zu x %zu has %zu values with padding; kernels count at "
                         "most %d",
                         entry.name, shape[0], shape[1], shape[2], shape[3], entry.size,
-                        MOST_ELEMENTS);
+                        IRN_MOST_WEIGHTS);
     IRN_TRY(grow(arena));
     arena->size += (entry.size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (index)

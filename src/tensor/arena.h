@@ -6,6 +6,12 @@
 
 #include "tensor/tensor.h"
 
+#include <limits.h>
+
+/* Elements of an array of weights, at most: kernels count them, and those of a bias with them, in
+ * ints. */
+enum { IRN_MOST_WEIGHTS = INT_MAX / 2 };
+
 typedef enum irn_entry_kind {
     IRN_ENTRY_KERNEL, /* [O,I,kh,kw] on the host; [O/B][I/B][kh*kw][B in][B out] on the device */
     IRN_ENTRY_TENSOR /* [C,H,W] on the host; [C/B][H][W][B] on the device; vectors have H = W = 1 */

@@ -3,7 +3,9 @@
 
 #include "flow/chain.h"
 #include "flow/workspace.h"
+#include "ops/application.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 static const double tolerance = 1e-5;
@@ -166,11 +168,36 @@ START_TEST(too_large_devices)
 }
 END_TEST
 
+/* Kernels count in ints: here the input would do, but what the first layer makes of it has more
+ * channels. There is no memory behind it. */
+START_TEST(too_many_hidden_values)
+{
+    irn_context *context = devices_open(_i);
+    irn_model_config config = devices_small_config(1, 3, 3);
+    const irn_epilogue plain = {.activate = false};
+    size_t block = context->tuning.channel_block;
+    irn_model *model;
+    config.widths[0] = 2 * block;
+    testing_ok(irn_model_create(&model, context, &config));
+    irn_tensor input = {.context = context, .channels = 1, .height = 3, .width = 3};
+    input.images = INT_MAX / (block * 3 * 3);
+    testing_ok(irn_application_check(&input, &input));
+    testing_fails(irn_chain_apply(model, &model->blocks[0], &input, &plain, 1, &input),
+                  IRN_ERROR_UNSUPPORTED, "use smaller batches");
+    irn_chain_streams streams = {.w = input, .terms = 1};
+    testing_fails(irn_chain_series(model, &model->blocks[0], &streams), IRN_ERROR_UNSUPPORTED,
+                  "use smaller batches");
+    irn_model_free(model);
+    devices_close(context);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("chains");
     TCase *test = devices_case(suite, "chains");
     devices_add(test, chained_blocks);
     devices_add(test, too_large_devices);
+    devices_add(test, too_many_hidden_values);
     return testing_run(suite);
 }

@@ -2,9 +2,18 @@
  * Winograd's algorithm, against a double-precision oracle. */
 #include "convolver.h"
 
+#include "ops/application.h"
+#include "ops/dense.h"
+#include "ops/narrow.h"
+#include "ops/pointwise.h"
+#include "ops/tiled.h"
+#include "ops/winograd.h"
 #include "runtime/blas.h"
 #include "runtime/tuning.h"
 
+#include <iresnet/bench.h>
+
+#include <limits.h>
 #include <math.h>
 
 static const double tolerance[2] = {1e-5, 1e-12}; /* by precision */
@@ -436,10 +445,111 @@ START_TEST(every_tile)
 }
 END_TEST
 
+/* ---- tensors with more elements than kernels count; there is no memory behind them ---- */
+
+enum { LONG_ROW = 1 << 12 };
+
+/* One block of channels, of the most rows that can be counted, and so many more. */
+static irn_tensor long_map(irn_context *context, size_t more)
+{
+    size_t block = context->tuning.channel_block;
+    size_t rows = (size_t)INT_MAX / (block * LONG_ROW) + more;
+    return (irn_tensor){.context = context,
+                        .images = 1,
+                        .channels = 1, /* the padding counts too */
+                        .height = rows,
+                        .width = LONG_ROW};
+}
+
+static irn_tensor small_map(irn_context *context)
+{
+    irn_tensor map = long_map(context, 0);
+    map.height = 1;
+    return map;
+}
+
+static irn_conv conv_of(size_t kernel)
+{
+    return (irn_conv){.inputs = 1, .outputs = 1, .kernel_height = kernel, .kernel_width = kernel};
+}
+
+#define BEYOND(call) testing_fails(call, IRN_ERROR_UNSUPPORTED, "use smaller batches")
+
+/* Whatever takes a convolution's place here; the tensors may be too large for one another as well,
+ * which nobody comes to see. */
+static void check_beyond(const irn_tensor *x, const irn_tensor *y)
+{
+    const irn_conv square = conv_of(3), point = conv_of(1);
+    const irn_epilogue plain = {.activate = false};
+    const irn_place none = {NULL, 0};
+    BEYOND(irn_application_check(x, y));
+    BEYOND(irn_conv_forward(&square, none, x, &plain, y));
+    BEYOND(irn_conv_forward(&point, none, x, &plain, y));
+    BEYOND(irn_conv_backward(&square, none, x, &plain, y));
+    BEYOND(irn_conv_weight_gradient(&square, x, y, none, none, NULL));
+    BEYOND(irn_pointwise_apply(&point, none, x, &plain, y));
+    BEYOND(irn_narrow_forward(&square, none, x, &plain, y, NULL));
+    BEYOND(irn_narrow_backward(&square, none, x, &plain, y, NULL));
+    BEYOND(irn_winograd_forward(&square, none, x, &plain, y, NULL));
+    BEYOND(irn_winograd_backward(&square, none, x, &plain, y, NULL));
+    BEYOND(irn_winograd_weight_gradient(&square, x, y, none, none, NULL));
+    if (irn_tiled_gradient_suits(x->context)) {
+        BEYOND(irn_tiled_apply(&square, none, x, &plain, y, 1, 1));
+        BEYOND(irn_tiled_gradient(&square, x, y, true, NULL, 1));
+    }
+}
+
+/* CLBlast gets some images at a time, each of which has to be small enough. */
+static void check_images_beyond(const irn_tensor *x, const irn_tensor *y)
+{
+    const irn_conv point = conv_of(1);
+    const irn_epilogue plain = {.activate = false};
+    const irn_place none = {NULL, 0};
+    BEYOND(irn_dense_apply(&point, none, x, &plain, y, NULL));
+    BEYOND(irn_dense_weight_gradient(&point, x, y, none, none, NULL));
+}
+
+START_TEST(too_many_elements)
+{
+    irn_context *context = devices_open(_i);
+    irn_tensor most = long_map(context, 0), beyond = long_map(context, 1);
+    irn_tensor small = small_map(context), batch = small;
+    testing_ok(irn_application_check(&most, &most));
+    check_beyond(&beyond, &small);
+    check_beyond(&small, &beyond);
+    check_images_beyond(&beyond, &small);
+    check_images_beyond(&small, &beyond);
+    batch.images = beyond.height; /* more images, not larger ones */
+    check_beyond(&batch, &batch);
+    devices_close(context);
+}
+END_TEST
+
+/* Blocks of channels whose weights, and a bias with them, are just not too many, and one more. */
+START_TEST(too_many_weights)
+{
+    irn_context *context = devices_open(_i);
+    size_t block = context->tuning.channel_block, limit = (size_t)INT_MAX / 2 / (block * block);
+    irn_conv conv = {.inputs = 1, .outputs = limit * block, .kernel_height = 1, .kernel_width = 1};
+    irn_conv_rates rates;
+    testing_ok(irn_conv_check(context, &conv));
+    conv.outputs++;
+    testing_fails(irn_conv_check(context, &conv), IRN_ERROR_UNSUPPORTED,
+                  "beyond the limit of 1073741823 weights");
+    testing_fails(irn_bench_conv(context, 1, 1 << 15, 1 << 15, 1, 1, 3, true, 1, &rates),
+                  IRN_ERROR_UNSUPPORTED, "a kernel of 32768 x 32768 x 3 x 3 is beyond");
+    testing_fails(irn_bench_conv(context, 1, SIZE_MAX / 2, SIZE_MAX / 2, 1, 1, 3, true, 1, &rates),
+                  IRN_ERROR_UNSUPPORTED, "is beyond the limit");
+    testing_fails(irn_bench_conv(context, 1, 0, 4, 1, 1, 3, true, 1, &rates), IRN_ERROR_ARGUMENT,
+                  "a kernel of 4 x 0 x 3 x 3 has no weights");
+    devices_close(context);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("convolutions");
-    TCase *test = devices_case(suite, "convolutions");
+    TCase *test = devices_case(suite, "convolutions"), *limits = devices_case(suite, "limits");
     devices_add(test, convolutions);
     devices_add(test, convolutions_by_tiles);
     devices_add(test, pointwise_convolutions);
@@ -456,5 +566,7 @@ int main(void)
     devices_add(test, equal_calls_give_equal_bits);
     devices_add(test, nan_comes_through);
     devices_add(test, every_tile);
+    devices_add(limits, too_many_elements);
+    devices_add(limits, too_many_weights);
     return testing_run(suite);
 }

@@ -9,6 +9,7 @@
 #include "certify/bound.h"
 #include "certify/proof.h"
 #include "runtime/runtime.h"
+#include "spectral/tap_list.h"
 
 #include <float.h>
 #include <math.h>
@@ -362,6 +363,20 @@ END_TEST
 
 /* ---- refused ---- */
 
+/* Pixels of the torus are counted in ints: the largest map, and the next. */
+START_TEST(largest_maps)
+{
+    irn_kernel_shape s = {2, 2, 1, 1, 23167, 23167, IRN_PAD_ZEROS, 1, 1, 1, false};
+    size_t count;
+    testing_ok(irn_shape_check(&s, "k", &count));
+    ck_assert_uint_eq(count, 4);
+    s.height++;
+    s.width++;
+    testing_fails(irn_shape_check(&s, "k", &count), IRN_ERROR_ARGUMENT,
+                  "on a 23168x23168 map, stride 1, dilation 1, is beyond what can be counted");
+}
+END_TEST
+
 START_TEST(refused)
 {
     const irn_kernel_shape good = {2, 2, 3, 3, 4, 4, IRN_PAD_ZEROS, 1, 1, 1, false};
@@ -431,6 +446,7 @@ int main(void)
     tcase_add_test(test, tight_circular);
     tcase_add_test(test, tight_zeros);
     tcase_add_test(test, any_size);
+    tcase_add_test(test, largest_maps);
     tcase_add_test(test, refused);
     tcase_add_test(test, many_taps);
     return testing_run(suite);

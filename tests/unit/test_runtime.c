@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -439,6 +440,35 @@ START_TEST(rademacher_numbers)
 }
 END_TEST
 
+/* ---- arguments of kernels ---- */
+
+/* They are ints, most of them: a number that is none is refused, and nothing is launched. */
+START_TEST(numbers_that_are_no_ints)
+{
+    irn_context *context = devices_open(_i);
+    cl_mem memory;
+    uint32_t result;
+    testing_ok(irn_memory_create(context, &memory, 1, sizeof result, true));
+    const size_t beyond[] = {(size_t)INT_MAX + 1, (size_t)UINT32_MAX + 1, SIZE_MAX};
+    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
+        irn_call call = irn_call_begin(context, "turns.cl", "", "count_turns");
+        irn_call_memory(&call, memory, 0);
+        irn_call_int(&call, beyond[i]);
+        testing_fails(irn_call_run(&call, 1, 1, 1, 1), IRN_ERROR_UNSUPPORTED,
+                      "kernel count_turns: ");
+        ck_assert_ptr_nonnull(strstr(irn_last_error(), "is beyond the limit 2147483647"));
+    }
+    testing_ok(irn_memory_read(context, memory, 0, &result, sizeof result));
+    ck_assert_uint_eq(result, 0);
+    irn_call call = irn_call_begin(context, "turns.cl", "", "count_turns");
+    irn_call_memory(&call, memory, 0);
+    irn_call_int(&call, INT_MAX);
+    testing_ok(call.status); /* counting so far would take too long */
+    irn_memory_release(context, memory);
+    devices_close(context);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("runtime");
@@ -457,5 +487,6 @@ int main(void)
     devices_add(test, no_cache);
     devices_add(test, memory_is_counted);
     devices_add(test, too_much_memory);
+    devices_add(test, numbers_that_are_no_ints);
     return testing_run(suite);
 }

@@ -5,6 +5,7 @@
 
 #include "io/safetensors.h"
 #include "spectral/spectrum.h"
+#include "spectral/symbol.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -222,6 +223,22 @@ START_TEST(refusals)
 }
 END_TEST
 
+/* Kernels count the values of a symbol in ints; there is no memory behind these. */
+START_TEST(too_large_symbols)
+{
+    enum { SIDE = 1 << 15 };
+    irn_layout layout;
+    irn_tap_list list = {.outputs = SIDE, .inputs = SIDE - 1};
+    testing_ok(irn_layout_of(&layout, &list));
+    ck_assert_uint_eq(layout.size, (size_t)2 * SIDE * (SIDE - 1));
+    list.inputs = SIDE;
+    testing_fails(irn_layout_of(&layout, &list), IRN_ERROR_ARGUMENT,
+                  "a symbol of 32768x32768 is beyond the limit of 2147483647 values");
+    list.inputs = list.outputs = SIZE_MAX / 4;
+    testing_fails(irn_layout_of(&layout, &list), IRN_ERROR_ARGUMENT, "is beyond the limit");
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("spectral");
@@ -233,5 +250,6 @@ int main(void)
     tcase_add_test(test, work_groups);
     tcase_add_test(test, two_at_a_time);
     tcase_add_test(test, refusals);
+    tcase_add_test(test, too_large_symbols);
     return testing_run(suite);
 }

@@ -22,6 +22,7 @@ import occupancy
 import targets
 
 LEAST_OCCUPANCY = 0.25
+COMPILER_SOURCE = targets.read_file(targets.__file__)
 
 # Files whose kernels only CPUs run (WG = 1): src/ops and src/flow/chain.c ask for !is_simt.
 CPU_FILES = {"chain.cl", "chain.clh", "chain_series.cl", "narrow.cl", "pointwise.cl", "product.clh",
@@ -109,14 +110,16 @@ def unlisted(programs, cl_folder):
 
 def compiled(program, version, cache):
     """{target: kernels}, from the cache if it is there."""
-    key = "\0".join([version, program["gpu"], program["options"], program["text"], COMPILER_SOURCE])
+    asked = sorted(k["name"] for k in program["kernels"])
+    key = "\0".join([version, program["gpu"], program["options"], program["text"], *asked,
+                     COMPILER_SOURCE])
     path = os.path.join(cache, hashlib.sha256(key.encode()).hexdigest() + ".json")
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
     except (OSError, ValueError):
         pass
-    result = targets.compile_program(program["gpu"], program["path"], program["options"])
+    result = targets.compile_program(program["gpu"], program["path"], program["options"], asked)
     with open(path + ".new", "w", encoding="utf-8") as file:
         json.dump(result, file)
     os.replace(path + ".new", path)
@@ -253,6 +256,4 @@ def main():
 
 
 if __name__ == "__main__":
-    with open(targets.__file__, encoding="utf-8") as compiler_file:
-        COMPILER_SOURCE = compiler_file.read()
     sys.exit(main())
