@@ -8,7 +8,9 @@
 
 typedef struct program_result {
     int status;
-    char output[8192], errors[4096]; /* the beginning of both streams */
+    char output[8192], errors[16384]; /* the beginning of both streams */
+    const char *sentence; /* the last line of the errors; with --quiet there should be no other */
+    bool quiet;
 } program_result;
 
 /* Words separated by spaces: a command and its arguments. Ends the test if the machine itself
@@ -31,6 +33,8 @@ bool files_equal(const char *one, const char *other);
 /* Arrays of one type of floats whose numbers are the same within the rounding of a few layers: how
  * many images go through at a time may decide how a block is computed, see irn_chain_suits(). */
 bool arrays_near(const char *one, const char *other);
+/* Models or checkpoints of the same step and options whose numbers are as near as that. */
+bool tensors_near(const char *one, const char *other);
 void file_copy(const char *from, const char *to);
 bool file_exists(const char *path);
 

@@ -1,6 +1,6 @@
 /* A driver that can be made to misbehave. The test's program defines the OpenCL functions below
- * itself, in front of the loader's, so that every call of the library and of clFFT comes through
- * here: it can fail, be answered with a lie, and is counted. */
+ * itself, in front of the loader's, so that every call of the library, of clFFT and of CLBlast
+ * comes through here: it can fail, be answered with a lie, and is counted. */
 #ifndef SHIM_H
 #define SHIM_H
 
@@ -32,6 +32,8 @@ void shim_close(void);
 /* The k-th call from here on (1: the next) fails with the code; if `forever`, so do all after it.
  */
 void shim_fail(size_t k, bool forever, cl_int code);
+/* So does the k-th argument that a kernel is given from here on, which is no call in that count. */
+void shim_fail_argument(size_t k, cl_int code);
 
 /* Who is told of a failure that comes late. */
 typedef enum shim_lateness {
