@@ -98,6 +98,13 @@ void program_run(program_result *out, const char *words)
     out->sentence = last_line(out->errors);
 }
 
+void program_device(const char *tuning)
+{
+    shim_be_gpu(tuning != NULL);
+    stop_if((tuning ? setenv("IRN_TUNING", tuning, true) : unsetenv("IRN_TUNING")) != 0,
+            "IRN_TUNING");
+}
+
 /* ---- checks ---- */
 
 bool check(bool good, const char *format, ...)

@@ -17,6 +17,15 @@ typedef struct program_result {
  * fails. */
 void program_run(program_result *out, const char *words);
 
+/* What the commands run on from here on: a GPU with this tuning, "" for its class's; NULL: the CPU.
+ */
+void program_device(const char *tuning);
+
+/* By CLBlast with the parameters of its database, and its kernel for small products; or with those
+ * of a tuning, which has it take the other one, and with it all that this one copies. */
+#define BY_CLBLAST "dense=4096 dense-gradient=4096"
+#define BY_TUNED_CLBLAST BY_CLBLAST " clblast=64x32x8x1"
+
 /* Counts one check; tells what is wrong if `good` is false. */
 bool check(bool good, const char *format, ...) __attribute__((format(printf, 2, 3)));
 size_t checks_passed(void);

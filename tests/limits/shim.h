@@ -62,6 +62,9 @@ uint64_t shim_peak(void);
 /* clGetDeviceInfo() answers `what` with this, and the driver behaves accordingly: it refuses larger
  * buffers, larger work-groups, more local memory, kernels with doubles. */
 void shim_lie(cl_device_info what, uint64_t value);
+/* The device says that it is what the library takes for a GPU with local memory of its own; resets
+ * do not change that. */
+void shim_be_gpu(bool is);
 /* Names of devices, drivers and platforms fill whatever memory they are given with bytes that are
  * no text, and end nowhere. */
 void shim_garble(void);
