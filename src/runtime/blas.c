@@ -142,7 +142,8 @@ static size_t most_room(irn_context *context, size_t m, size_t n, size_t k)
                                           CLBlastTransposeYes, m, n, k, offset, m, offset, n,
                                           offset, m, &context->queue, &bytes);
     pthread_mutex_unlock(&clblast_turn);
-    return code == CLBlastSuccess ? bytes / sizeof(float) : 0; /* the product fails as well */
+    /* Else the product fails as well, if only for want of room, and tiles take its place. */
+    return code == CLBlastSuccess ? bytes / sizeof(float) : 0;
 }
 
 size_t irn_gemm_scratch(irn_context *context, size_t m, size_t n, size_t k)
@@ -161,6 +162,10 @@ static const char *status_name(CLBlastStatusCode code)
     switch (code) {
     case CLBlastNotImplemented:
         return "not implemented";
+    case CLBlastInvalidMatrixA: /* which it says whatever the driver answered */
+    case CLBlastInvalidMatrixB:
+    case CLBlastInvalidMatrixC:
+        return "the driver does not tell a matrix's size";
     case CLBlastInsufficientMemoryA:
     case CLBlastInsufficientMemoryB:
     case CLBlastInsufficientMemoryC:

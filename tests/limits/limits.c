@@ -1,6 +1,6 @@
 /* Runs the program's commands, in this process, on a driver that misbehaves. Usage: limits
- * [PART...] with the parts faults, lies and memory; default: all. IRN_TEST_EFFORT=small leaves out
- * most k. */
+ * [PART...] with the parts faults, lies, memory and gpu-faults; default: all. IRN_TEST_EFFORT=small
+ * leaves out most k. */
 #include "limits.h"
 #include "program.h"
 #include "shim.h"
@@ -63,6 +63,9 @@ static void make_files(void)
     must_run("train --task density --data npy:x.npy --blocks 1 --strides 1 --channels 8 "
              "--batch 12 --epochs 1 --out run --force --quiet");
     file_copy("run/model.safetensors", "density.safetensors");
+    must_run("train --data npy:x.npy,y.npy --blocks 1 --strides 1 --channels 16 --batch 12 "
+             "--epochs 1 --out run --force --quiet --no-certify");
+    file_copy("run/model.safetensors", "wide.safetensors");
     must_run("encode classes.safetensors --in x.npy --out z.npy --quiet");
     check_clean("a driver without faults");
 }
@@ -90,8 +93,10 @@ static void remove_folder(const char *folder)
 
 int main(int count, char **arguments)
 {
-    const part parts[] = {
-        {"faults", limits_faults}, {"lies", limits_lies}, {"memory", limits_memory}};
+    const part parts[] = {{"faults", limits_faults},
+                          {"lies", limits_lies},
+                          {"memory", limits_memory},
+                          {"gpu-faults", limits_gpu_faults}};
     const char *base = getenv("TMPDIR");
     char folder[256];
     snprintf(folder, sizeof folder, "%s/iresnet-limits-XXXXXX", base ? base : "/tmp");

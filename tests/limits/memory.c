@@ -1,6 +1,7 @@
 /* A device whose memory somebody else has most of: inference goes on with fewer samples at a time
  * and gives what it always gives, within rounding; training says which batch would fit, and that
- * batch fits; parts of a batch are taken where they have the same gradient. */
+ * batch fits; parts of a batch are taken where they have the same gradient. On CPUs, and where
+ * CLBlast needs room of its own. */
 #include "limits.h"
 #include "program.h"
 #include "shim.h"
@@ -62,6 +63,7 @@ static void check_pass(const char *words)
 /* ---- training ---- */
 
 #define CLASSIFY "--data npy:x.npy,y.npy --blocks 1 --strides 1 --channels 8"
+#define WIDE "--data npy:x.npy,y.npy --blocks 1 --strides 1 --channels 16"
 #define DENSITY "--task density --data npy:x.npy --blocks 1 --strides 1 --channels 8"
 #define REST "--epochs 2 --out run --quiet --no-certify"
 
@@ -161,4 +163,9 @@ void limits_memory(void)
     check_refused(CLASSIFY, true);
     check_refused(DENSITY, false);
     check_divided();
+    program_device(BY_TUNED_CLBLAST);
+    check_pass("predict wide.safetensors --in x.npy --out out.npy");
+    check_refused(WIDE, false);
+    check_refused(WIDE, true);
+    program_device(NULL);
 }

@@ -3,6 +3,8 @@
 
 #include "cli/cli.h"
 
+#include "io/safetensors.h"
+
 #include <iresnet/array.h>
 
 #include <dirent.h>
@@ -67,10 +69,20 @@ static const cli_command *find(const char *name)
     return NULL;
 }
 
+static const char *last_line(const char *text)
+{
+    const char *line = text;
+    for (const char *c = text; *c; c++)
+        if (c[0] == '\n' && c[1])
+            line = c + 1;
+    return line;
+}
+
 void program_run(program_result *out, const char *words)
 {
     char text[1024], *arguments[MOST_WORDS + 1], *rest = NULL;
     int count = 0;
+    out->quiet = strstr(words, " --quiet") != NULL;
     snprintf(text, sizeof text, "%s", words);
     for (char *word = strtok_r(text, " ", &rest); word && count < MOST_WORDS;
          word = strtok_r(NULL, " ", &rest))
@@ -83,6 +95,14 @@ void program_run(program_result *out, const char *words)
     out->status = command->run(command, count, arguments);
     release(errors, out->errors, sizeof out->errors);
     release(output, out->output, sizeof out->output);
+    out->sentence = last_line(out->errors);
+}
+
+void program_device(const char *tuning)
+{
+    shim_be_gpu(tuning != NULL);
+    stop_if((tuning ? setenv("IRN_TUNING", tuning, true) : unsetenv("IRN_TUNING")) != 0,
+            "IRN_TUNING");
 }
 
 /* ---- checks ---- */
@@ -136,7 +156,8 @@ void check_clean(const char *where)
 
 void check_sentence(const program_result *result, const char *where, const char *const *words)
 {
-    const char *errors = result->errors, *end = strchr(errors, '\n');
+    const char *errors = result->quiet ? result->errors : result->sentence;
+    const char *end = strchr(errors, '\n');
     bool known = false;
     for (; *words; words++)
         known = known || strstr(errors, *words);
@@ -174,10 +195,16 @@ bool files_equal(const char *one, const char *other)
     return equal;
 }
 
+/* Those of safetensors files may stand at any address. */
 static double number(const irn_array *array, size_t i)
 {
-    return array->type == IRN_FLOAT64 ? ((const double *)array->data)[i]
-                                      : (double)((const float *)array->data)[i];
+    float single;
+    double wide;
+    if (array->type == IRN_FLOAT64)
+        memcpy(&wide, (const char *)array->data + i * sizeof wide, sizeof wide);
+    else
+        memcpy(&single, (const char *)array->data + i * sizeof single, sizeof single);
+    return array->type == IRN_FLOAT64 ? wide : (double)single;
 }
 
 static bool has_numbers(const irn_array *array)
@@ -185,18 +212,52 @@ static bool has_numbers(const irn_array *array)
     return array->type == IRN_FLOAT32 || array->type == IRN_FLOAT64;
 }
 
+static bool numbers_near(const irn_array *a, const irn_array *b)
+{
+    bool near = has_numbers(a) && a->type == b->type && irn_array_count(a) == irn_array_count(b);
+    for (size_t i = 0; near && i < irn_array_count(a); i++) {
+        double y = number(b, i);
+        near = fabs(number(a, i) - y) <= 2e-5 * fmax(1, fabs(y));
+    }
+    return near;
+}
+
 bool arrays_near(const char *one, const char *other)
 {
     irn_array a, b;
     bool near = irn_npy_read(&a, one) == IRN_OK;
-    near = irn_npy_read(&b, other) == IRN_OK && near && has_numbers(&a) && a.type == b.type &&
-           irn_array_count(&a) == irn_array_count(&b);
-    for (size_t i = 0; near && i < irn_array_count(&a); i++) {
-        double y = number(&b, i);
-        near = fabs(number(&a, i) - y) <= 2e-5 * fmax(1, fabs(y));
-    }
+    near = irn_npy_read(&b, other) == IRN_OK && near && numbers_near(&a, &b);
     irn_array_free(&a);
     irn_array_free(&b);
+    return near;
+}
+
+/* How far training has come stands in a checkpoint's metadata; models have none of it. */
+static bool same_training(const irn_safetensors *a, const irn_safetensors *b)
+{
+    const char *one = irn_safetensors_metadata(a, "iresnet_training");
+    const char *other = irn_safetensors_metadata(b, "iresnet_training");
+    return one && other ? strcmp(one, other) == 0 : one == other;
+}
+
+static bool tensor_near(const irn_safetensors *a, const irn_safetensors *b, size_t i)
+{
+    irn_array one, other;
+    size_t same = irn_safetensors_find(b, irn_safetensors_tensor_name(a, i));
+    return same != SIZE_MAX && irn_safetensors_view(a, i, &one) == IRN_OK &&
+           irn_safetensors_view(b, same, &other) == IRN_OK && numbers_near(&one, &other);
+}
+
+bool tensors_near(const char *one, const char *other)
+{
+    irn_safetensors *a = NULL, *b = NULL;
+    bool near = irn_safetensors_open(&a, one) == IRN_OK &&
+                irn_safetensors_open(&b, other) == IRN_OK && same_training(a, b) &&
+                irn_safetensors_count(a) == irn_safetensors_count(b);
+    for (size_t i = 0; near && i < irn_safetensors_count(a); i++)
+        near = tensor_near(a, b, i);
+    irn_safetensors_free(a);
+    irn_safetensors_free(b);
     return near;
 }
 

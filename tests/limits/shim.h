@@ -1,6 +1,6 @@
 /* A driver that can be made to misbehave. The test's program defines the OpenCL functions below
- * itself, in front of the loader's, so that every call of the library and of clFFT comes through
- * here: it can fail, be answered with a lie, and is counted. */
+ * itself, in front of the loader's, so that every call of the library, of clFFT and of CLBlast
+ * comes through here: it can fail, be answered with a lie, and is counted. */
 #ifndef SHIM_H
 #define SHIM_H
 
@@ -32,6 +32,8 @@ void shim_close(void);
 /* The k-th call from here on (1: the next) fails with the code; if `forever`, so do all after it.
  */
 void shim_fail(size_t k, bool forever, cl_int code);
+/* So does the k-th argument that a kernel is given from here on, which is no call in that count. */
+void shim_fail_argument(size_t k, cl_int code);
 
 /* Who is told of a failure that comes late. */
 typedef enum shim_lateness {
@@ -60,6 +62,9 @@ uint64_t shim_peak(void);
 /* clGetDeviceInfo() answers `what` with this, and the driver behaves accordingly: it refuses larger
  * buffers, larger work-groups, more local memory, kernels with doubles. */
 void shim_lie(cl_device_info what, uint64_t value);
+/* The device says that it is what the library takes for a GPU with local memory of its own; resets
+ * do not change that. */
+void shim_be_gpu(bool is);
 /* Names of devices, drivers and platforms fill whatever memory they are given with bytes that are
  * no text, and end nowhere. */
 void shim_garble(void);

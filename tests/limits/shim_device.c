@@ -14,6 +14,10 @@ static struct {
     size_t count;
 } lies;
 
+static const struct lie gpu[] = {{CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, 1},
+                                 {CL_DEVICE_LOCAL_MEM_TYPE, CL_LOCAL}};
+static bool is_gpu;
+
 void shim_lies_reset(void)
 {
     memset(&lies, 0, sizeof lies);
@@ -23,6 +27,11 @@ void shim_lie(cl_device_info what, uint64_t value)
 {
     if (lies.count < MOST_LIES)
         lies.told[lies.count++] = (struct lie){what, value};
+}
+
+void shim_be_gpu(bool is)
+{
+    is_gpu = is;
 }
 
 void shim_garble(void)
@@ -35,6 +44,9 @@ static const struct lie *find_lie(cl_device_info what)
     for (size_t i = 0; i < lies.count; i++)
         if (lies.told[i].what == what)
             return &lies.told[i];
+    for (size_t i = 0; is_gpu && i < sizeof gpu / sizeof *gpu; i++)
+        if (gpu[i].what == what)
+            return &gpu[i];
     return NULL;
 }
 

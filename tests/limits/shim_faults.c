@@ -11,6 +11,7 @@ static struct {
     bool forever;
     cl_int code;
     const char *failed;
+    size_t arguments, fail_at_argument;
 } faults;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -32,6 +33,13 @@ void shim_fail(size_t k, bool forever, cl_int code)
 {
     faults.fail_at = faults.calls + k;
     faults.forever = forever;
+    faults.code = code;
+    faults.failed = NULL;
+}
+
+void shim_fail_argument(size_t k, cl_int code)
+{
+    faults.fail_at_argument = faults.arguments + k;
     faults.code = code;
     faults.failed = NULL;
 }
@@ -67,6 +75,16 @@ cl_int shim_fault(const char *name)
     size_t call = ++faults.calls;
     bool fails =
         faults.fail_at > 0 && (call == faults.fail_at || (faults.forever && call > faults.fail_at));
+    pthread_mutex_unlock(&lock);
+    if (fails)
+        shim_note_failed(name);
+    return fails ? faults.code : CL_SUCCESS;
+}
+
+cl_int shim_argument_fault(const char *name)
+{
+    pthread_mutex_lock(&lock);
+    bool fails = ++faults.arguments == faults.fail_at_argument;
     pthread_mutex_unlock(&lock);
     if (fails)
         shim_note_failed(name);

@@ -1,17 +1,22 @@
 /* Contexts and programs, which stay from run to run. Opening a device and loading its programs
  * takes PoCL ten times as long as the runs themselves, so it does both once. The library sees none
- * of it: it creates, builds and releases as ever, and each of these calls can fail. */
+ * of it: it creates, builds and releases as ever, and each of these calls can fail. Programs are
+ * known by their binaries; those of CLBlast, which forgets its binaries with every context of the
+ * library, by their sources, which say all that they depend on. */
 #include "shim_parts.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_PROGRAMS = 64 };
+enum { MOST_PROGRAMS = 128 };
+
+/* A kernel that only programs of CLBlast have. */
+static const char clblast[] = "void XgemmDirectTN(";
 
 typedef struct kept_program {
     cl_program program;
-    unsigned char *binary;
+    unsigned char *text; /* its binary or its source */
     size_t size;
     char *options; /* that it has been built with; NULL: not yet */
 } kept_program;
@@ -38,27 +43,26 @@ static cl_int retain_program(cl_program program)
     return real(program);
 }
 
-static kept_program *find_program(cl_program program, const unsigned char *binary, size_t size)
+static kept_program *find_program(cl_program program, const void *text, size_t size)
 {
     kept_program *found = NULL;
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < kept.count; i++) {
         kept_program *p = &kept.programs[i];
-        if (program ? p->program == program
-                    : p->size == size && memcmp(p->binary, binary, size) == 0)
+        if (program ? p->program == program : p->size == size && memcmp(p->text, text, size) == 0)
             found = p;
     }
     pthread_mutex_unlock(&lock);
     return found;
 }
 
-static void keep_program(cl_program program, const unsigned char *binary, size_t size)
+static void keep_program(cl_program program, const void *text, size_t size)
 {
     unsigned char *copy = malloc(size);
     pthread_mutex_lock(&lock);
     bool room = copy && kept.count < MOST_PROGRAMS && retain_program(program) == CL_SUCCESS;
     if (room) {
-        memcpy(copy, binary, size);
+        memcpy(copy, text, size);
         kept.programs[kept.count++] = (kept_program){program, copy, size, NULL};
     }
     pthread_mutex_unlock(&lock);
@@ -74,7 +78,7 @@ void shim_close(void)
     memcpy(&release_context, shim_next("clReleaseContext"), sizeof release_context);
     for (size_t i = 0; i < kept.count; i++) {
         release_program(kept.programs[i].program);
-        free(kept.programs[i].binary);
+        free(kept.programs[i].text);
         free(kept.programs[i].options);
     }
     if (kept.context)
@@ -127,6 +131,15 @@ CL_API_ENTRY cl_int CL_API_CALL clReleaseContext(cl_context context)
 
 /* ---- programs ---- */
 
+/* The program that is known by this text, or NULL; *code is of retaining it. */
+static cl_program known_program(const void *text, size_t size, cl_int *code)
+{
+    kept_program *known = find_program(NULL, text, size);
+    if (known)
+        *code = retain_program(known->program);
+    return known ? known->program : NULL;
+}
+
 CL_API_ENTRY cl_program CL_API_CALL clCreateProgramWithSource(cl_context context, cl_uint count,
                                                               const char **sources,
                                                               const size_t *lengths, cl_int *out)
@@ -136,7 +149,14 @@ CL_API_ENTRY cl_program CL_API_CALL clCreateProgramWithSource(cl_context context
     cl_int code = shim_fault("clCreateProgramWithSource");
     if (code)
         return shim_refuse(out, code);
-    cl_program program = real(context, count, sources, lengths, &code);
+    size_t size = lengths && lengths[0] ? lengths[0] : strlen(sources[0]);
+    bool keeps = count == 1 && memmem(sources[0], size, clblast, sizeof clblast - 1);
+    cl_program program = keeps ? known_program(sources[0], size, &code) : NULL;
+    if (!program) {
+        program = real(context, count, sources, lengths, &code);
+        if (keeps && code == CL_SUCCESS)
+            keep_program(program, sources[0], size);
+    }
     shim_made(SHIM_PROGRAM, code);
     if (out)
         *out = code;
@@ -154,12 +174,10 @@ CL_API_ENTRY cl_program CL_API_CALL clCreateProgramWithBinary(cl_context context
     cl_int code = shim_fault("clCreateProgramWithBinary");
     if (code)
         return shim_refuse(out, code);
-    kept_program *known = find_program(NULL, binaries[0], lengths[0]);
-    cl_program program = known ? known->program : NULL;
-    if (known) {
+    cl_program program = known_program(binaries[0], lengths[0], &code);
+    if (program)
         *binary_codes = CL_SUCCESS;
-        code = retain_program(program);
-    } else {
+    else {
         program = real(context, count, devices, lengths, binaries, binary_codes, &code);
         if (code == CL_SUCCESS)
             keep_program(program, binaries[0], lengths[0]);

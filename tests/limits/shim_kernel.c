@@ -25,13 +25,36 @@ CL_API_ENTRY cl_int CL_API_CALL clReleaseKernel(cl_kernel kernel)
     return real(kernel);
 }
 
+CL_API_ENTRY cl_int CL_API_CALL clSetKernelArg(cl_kernel kernel, cl_uint index, size_t size,
+                                               const void *value)
+{
+    __typeof__(clSetKernelArg) *real;
+    memcpy(&real, shim_next("clSetKernelArg"), sizeof real);
+    cl_int code = shim_argument_fault("clSetKernelArg");
+    return code ? code : real(kernel, index, size, value);
+}
+
+CL_API_ENTRY cl_int CL_API_CALL clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device,
+                                                         cl_kernel_work_group_info what,
+                                                         size_t size, void *value, size_t *needed)
+{
+    __typeof__(clGetKernelWorkGroupInfo) *real;
+    memcpy(&real, shim_next("clGetKernelWorkGroupInfo"), sizeof real);
+    cl_int code = shim_fault("clGetKernelWorkGroupInfo");
+    return code ? code : real(kernel, device, what, size, value, needed);
+}
+
 /* The local memory of a kernel, as the driver says it. */
 static uint64_t local_memory(cl_command_queue queue, cl_kernel kernel)
 {
+    __typeof__(clGetCommandQueueInfo) *queue_info;
+    __typeof__(clGetKernelWorkGroupInfo) *kernel_info;
     cl_device_id device = NULL;
     cl_ulong bytes = 0;
-    clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE, sizeof device, &device, NULL);
-    clGetKernelWorkGroupInfo(kernel, device, CL_KERNEL_LOCAL_MEM_SIZE, sizeof bytes, &bytes, NULL);
+    memcpy(&queue_info, shim_next("clGetCommandQueueInfo"), sizeof queue_info);
+    memcpy(&kernel_info, shim_next("clGetKernelWorkGroupInfo"), sizeof kernel_info);
+    queue_info(queue, CL_QUEUE_DEVICE, sizeof device, &device, NULL);
+    kernel_info(kernel, device, CL_KERNEL_LOCAL_MEM_SIZE, sizeof bytes, &bytes, NULL);
     return bytes;
 }
 

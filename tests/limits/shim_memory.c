@@ -99,6 +99,23 @@ CL_API_ENTRY cl_mem CL_API_CALL clCreateBuffer(cl_context context, cl_mem_flags 
     return buffer;
 }
 
+/* Has no bytes of its own, and keeps the buffer that it is a part of. */
+CL_API_ENTRY cl_mem CL_API_CALL clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags,
+                                                  cl_buffer_create_type type, const void *region,
+                                                  cl_int *out)
+{
+    __typeof__(clCreateSubBuffer) *real;
+    memcpy(&real, shim_next("clCreateSubBuffer"), sizeof real);
+    cl_int code = shim_fault("clCreateSubBuffer");
+    if (code)
+        return shim_refuse(out, code);
+    cl_mem part = real(buffer, flags, type, region, &code);
+    shim_made(SHIM_BUFFER, code);
+    if (out)
+        *out = code;
+    return part;
+}
+
 CL_API_ENTRY cl_int CL_API_CALL clRetainMemObject(cl_mem buffer)
 {
     __typeof__(clRetainMemObject) *real;

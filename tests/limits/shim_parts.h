@@ -13,6 +13,9 @@
 const void *shim_next(const char *name);
 /* What this call fails with; CL_SUCCESS: it does not. */
 cl_int shim_fault(const char *name);
+/* The same for a kernel's argument: no call in this count, of which there are ten times as many as
+ * of all others. */
+cl_int shim_argument_fault(const char *name);
 /* A null result with a code. */
 void *shim_refuse(cl_int *out, cl_int code);
 /* The function that shim_failed() tells, unless there is one before. */

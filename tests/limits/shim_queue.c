@@ -35,6 +35,16 @@ CL_API_ENTRY cl_int CL_API_CALL clReleaseCommandQueue(cl_command_queue queue)
     return real(queue);
 }
 
+CL_API_ENTRY cl_int CL_API_CALL clGetCommandQueueInfo(cl_command_queue queue,
+                                                      cl_command_queue_info what, size_t size,
+                                                      void *value, size_t *needed)
+{
+    __typeof__(clGetCommandQueueInfo) *real;
+    memcpy(&real, shim_next("clGetCommandQueueInfo"), sizeof real);
+    cl_int code = shim_fault("clGetCommandQueueInfo");
+    return code ? code : real(queue, what, size, value, needed);
+}
+
 CL_API_ENTRY cl_int CL_API_CALL clFlush(cl_command_queue queue)
 {
     __typeof__(clFlush) *real;
