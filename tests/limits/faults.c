@@ -186,7 +186,7 @@ typedef struct progress {
 /* Whether there was a call or command k to fail. */
 static bool run_with_fault(const scenario *s, const way *w, size_t k, progress *p)
 {
-    char where[160];
+    char where[256];
     program_result result;
     const named_code *code = &codes[w->first_code + k % w->codes];
     forget_outputs(s);

@@ -1,5 +1,5 @@
 /* Runs the program's commands, in this process, on a driver that misbehaves. Usage: limits
- * [PART...] with the parts faults, lies, memory and gpu-faults; default: all. IRN_TEST_EFFORT=small
+ * [PART...] with the parts faults, lies, gpu-faults and memory; default: all. IRN_TEST_EFFORT=small
  * leaves out most k. */
 #include "limits.h"
 #include "program.h"
@@ -93,10 +93,11 @@ static void remove_folder(const char *folder)
 
 int main(int count, char **arguments)
 {
+    /* Parameters that CLBlast is given stay in the process: those of its database come first. */
     const part parts[] = {{"faults", limits_faults},
                           {"lies", limits_lies},
-                          {"memory", limits_memory},
-                          {"gpu-faults", limits_gpu_faults}};
+                          {"gpu-faults", limits_gpu_faults},
+                          {"memory", limits_memory}};
     const char *base = getenv("TMPDIR");
     char folder[256];
     snprintf(folder, sizeof folder, "%s/iresnet-limits-XXXXXX", base ? base : "/tmp");

@@ -121,6 +121,15 @@ CL_API_ENTRY cl_int CL_API_CALL clRetainContext(cl_context context)
     return real(context);
 }
 
+CL_API_ENTRY cl_int CL_API_CALL clGetContextInfo(cl_context context, cl_context_info what,
+                                                 size_t size, void *value, size_t *needed)
+{
+    __typeof__(clGetContextInfo) *real;
+    memcpy(&real, shim_next("clGetContextInfo"), sizeof real);
+    cl_int code = shim_fault("clGetContextInfo");
+    return code ? code : real(context, what, size, value, needed);
+}
+
 CL_API_ENTRY cl_int CL_API_CALL clReleaseContext(cl_context context)
 {
     __typeof__(clReleaseContext) *real;
@@ -217,6 +226,16 @@ CL_API_ENTRY cl_int CL_API_CALL clGetProgramInfo(cl_program program, cl_program_
     memcpy(&real, shim_next("clGetProgramInfo"), sizeof real);
     cl_int code = shim_fault("clGetProgramInfo");
     return code ? code : real(program, what, size, value, needed);
+}
+
+CL_API_ENTRY cl_int CL_API_CALL clGetProgramBuildInfo(cl_program program, cl_device_id device,
+                                                      cl_program_build_info what, size_t size,
+                                                      void *value, size_t *needed)
+{
+    __typeof__(clGetProgramBuildInfo) *real;
+    memcpy(&real, shim_next("clGetProgramBuildInfo"), sizeof real);
+    cl_int code = shim_fault("clGetProgramBuildInfo");
+    return code ? code : real(program, device, what, size, value, needed);
 }
 
 CL_API_ENTRY cl_int CL_API_CALL clReleaseProgram(cl_program program)
