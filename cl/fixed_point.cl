@@ -26,7 +26,9 @@ KERNEL void fixed_point_look(__global const real *y, ulong y0, __global const re
     GROUP_SCRATCH(scratch);
     const size_t n = get_group_id(0);
     __global real *state = progress + progress0 + n * PROGRESS_WORDS;
-    if (state[STEPS] < 0)
+    const bool finished = state[STEPS] < 0;
+    GROUP_BARRIER(); /* all have read it before one writes it */
+    if (finished)
         return;
     realb residual = 0, x_size = 0, y_size = 0;
     for (size_t i = get_local_id(0); i < count; i += WG) {

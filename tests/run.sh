@@ -230,24 +230,26 @@ stage_valgrind() {
 }
 
 # Oclgrind exits 0 whatever it finds, so its log must be empty. One process a program: a second one
-# would begin the log anew. Optimised kernels have instructions that it does not know.
+# would begin the log anew. Optimised kernels have instructions that it does not know, in clFFT, too.
 stage_oclgrind() {
-    local program run name log status=0
-    local -x IRN_TEST_BLOCK
+    local run name block case log status=0 limit=1800
     gcc -shared -fPIC "$root/tests/oclgrind_writes.c" -o "$work/oclgrind_writes.so" -ldl || return
     export CK_FORK=no IRN_BUILD_OPTIONS=-cl-opt-disable IRN_TEST_EFFORT=small IRN_TEST_DEVICE=Oclgrind
     export CLBLAST_BUILD_OPTIONS='-cl-opt-disable ' # which CLBlast appends its own to, without a space
-    # Oclgrind's device has a GPU's layout; after a colon is the block of the layout to take instead,
-    # for the kernels that only CPUs have.
-    for run in test_probe test_elementwise test_head test_head_tangent test_conv test_conv:8 test_chain:8; do
-        name=${run%:*}
-        program=$work/gcc/$name log=$logs/oclgrind-${run/:/-}.txt
-        [ -x "$program" ] || continue
-        IRN_TEST_BLOCK=${run#"$name"}
-        IRN_TEST_BLOCK=${IRN_TEST_BLOCK#:}
+    # PROGRAM[:BLOCK][/CASE]. Oclgrind's device has a GPU's layout; BLOCK is that of the layout to take
+    # instead, for the kernels that only CPUs have. CASE: of the program's tests only these.
+    for run in test_probe test_elementwise test_head test_head_tangent test_conv test_conv:8 test_chain:8 \
+        test_families/elements test_families/inverses test_families/training test_families/densities \
+        test_families/spectra test_families/proofs; do
+        name=${run%%[:/]*} block=${run%/*} case=${run#*/}
+        block=${block#"$name"}
+        [ "$case" != "$run" ] || case=
+        log=$logs/oclgrind-${run//[:\/]/-}.txt
+        [ -x "$work/gcc/$name" ] || continue
         rm -f "$log"
         # shellcheck disable=SC2016
-        run_check "$program" oclgrind --data-races --uninitialized --check-api --log "$log" \
+        run_check "$work/gcc/$name" oclgrind --data-races --uninitialized --check-api --log "$log" \
+            --build-options -cl-opt-disable env IRN_TEST_BLOCK="${block#:}" ${case:+CK_RUN_CASE="$case"} \
             bash -c 'LD_PRELOAD=$1:$LD_PRELOAD exec "$2"' sh "$work/oclgrind_writes.so"
         if [ ! -e "$log" ]; then
             echo "FAILED $run: Oclgrind has written no log"
@@ -281,14 +283,19 @@ device_programs() {
     grep -lE '\b(devices_open|irn_context_create)\(' "$root"/tests/unit/test_*.c | xargs -n 1 basename -s .c
 }
 
-# Why a unit test is left out on an implementation, or nothing.
-exception() {
-    awk -v implementation="$1" -v program="$2" '
+# listed FILE IMPLEMENTATION PROGRAM: why it is in exceptions.txt or unoptimised.txt, or nothing.
+listed() {
+    awk -v implementation="$2" -v program="$3" '
         NR == FNR { for (i = 2; i <= NF; i++) group[$i] = $1; next }
         $1 == implementation && index("," $2 ",", "," program ",") ||
             $1 == implementation && index("," $2 ",", "," group[program] ",") {
             sub(/^[^ ]+ +[^ ]+ +/, ""); print; exit }' \
-        "$root/tests/implementations/groups.txt" "$root/tests/implementations/exceptions.txt"
+        "$root/tests/implementations/groups.txt" "$root/tests/implementations/$1"
+}
+
+# What is said of a program's kernels on an implementation, for env: a variable or nothing.
+build_options() {
+    [ -z "$(listed unoptimised.txt "$1" "$2")" ] || echo IRN_BUILD_OPTIONS=-cl-opt-disable
 }
 
 # on_implementation NAME VARIABLE=VALUE...: the unit tests that use a device, but for exceptions.txt, then
@@ -297,18 +304,21 @@ on_implementation() {
     local name=$1 program cause network=$root/tests/implementations/network.sh
     shift
     for program in $(device_programs); do
-        cause=$(exception "$name" "$program")
+        cause=$(listed exceptions.txt "$name" "$program")
         if [ -n "$cause" ]; then
             echo "left out: $program: $cause"
         else
-            run_check "$work/gcc/$program" env IRN_TEST_EFFORT=small "$@"
+            # shellcheck disable=SC2046
+            run_check "$work/gcc/$program" env IRN_TEST_EFFORT=small $(build_options "$name" "$program") "$@"
         fi
     done
-    if [ -z "$(exception "$name" iresnet)" ]; then
+    if [ -z "$(listed exceptions.txt "$name" iresnet)" ]; then
         [ "$work/network/pocl/samples.npy" -nt "$work/gcc/iresnet" ] ||
             "$network" "$work/gcc/iresnet" "$work/network/pocl" || return
         echo "== iresnet"
-        run_script env "$@" "$network" "$work/gcc/iresnet" "$work/network/$name" "$work/network/pocl"
+        # shellcheck disable=SC2046
+        run_script env $(build_options "$name" iresnet) "$@" "$network" "$work/gcc/iresnet" \
+            "$work/network/$name" "$work/network/pocl"
     fi
     only_status
 }

@@ -432,9 +432,10 @@ static void set_sizes(prover *p)
     /* Columns a multiple of 4 KiB apart would meet in the same lines of a cache. */
     p->pitch = 2 * p->layout.stride + (simt ? 0 : block);
     size_t matrix = p->order * p->pitch * real_size(p);
-    p->items = simt ? irn_smaller(4096, SCRATCH / matrix) : irn_cpu_items(context);
-    p->bundle = simt || p->count == 1 || p->items * matrix > SCRATCH / 4 ? 1 : 4;
-    p->items = irn_larger(1, irn_smaller(p->items, SCRATCH / (p->bundle * matrix)));
+    size_t scratch = irn_smaller(SCRATCH, (size_t)(context->info.max_allocation / 2));
+    p->items = simt ? irn_smaller(4096, scratch / matrix) : irn_cpu_items(context);
+    p->bundle = simt || p->count == 1 || p->items * matrix > scratch / 4 ? 1 : 4;
+    p->items = irn_larger(1, irn_smaller(p->items, scratch / (p->bundle * matrix)));
     p->capacity = irn_larger(1, LAUNCH / (p->layout.lags * p->bundle));
     p->capacity = irn_smaller(p->capacity, p->count);
 }
@@ -466,7 +467,8 @@ static irn_status device_memory(prover *p)
         irn_memory_create(p->context, &p->weights, frequencies * 2 * p->layout.lags, size, false));
     IRN_TRY(irn_memory_create(p->context, &p->groups, p->capacity, 2 * sizeof(int), false));
     IRN_TRY(irn_memory_create(p->context, &p->results, frequencies, size, false));
-    IRN_TRY(irn_memory_create(p->context, &p->scratch, p->items * matrices, size, false));
+    IRN_TRY(irn_memory_create(p->context, &p->scratch,
+                              irn_smaller(p->items, p->capacity) * matrices, size, false));
     return irn_memory_create(p->context, &p->start, 2 * stride, size, false);
 }
 

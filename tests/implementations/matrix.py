@@ -2,7 +2,7 @@
 """What each OpenCL implementation passes, from the logs of tests/run.sh. Usage: matrix.py LOGS OUT README
 
 groups.txt has the unit tests that use a device, exceptions.txt which are left out on which implementation,
-and why. OUT gets the table of groups, which README has to have too, and one of programs with their counts and
+unoptimised.txt which run there with kernels compiled without optimisation, and why. OUT gets the table of groups, which README has to have too, and one of programs with their counts and
 seconds. Status 1 if a test is in no group, README has another table, or a log that is there lacks a test that
 is not left out, or has one that failed.
 """
@@ -31,10 +31,10 @@ def read_groups():
     return groups
 
 
-def read_exceptions():
+def read_causes(name):
     """{(implementation, program or group): cause}, causes in the order of their first use."""
     found = {}
-    for line in lines("exceptions.txt"):
+    for line in lines(name):
         implementation, what, cause = line.split(None, 2)
         found.update({(implementation, one): cause for one in what.split(",")})
     return found
@@ -77,22 +77,32 @@ def read_logs(folder, logs):
 class Matrix:
     def __init__(self, logs):
         self.groups = read_groups()
-        self.exceptions = read_exceptions()
+        self.exceptions = read_causes("exceptions.txt")
+        self.unoptimised = read_causes("unoptimised.txt")
         self.results = {name: read_logs(logs, files) for name, (_, files) in IMPLEMENTATIONS.items()}
-        self.causes = list(dict.fromkeys(self.exceptions.values()))
+        self.causes = list(dict.fromkeys([*self.exceptions.values(), *self.unoptimised.values()]))
 
-    def cause(self, implementation, program):
+    def cause(self, implementation, program, causes=None):
+        causes = self.exceptions if causes is None else causes
         group = next(g for g, programs in self.groups.items() if program in programs)
-        return self.exceptions.get((implementation, program)) or self.exceptions.get((implementation, group))
+        return causes.get((implementation, program)) or causes.get((implementation, group))
 
     def note(self, cause):
         return f"({self.causes.index(cause) + 1})"
 
-    def notes(self, implementation, programs):
-        left_out = [self.cause(implementation, p) for p in programs]
-        return " ".join(self.note(c) for c in dict.fromkeys(left_out) if c)
+    def notes(self, implementation, programs, causes=None):
+        found = [self.cause(implementation, p, causes) for p in programs]
+        return " ".join(self.note(c) for c in dict.fromkeys(found) if c)
 
     def group_cell(self, implementation, programs):
+        slow = [p for p in programs if self.cause(implementation, p, self.unoptimised)]
+        cell = self.run_cell(implementation, programs)
+        if not slow:
+            return cell
+        which = "" if len(slow) == len(programs) else f"{', '.join(slow)} "
+        return f"{cell}; {which}unoptimised {self.notes(implementation, slow, self.unoptimised)}"
+
+    def run_cell(self, implementation, programs):
         left_out = [p for p in programs if self.cause(implementation, p)]
         if not left_out:
             return "all"
@@ -132,7 +142,8 @@ class Matrix:
     def unknown(self):
         """Exceptions of implementations, groups or programs that there are not."""
         known = set(self.groups).union(*self.groups.values())
-        return [f"{i} {what}" for i, what in self.exceptions if i not in IMPLEMENTATIONS or what not in known]
+        return [f"{i} {what}" for i, what in [*self.exceptions, *self.unoptimised]
+                if i not in IMPLEMENTATIONS or what not in known]
 
     def wrong(self):
         for name, results in self.results.items():
@@ -149,7 +160,7 @@ def main(logs, out, readme):
     table = matrix.group_table()
     pathlib.Path(out).write_text(table + "\n" + matrix.program_table(), encoding="utf-8")
     problems = [f"{name}: not in exactly one group of groups.txt" for name in misgrouped(matrix.groups)]
-    problems.extend(f"{what}: of exceptions.txt is unknown" for what in matrix.unknown())
+    problems.extend(f"{what}: of exceptions.txt or unoptimised.txt is unknown" for what in matrix.unknown())
     if table not in pathlib.Path(readme).read_text(encoding="utf-8"):
         problems.append(f"{readme} has not the table of groups in {out}")
     problems.extend(matrix.wrong())
