@@ -239,7 +239,7 @@ stage_oclgrind() {
     # PROGRAM[:BLOCK][/CASE]. Oclgrind's device has a GPU's layout; BLOCK is that of the layout to take
     # instead, for the kernels that only CPUs have. CASE: of the program's tests only these.
     for run in test_probe test_elementwise test_head test_head_tangent test_conv test_conv:8 test_chain:8 \
-        test_families/elements test_families/inverses test_families/training test_families/densities \
+        test_logdet_gradients:8 test_families/elements test_families/inverses test_families/training \
         test_families/spectra test_families/proofs; do
         name=${run%%[:/]*} block=${run%/*} case=${run#*/}
         block=${block#"$name"}
