@@ -16,15 +16,15 @@
 #   matrix    what has passed where, from the logs of the stages before: $IRN_TEST_BUILD/implementations.md
 #   bounds    10,000 kernels, most of them hard on bounds, against their true norms
 #
-# Default: all. Two run at a time: one of those from oclgrind to intel beside one of the others; matrix comes
-# last. Environment: IRN_TEST_BUILD, where things are built and logged (default build/tests);
+# Default: all. Two run at a time: one of oclgrind, vendors, rusticl and intel beside one of the others; matrix
+# comes last. Environment: IRN_TEST_BUILD, where things are built and logged (default build/tests);
 # IRN_FUZZ_ROUNDS. The last line counts: Check's checks, the lines of cli, limits and install, and one for
 # each other stage.
 set -u
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-usual="lint unit cli limits install sanitize valgrind bounds"
-others="oclgrind vendors basic rusticl intel"
+usual="lint unit cli limits install sanitize valgrind basic bounds"
+others="oclgrind vendors rusticl intel"
 all="$usual $others matrix"
 # shellcheck disable=SC2086
 [ $# -gt 0 ] || set -- $all
@@ -179,7 +179,7 @@ stage_unit() {
         [ -x "$program" ] && run_check "$program"
     done
     # The kernels of GPUs with local memory, also in double, by PoCL, and networks of them.
-    for program in test_conv test_device_check test_inverse test_log_density; do
+    for program in test_conv test_families test_inverse test_log_density; do
         IRN_TEST_BLOCK=4 run_check "$work/gcc/$program"
     done
 }
@@ -313,8 +313,11 @@ on_implementation() {
         fi
     done
     if [ -z "$(listed exceptions.txt "$name" iresnet)" ]; then
-        [ "$work/network/pocl/samples.npy" -nt "$work/gcc/iresnet" ] ||
-            "$network" "$work/gcc/iresnet" "$work/network/pocl" || return
+        { # for one lane at a time
+            flock 9
+            [ "$work/network/pocl/samples.npy" -nt "$work/gcc/iresnet" ] ||
+                "$network" "$work/gcc/iresnet" "$work/network/pocl" || return
+        } 9>"$work/network.lock"
         echo "== iresnet"
         # shellcheck disable=SC2046
         run_script env $(build_options "$name" iresnet) "$@" "$network" "$work/gcc/iresnet" \

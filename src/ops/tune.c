@@ -1,10 +1,9 @@
 /* Measuring tiles: see tune.h of the public interface, and tuning.h for what there is to choose. */
+#include "ops/tune.h"
 #include "ops/bench.h"
 #include "runtime/blas.h"
 #include "runtime/tuning.h"
 #include "io/file.h"
-
-#include <iresnet/tune.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -267,6 +266,12 @@ static irn_status tune_dense_again(tuner *t)
 irn_status irn_tune(irn_context *context, const irn_tune_options *options, irn_tune_entry **out,
                     size_t *count)
 {
+    return irn_tune_from(0, context, options, out, count);
+}
+
+irn_status irn_tune_from(irn_tile_use first, irn_context *context, const irn_tune_options *options,
+                         irn_tune_entry **out, size_t *count)
+{
     const irn_tune_options standard = IRN_TUNE_OPTIONS_INIT;
     *out = NULL;
     *count = 0;
@@ -278,7 +283,8 @@ irn_status irn_tune(irn_context *context, const irn_tune_options *options, irn_t
         context->tuning.tiles[IRN_TILE_BLAS] = t.blas = irn_blas_parameters(context);
     irn_status status = irn_alloc(&t.entries, t.total, sizeof *t.entries);
     for (size_t i = 0; i < USES && status == IRN_OK; i++)
-        status = tune_use(&t, &table[i]);
+        if (table[i].use >= first)
+            status = tune_use(&t, &table[i]);
     if (status == IRN_OK)
         status = tune_dense_again(&t);
     if (status == IRN_OK) {

@@ -60,6 +60,13 @@ static bool is_chained(irn_model *model)
            !irn_chain_series_suits(model, &model->blocks[0], 1);
 }
 
+/* Of the two ways and two activations the series of one and the Neumann series of the other, since
+ * each pair of them is a program that takes compilers a minute. */
+static bool is_skipped(size_t index, int how)
+{
+    return !host_thorough() && (how == IRN_GRADIENT_NEUMANN) != (index % 2 == 1);
+}
+
 static size_t check(irn_context *context, size_t index)
 {
     irn_model_config config = random_config(index);
@@ -70,6 +77,8 @@ static size_t check(irn_context *context, size_t index)
     testing_ok(irn_model_encode(model, x, IMAGES, host_floats(values)));
     bool chained = is_chained(model);
     for (int how = IRN_GRADIENT_SERIES; chained && how <= IRN_GRADIENT_NEUMANN; how++) {
+        if (is_skipped(index, how))
+            continue;
         float *whole = gradient(model, x, 1, (irn_logdet_gradient)how);
         float *single = gradient(model, x, IMAGES, (irn_logdet_gradient)how);
         host_check_float(host_widen(single, model->parameters.size), whole, model->parameters.size,

@@ -2,11 +2,11 @@
  * long or fails as a test wants. */
 #include "devices.h"
 
+#include "ops/tune.h"
 #include "runtime/blas.h"
 #include "runtime/tuning.h"
 
 #include <clblast_c.h>
-#include <iresnet/tune.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +109,7 @@ static size_t count_entries(const irn_tune_entry *entries, size_t count, irn_til
 static void check_entries(const irn_context *context, const irn_tune_entry *entries, size_t count,
                           bool may_set)
 {
-    for (irn_tile_use use = 0; use < IRN_TILE_USES; use++) {
+    for (irn_tile_use use = IRN_TILE_DENSE; use < IRN_TILE_USES; use++) {
         const irn_tune_entry *best;
         irn_tile tile;
         char text[IRN_TILE_TEXT];
@@ -133,7 +133,7 @@ static irn_context *tune(int device, kind kind, bool may_set)
     size_t count;
     options.repeats = 1;
     clblast.kind = kind;
-    testing_ok(irn_tune(context, &options, &entries, &count));
+    testing_ok(irn_tune_from(IRN_TILE_DENSE, context, &options, &entries, &count));
     check_entries(context, entries, count, may_set);
     ck_assert(!context->blas_refused);
     free(entries);
@@ -177,12 +177,14 @@ END_TEST
 START_TEST(better_without)
 {
     irn_context *context = tune(_i, BETTER_WITHOUT, true);
+    irn_tune_options options = IRN_TUNE_OPTIONS_INIT;
     irn_tune_entry *entries;
     const irn_tune_entry *best;
     size_t count;
+    options.repeats = 1;
     ck_assert_uint_eq(chosen(context, IRN_TILE_BLAS).size[0], 0);
     ck_assert_uint_gt(irn_blas_parameters(context).size[0], 0);
-    testing_ok(irn_tune(context, NULL, &entries, &count));
+    testing_ok(irn_tune_from(IRN_TILE_DENSE, context, &options, &entries, &count));
     count_entries(entries, count, IRN_TILE_BLAS, &best);
     ck_assert(best && strcmp(best->tile, "0") != 0);
     free(entries);
