@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const bench_words[] = {"conv", "kernels", "step", "inverse", "certify", NULL};
+static const char *const bench_words[] = {
+    [BENCH_CONV] = "conv",       [BENCH_KERNELS] = "kernels", [BENCH_STEP] = "step",
+    [BENCH_INVERSE] = "inverse", [BENCH_CERTIFY] = "certify", [BENCH_CERTIFY + 1] = NULL};
 
 static const cli_option bench_table[] = {
     {.name = "preset",

@@ -33,7 +33,7 @@ int bench_kernel(cli_session *session, const bench_options *options);
 /* Times the kernels beside the convolutions. Returns an exit status. */
 int bench_streams(cli_session *session, const bench_options *options);
 
-/* In the order of the words on the command line. */
+/* The words on the command line. */
 enum { BENCH_CONV, BENCH_KERNELS, BENCH_STEP, BENCH_INVERSE, BENCH_CERTIFY };
 
 /* Times a whole network: step, inverse or certify. Returns an exit status. */

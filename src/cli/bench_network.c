@@ -137,7 +137,8 @@ static int print_result(const network_bench *self, int what, const char *name,
 
 int bench_network(cli_session *session, const bench_options *options, int what, const char *name)
 {
-    static const bench_call calls[] = {NULL, call_step, call_inverse, call_certify};
+    static const bench_call calls[] = {
+        [BENCH_STEP] = call_step, [BENCH_INVERSE] = call_inverse, [BENCH_CERTIFY] = call_certify};
     network_bench self = {.session = session, .options = options};
     bench_seconds seconds;
     int result = setup(&self, what);

@@ -802,6 +802,14 @@ certify_tests() {
         iresnet_untouched c3.json 1 "$file" certify "files/$file" --size 8x8 --json c3.json
     done
     iresnet 0 'median' bench certify --preset digits --repeats 1
+    for what in step inverse; do
+        iresnet 0 '"bench"' bench $what --preset digits --repeats 1 --batch 64 --json
+        cp "$work/.out" "bench-$what.json"
+    done
+    check 'bench: a step keeps what an inverse does not' python3 -c '
+import json, sys
+step, inverse = (json.load(open(f"bench-{what}.json"))["peak_device_memory"] for what in ("step", "inverse"))
+sys.exit(not step > 1.2 * inverse)'
     iresnet 0 'median' bench step --preset digits-density --repeats 1 --batch 8 --blocks 1,1 \
         --channels 8,8
 }
