@@ -438,6 +438,8 @@ static void set_sizes(prover *p)
     p->items = irn_larger(1, irn_smaller(p->items, scratch / (p->bundle * matrix)));
     p->capacity = irn_larger(1, LAUNCH / (p->layout.lags * p->bundle));
     p->capacity = irn_smaller(p->capacity, p->count);
+    if (simt) /* no more than a launch has */
+        p->items = irn_smaller(p->items, p->capacity);
 }
 
 static irn_status write_start(prover *p)
@@ -467,8 +469,7 @@ static irn_status device_memory(prover *p)
         irn_memory_create(p->context, &p->weights, frequencies * 2 * p->layout.lags, size, false));
     IRN_TRY(irn_memory_create(p->context, &p->groups, p->capacity, 2 * sizeof(int), false));
     IRN_TRY(irn_memory_create(p->context, &p->results, frequencies, size, false));
-    IRN_TRY(irn_memory_create(p->context, &p->scratch,
-                              irn_smaller(p->items, p->capacity) * matrices, size, false));
+    IRN_TRY(irn_memory_create(p->context, &p->scratch, p->items * matrices, size, false));
     return irn_memory_create(p->context, &p->start, 2 * stride, size, false);
 }
 
